@@ -1,0 +1,44 @@
+// core/wire/frame.h
+//
+// Stands before every entry, in the journal, in segments and between nodes: 64 bytes, the layout is
+// in FORMATS.md. The payload of a records frame is a Kafka batch, to the byte. It has a checksum of
+// ours as well, since Kafka's leaves out the first 21 bytes: base offset, length, epoch, magic.
+#pragma once
+
+#include "core/base/bytes.h"
+#include "core/base/result.h"
+#include "core/base/types.h"
+
+#include <cstdint>
+#include <span>
+
+namespace pyralog::wire {
+
+struct Frame {
+    static constexpr std::size_t header_size = 64;
+    static constexpr std::size_t payload_size_max = 64_MiB;
+
+    enum class Kind : std::uint8_t {
+        records = 1,    // A Kafka batch.
+        term_start = 2, // A new leader's first entry: without it nothing older could be committed.
+        members = 3,    // Who votes, from here on.
+        vote = 16,      // The rest stand in the journal only. What this replica promised.
+        cut = 17,       // The entries from `first` on have been overruled.
+        mark = 18,      // Vote, and what is in segments, carried over when a file is used again.
+        seal = 19,      // Says that the round before it was durable.
+    };
+
+    Kind kind = Kind::records;
+    GroupId group;
+    Term term;
+    Position first;
+    std::int32_t records = 0;      // None in Raft's own.
+    std::uint64_t round = 0;       // Of the journal's writes. Zero elsewhere.
+    std::uint32_t payload_crc = 0; // Over the payload as it is stored.
+    BytesChain payload;
+
+    bool is_entry() const { return kind < Kind::vote; }
+    Position end() const { return first.after(records); }
+};
+
+} // namespace pyralog::wire
