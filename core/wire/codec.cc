@@ -58,7 +58,9 @@ void Reader::read_string(std::string& value, std::size_t size) {
     at_ += size;
 }
 
-Bytes Reader::take_slice(std::size_t size) {
+Bytes Reader::take(std::size_t size) {
+    if (size > remaining()) fail();
+    if (failed_) return {};
     Bytes slice = frame_.slice(at_, size);
     at_ += size;
     return slice;

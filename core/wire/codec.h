@@ -193,8 +193,10 @@ public:
 
     bool ok() const { return !failed_; }
     bool complete() const { return !failed_ && at_ == frame_.size(); }
+    // What has not been read, and the next bytes of it: for what has its length elsewhere.
     Bytes rest() const { return failed_ ? Bytes() : frame_.slice(at_, end_ - at_); }
     std::size_t remaining() const { return failed_ ? 0 : end_ - at_; }
+    Bytes take(std::size_t size);
 
 private:
     // A count may claim any number of elements; it is believed for this many, and the rest get
@@ -231,7 +233,6 @@ private:
     std::optional<std::size_t> take_length(Prefix prefix);
 
     void read_string(std::string& value, std::size_t size);
-    Bytes take_slice(std::size_t size);
 
     template <class T>
     void read_elements(std::vector<T>& items, std::size_t count) {
@@ -249,10 +250,10 @@ private:
         if constexpr (std::same_as<T, std::string>) {
             read_string(value, *length);
         } else if constexpr (std::same_as<T, Bytes>) {
-            value = take_slice(*length);
+            value = take(*length);
         } else if constexpr (std::same_as<T, BytesChain>) {
             value.clear();
-            if (*length > 0) value.push_back(take_slice(*length));
+            if (*length > 0) value.push_back(take(*length));
         } else {
             read_elements(value, *length);
         }
