@@ -1,0 +1,43 @@
+// core/base/bug.h
+//
+// Planted bugs: each is a mistake that some real system has made, put back in at its place to find
+// out if our tests would have seen it. `BUG(M03)` is plain false, except in a build with
+// PYRALOG_BUGS: there it is true for the one bug that the simulator's main has planted, and counts
+// how often that changed the course of things. The list, with where each comes from, is in
+// TESTING.md.
+//
+// The two variables below are the only ones in the project that are global and change. They exist
+// only in that build, and are set before any node starts.
+#pragma once
+
+#ifdef PYRALOG_BUGS
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace pyralog::bugs {
+
+inline std::string planted_name;
+inline std::uint64_t hit_count = 0;
+
+inline void plant(std::string_view name) {
+    planted_name = name;
+    hit_count = 0;
+}
+
+inline bool here(std::string_view name) {
+    if (planted_name != name) return false;
+    ++hit_count;
+    return true;
+}
+
+} // namespace pyralog::bugs
+
+#define BUG(name) (::pyralog::bugs::here(#name))
+
+#else
+
+#define BUG(name) false
+
+#endif

@@ -1,0 +1,118 @@
+// core/wire/raft.h
+//
+// What replicas say to each other, and to themselves after a crash. Here are the values and how
+// they are written; what they mean is in raft/README.md.
+#pragma once
+
+#include "core/base/types.h"
+
+#include <optional>
+#include <variant>
+#include <vector>
+
+namespace pyralog::wire {
+
+// What a replica has promised: to follow nobody of a lower term, and to vote for nobody else in
+// this one. In the journal.
+struct Vote {
+    Term term;
+    std::optional<NodeId> candidate;
+    bool operator==(const Vote&) const = default;
+};
+
+template <class Codec>
+void describe(Codec& field, Vote& v) {
+    field(v.term, v.candidate);
+}
+
+// Who agrees. In the log, as the payload of a frame. Sorted, and nobody is in two of the lists
+// except that `outgoing` may share with `voters`.
+struct Members {
+    std::vector<NodeId> voters;
+    std::vector<NodeId> outgoing; // Voters before a change. While there are any, both sets decide.
+    std::vector<NodeId> learners; // Have the log, and no vote.
+    bool operator==(const Members&) const = default;
+};
+
+template <class Codec>
+void describe(Codec& field, Members& m) {
+    field(m.voters, m.outgoing, m.learners);
+}
+
+// A frame of the log, without its payload. With neither records nor members it is the first entry
+// of its term.
+struct Entry {
+    Term term;
+    std::int32_t records = 0;
+    std::optional<Members> members; // New ones count as soon as they are appended.
+
+    bool is_term_start() const { return records == 0 && !members; }
+    bool operator==(const Entry&) const = default;
+};
+
+template <class Codec>
+void describe(Codec& field, Entry& e) {
+    field(e.term, e.records, e.members);
+}
+
+struct VoteRequest {
+    Term term;             // The one that the candidate stands in, or would stand in.
+    bool pre_vote = false; // Could I win? Nobody promises anything.
+    Term log_term;         // Of its last entry.
+    Position log_end;
+    bool operator==(const VoteRequest&) const = default;
+};
+
+template <class Codec>
+void describe(Codec& field, VoteRequest& m) {
+    field(m.term, m.pre_vote, m.log_term, m.log_end);
+}
+
+struct VoteReply {
+    Term term; // Granted: the one of the request. If not: that of whoever refuses.
+    bool pre_vote = false;
+    bool granted = false;
+    bool operator==(const VoteReply&) const = default;
+};
+
+template <class Codec>
+void describe(Codec& field, VoteReply& m) {
+    field(m.term, m.pre_vote, m.granted);
+}
+
+// The frames follow it, as they are on the leader's disk, one for each entry.
+struct AppendRequest {
+    Term term;
+    Position first;             // Where they begin.
+    Term previous_term;         // Of the entry just before that; zero at the beginning of the log.
+    Position committed;         // The leader's, which may lie beyond these entries.
+    std::uint64_t context = 0;  // How many read barriers had been asked for when this was sent.
+    std::vector<Entry> entries; // None in a heartbeat, and in a probe.
+    bool operator==(const AppendRequest&) const = default;
+};
+
+template <class Codec>
+void describe(Codec& field, AppendRequest& m) {
+    field(m.term, m.first, m.previous_term, m.committed, m.context, m.entries);
+}
+
+struct AppendReply {
+    Term term;
+    bool accepted = false;
+    // Accepted: equal to the leader's log and durable here, up to this place. If not: the logs part
+    // at or before it. `matched_term` is that of the entry just before.
+    Position matched;
+    Term matched_term;
+    std::uint64_t context = 0; // Of the request.
+    bool operator==(const AppendReply&) const = default;
+};
+
+template <class Codec>
+void describe(Codec& field, AppendReply& m) {
+    field(m.term, m.accepted, m.matched, m.matched_term, m.context);
+}
+
+// An alternative's place in this list is its number in a packet.
+using Message = std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply>;
+
+} // namespace pyralog::wire

@@ -1,0 +1,210 @@
+// raft/consensus.h
+//
+// Raft as a function: inputs and the time go in, Effects come out, and nothing else happens. It
+// waits for nothing and knows no clock. It never sees a record: it deals in positions and terms,
+// and the Group around it moves the bytes.
+//
+// One Consensus is one replica of one group, in the hands of one Group. Messages are the world's:
+// one that no replica of ours would send is dropped. All else that is wrong is a mistake of the
+// caller, and is checked. Two runs with the same inputs have the same effects.
+//
+// Members are fixed by the constructor for now. A quorum may already be joint, and entries may
+// already carry members; what is missing is an input that proposes them.
+//
+// Liveness is per group for now: an idle leader sends a heartbeat to each follower. What will
+// replace it is an input `peer_alive(now, node)` from the failure detector between two nodes, which
+// does here what a heartbeat and its answer do: renew `leader_heard_` on the follower of that node,
+// and `Progress::heard` on the leader. send_heartbeats() would then speak to probed followers only.
+#pragma once
+
+#include "core/base/random.h"
+#include "core/base/result.h"
+#include "core/base/terms.h"
+#include "core/base/time.h"
+#include "core/base/types.h"
+#include "core/wire/raft.h"
+#include "raft/config.h"
+#include "raft/progress.h"
+#include "raft/quorum.h"
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace pyralog::raft {
+
+using wire::Entry;
+using wire::Members;
+using wire::Message;
+using wire::Vote;
+
+enum class Role : std::uint8_t { follower, pre_candidate, candidate, leader };
+std::string_view to_string(Role role);
+
+struct Append { // The next entry: proposed here, received, or the first of our own term.
+    Position first;
+    Entry entry;
+    bool operator==(const Append&) const = default;
+};
+struct Cut { // A newer leader has overruled the log from here on.
+    Position end;
+    bool operator==(const Cut&) const = default;
+};
+
+struct Envelope {
+    NodeId to;
+    Message message;
+};
+
+// Entries are wanted at `to`. The request lacks only these: take as many as the limits permit from
+// `request.first` on, send it, and report with sent().
+struct Entries {
+    NodeId to;
+    wire::AppendRequest request;
+};
+
+// What must now be done, in this order. A vote or an ack that the disk may yet forget would be a
+// lie, so they wait in `send_when_durable` until all of `persist`, here and in all Effects before,
+// is on the disk. Then comes persisted().
+struct Effects {
+    std::vector<std::variant<Vote, Append, Cut>> persist; // In order.
+    std::vector<Envelope> send;     // At once: for an append, the leader's disk is one of many.
+    std::vector<Entries> replicate; // At once too. What is not sent is asked for again.
+    std::vector<Envelope> send_when_durable;
+    Position committed;                // No leader can take back what lies before. It may lie
+                                       // beyond what is durable here, never beyond the log's end.
+    std::uint64_t barriers_passed = 0; // So many read barriers have been passed, ever.
+    std::uint64_t ticket = 0;          // For persisted(). Rises.
+
+    bool needs_disk() const { return !persist.empty() || !send_when_durable.empty(); }
+};
+
+class Consensus {
+public:
+    // What a recovered disk holds: the last vote, a log that ends at `log_end` and is told by its
+    // `terms`, of which everything before `committed` is known to be committed. `config` must
+    // outlive this, and be valid.
+    Consensus(const RaftConfig& config, NodeId self, Members members, Vote saved,
+              Position committed, Position log_end, TermTable terms, Random random, Time now);
+
+    // Inputs. Take the Effects after one of them, or after several: they add up, in order. Time may
+    // stand still between two inputs; where it seems to go back, it stands still.
+
+    void tick(Time now); // deadline() has passed. Harmless before.
+    void receive(Time now, NodeId from, const Message& message);
+
+    // On the leader: claims the next place for a batch of so many records. Error::unavailable when
+    // too much waits for a majority already.
+    Result<Range> propose(Time now, std::int32_t records);
+
+    // On the leader: a read barrier. When Effects::barriers_passed reaches the number returned, we
+    // were still the leader after this call, and everything that any leader had committed before
+    // it lies before Effects::committed.
+    Result<std::uint64_t> barrier(Time now);
+
+    // The effects with this ticket, and all before them, are durable. Tickets of effects that need
+    // no disk may be left out.
+    void persisted(std::uint64_t ticket);
+
+    // An append with the entries [request.first, end) of an Entries is on its way.
+    void sent(NodeId to, Position end);
+
+    Effects take_effects();
+    Time deadline() const; // When to tick() next, if nothing else comes first.
+
+    // Questions.
+    NodeId self() const { return self_; }
+    Role role() const { return role_; }
+    Term term() const { return vote_.term; }
+    const Vote& vote() const { return vote_; }
+    std::optional<NodeId> leader() const { return leader_; }
+    const Members& members() const { return members_; }
+    Position committed() const { return committed_; }
+    Position end() const { return end_; }                 // Of the log, durable or not.
+    Position durable_end() const { return durable_end_; } // How much of this log is on the disk.
+    const TermTable& terms() const { return terms_; }
+    const Progress* progress(NodeId node) const; // On the leader: of a follower. Else null.
+
+private:
+    // Part of the log's state that some not yet persisted effects will bring to the disk.
+    struct Pending {
+        std::uint64_t ticket;
+        Position end;
+        Term vote_for_self; // Zero if there is none among them.
+    };
+
+    // consensus.cc
+    void advance_time(Time now);
+    void observe_term(Term term);
+    void become_follower(Term term);
+    void save_vote();
+    void append(Entry entry);
+    void cut(Position end);
+    bool all_durable() const { return effects_.persist.empty() && pending_.empty(); }
+    void reply_when_durable(NodeId to, Message message);
+    std::vector<Entries> entries_wanted() const;
+    Position known_position(std::int64_t index, Term term_max) const;
+
+    // election.cc
+    void on(NodeId from, const wire::VoteRequest& request);
+    void on(NodeId from, const wire::VoteReply& reply);
+    void on_pre_vote(NodeId from, const wire::VoteRequest& request);
+    void set_election_deadline();
+    bool hears_leader() const;
+    bool is_up_to_date(const wire::VoteRequest& request) const;
+    void start_election();
+    void stand_for_pre_vote();
+    void stand();
+    void ask_for_votes(Term term, bool pre_vote);
+    void count_vote(NodeId from, bool granted);
+    void become_leader();
+    void check_quorum();
+
+    // replication.cc
+    void on(NodeId from, const wire::AppendRequest& request);
+    void on(NodeId from, const wire::AppendReply& reply);
+    void reject(NodeId from, const wire::AppendRequest& request);
+    std::optional<Position> merge(const wire::AppendRequest& request);
+    void advance_commit_to(Position committed);
+    void count_commit();
+    void count_barriers();
+    wire::AppendRequest append_request(const Progress& progress) const;
+    void send_empty(NodeId to, Progress& progress);
+    void send_heartbeats(bool to_all);
+    bool leads_committed() const;
+
+    const RaftConfig& config_;
+    const NodeId self_;
+    const Members members_;
+    Random random_;
+    Time now_;
+
+    // What the disk holds, or will once all effects are persisted.
+    Vote vote_;
+    TermTable terms_;
+    Position end_;
+
+    // How far it does already. Ends of logs that have since been cut are brought down to the cut.
+    Position durable_end_;
+    std::deque<Pending> pending_;
+
+    Position committed_;
+    Role role_ = Role::follower;
+    std::optional<NodeId> leader_;
+    Time leader_heard_;      // Follower: when the leader last spoke.
+    Time election_deadline_; // All but the leader: when to stand.
+
+    std::vector<NodeId> granted_, refused_; // Candidate, sorted.
+    std::map<NodeId, Progress> followers_;  // Leader: everybody else.
+    std::uint64_t barriers_asked_ = 0;
+    std::uint64_t barriers_sent_ = 0; // So many are covered by a round under way.
+    std::uint64_t barriers_passed_ = 0;
+
+    Effects effects_;
+    std::uint64_t last_ticket_ = 0;
+};
+
+} // namespace pyralog::raft

@@ -1,0 +1,66 @@
+// raft/progress.h
+//
+// What the leader knows of one follower, and what it may send there. Pure.
+//
+//             accepted                     sent
+//     Probe ───────────→ Replicate ──┐ ←─────┐
+//       ↑                    │       └───────┘
+//       └────────────────────┘ rejected
+#pragma once
+
+#include "core/base/time.h"
+#include "core/base/types.h"
+
+#include <array>
+#include <optional>
+#include <variant>
+
+namespace pyralog::raft {
+
+// Where do the logs part? One question at a time, and without entries: they could be the wrong
+// ones. Heartbeats ask it again.
+struct Probe {
+    Position next;
+};
+
+// Entries flow, and more are sent before the first are answered.
+struct Replicate {
+    static constexpr std::size_t in_flight_max = 8; // The upper bound of the setting.
+
+    Position next;
+    std::array<Position, in_flight_max> in_flight; // Where each append ends, oldest first.
+    std::size_t in_flight_count = 0;
+};
+
+class Progress {
+public:
+    Progress(Position next, Time now) : heard(now), spoken(now), state_(Probe{next}) {}
+
+    // It has our log up to here, and on its disk. This holds for as long as we lead.
+    Position matched() const { return matched_; }
+    Position next() const;
+    bool is_probing() const { return std::holds_alternative<Probe>(state_); }
+
+    // There is room for one more append.
+    bool has_room(int in_flight_max) const;
+
+    // An append with entries up to `end` is on its way.
+    void sent(Position end);
+
+    // It has our log up to `matched`. Entries flow, from there on or from where they flowed.
+    void accepted(Position matched);
+
+    // The logs part at or before `next`. False if this says nothing new: an answer that came late.
+    bool rejected(Position next);
+
+    Time heard;                 // When it last answered, in our term.
+    Time spoken;                // When something was last sent to it.
+    std::uint64_t answered = 0; // The last read barrier that its answers cover.
+
+private:
+    friend class Consensus; // Planted bugs only.
+    Position matched_;
+    std::variant<Probe, Replicate> state_;
+};
+
+} // namespace pyralog::raft
