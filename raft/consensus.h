@@ -27,7 +27,6 @@
 #include "raft/progress.h"
 #include "raft/quorum.h"
 
-#include <deque>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -125,15 +124,16 @@ public:
     Position committed() const { return committed_; }
     Position end() const { return end_; }                 // Of the log, durable or not.
     Position durable_end() const { return durable_end_; } // How much of this log is on the disk.
+    const Vote& durable_vote() const { return durable_vote_; }
     const TermTable& terms() const { return terms_; }
     const Progress* progress(NodeId node) const; // On the leader: of a follower. Else null.
 
 private:
-    // Part of the log's state that some not yet persisted effects will bring to the disk.
+    // What the disk will hold when some effects have been persisted.
     struct Pending {
         std::uint64_t ticket;
+        Vote vote;
         Position end;
-        Term vote_for_self; // Zero if there is none among them.
     };
 
     // consensus.cc
@@ -143,8 +143,8 @@ private:
     void save_vote();
     void append(Entry entry);
     void cut(Position end);
-    bool all_durable() const { return effects_.persist.empty() && pending_.empty(); }
-    void reply_when_durable(NodeId to, Message message);
+    void send(NodeId to, Message message);
+    void send_when_durable(NodeId to, Message message);
     std::vector<Entries> entries_wanted() const;
     Position known_position(std::int64_t index, Term term_max) const;
 
@@ -152,6 +152,7 @@ private:
     void on(NodeId from, const wire::VoteRequest& request);
     void on(NodeId from, const wire::VoteReply& reply);
     void on_pre_vote(NodeId from, const wire::VoteRequest& request);
+    void refuse_vote(NodeId from, const wire::VoteRequest& request);
     void set_election_deadline();
     bool hears_leader() const;
     bool is_up_to_date(const wire::VoteRequest& request) const;
@@ -161,18 +162,18 @@ private:
     void ask_for_votes(Term term, bool pre_vote);
     void count_vote(NodeId from, bool granted);
     void become_leader();
-    void check_quorum();
+    Time quorum_lost_at() const;
 
     // replication.cc
     void on(NodeId from, const wire::AppendRequest& request);
     void on(NodeId from, const wire::AppendReply& reply);
     void reject(NodeId from, const wire::AppendRequest& request);
     std::optional<Position> merge(const wire::AppendRequest& request);
-    void advance_commit_to(Position committed);
+    Position where_to_probe(const wire::AppendReply& reply) const;
     void count_commit();
     void count_barriers();
-    wire::AppendRequest append_request(const Progress& progress) const;
-    void send_empty(NodeId to, Progress& progress);
+    wire::AppendRequest append_request(const Progress& follower) const;
+    void send_empty(NodeId to, Progress& follower);
     void send_heartbeats(bool to_all);
     bool leads_committed() const;
 
@@ -187,9 +188,11 @@ private:
     TermTable terms_;
     Position end_;
 
-    // How far it does already. Ends of logs that have since been cut are brought down to the cut.
+    // How far it does already. The ends of logs that have since been cut are brought down to the
+    // cut, so that a late persisted() cannot vouch for what took their place.
+    Vote durable_vote_;
     Position durable_end_;
-    std::deque<Pending> pending_;
+    std::vector<Pending> pending_;
 
     Position committed_;
     Role role_ = Role::follower;

@@ -47,8 +47,11 @@ public:
     // An append with entries up to `end` is on its way.
     void sent(Position end);
 
-    // It has our log up to `matched`. Entries flow, from there on or from where they flowed.
-    void accepted(Position matched);
+    // It has our log up to `matched`.
+    void reached(Position matched);
+
+    // It has accepted something: entries flow, from `matched()` if they did not.
+    void flow();
 
     // The logs part at or before `next`. False if this says nothing new: an answer that came late.
     bool rejected(Position next);
@@ -58,7 +61,6 @@ public:
     std::uint64_t answered = 0; // The last read barrier that its answers cover.
 
 private:
-    friend class Consensus; // Planted bugs only.
     Position matched_;
     std::variant<Probe, Replicate> state_;
 };

@@ -1,0 +1,204 @@
+// How the log gets to the others: append, conflict, ack, commit, read barrier.
+#include "raft/consensus.h"
+
+#include "core/base/bug.h"
+#include "core/base/check.h"
+
+#include <algorithm>
+
+namespace pyralog::raft {
+
+// --- The leader speaks.
+
+Result<Range> Consensus::propose(Time now, std::int32_t records) {
+    CHECK(records > 0);
+    advance_time(now);
+    if (role_ != Role::leader) return Error::not_leader;
+    if (end_.index - committed_.index >= config_.uncommitted_entries_max) return Error::unavailable;
+    const Position first = end_;
+    append(Entry{.term = term(), .records = records, .members = {}});
+    return Range{first, end_};
+}
+
+Result<std::uint64_t> Consensus::barrier(Time now) {
+    advance_time(now);
+    if (role_ != Role::leader) return Error::not_leader;
+    const std::uint64_t asked = ++barriers_asked_;
+    // One round at a time. Whoever asks meanwhile shares the next.
+    if (barriers_sent_ <= barriers_passed_) send_heartbeats(true);
+    count_barriers();
+    return asked;
+}
+
+void Consensus::sent(NodeId to, Position end) {
+    const auto follower = followers_.find(to);
+    if (follower == followers_.end()) return;
+    follower->second.sent(end);
+    follower->second.spoken = now_;
+}
+
+std::vector<Entries> Consensus::entries_wanted() const {
+    std::vector<Entries> wanted;
+    for (const auto& [node, follower] : followers_)
+        if (follower.next().index < end_.index && follower.has_room(config_.appends_in_flight_max))
+            wanted.push_back({node, append_request(follower)});
+    return wanted;
+}
+
+wire::AppendRequest Consensus::append_request(const Progress& follower) const {
+    const Position first = follower.next();
+    return {.term = term(),
+            .first = first,
+            .previous_term = terms_.before(first.index),
+            .committed = committed_,
+            .context = barriers_asked_,
+            .entries = {}};
+}
+
+// Stands at the place where the next entries will go. So it finds out if those before it were lost.
+void Consensus::send_empty(NodeId to, Progress& follower) {
+    send(to, append_request(follower));
+    follower.spoken = now_;
+}
+
+void Consensus::send_heartbeats(bool to_all) {
+    for (auto& [node, follower] : followers_)
+        if (to_all || now_ >= follower.spoken + config_.heartbeat_interval)
+            send_empty(node, follower);
+    if (to_all) barriers_sent_ = barriers_asked_;
+}
+
+// --- A follower listens.
+
+void Consensus::on(NodeId from, const wire::AppendRequest& request) {
+    if (request.term < term()) {
+        // Our term tells a leader that it is none, also when nobody but we moved to that term:
+        // else we could neither follow this leader nor unseat it.
+        if (!BUG(M27)) reject(from, request);
+        return;
+    }
+    if (request.term == term() && role_ == Role::leader) return; // A term has one leader.
+    become_follower(request.term);
+    leader_ = from;
+    leader_heard_ = now_;
+    set_election_deadline();
+
+    const std::optional<Position> merged = merge(request);
+    if (!merged) return reject(from, request);
+    // What lies beyond may be a tail that this leader has yet to overrule.
+    const Position verified = *merged;
+    const Position common = BUG(M06) ? end_ : verified;
+    committed_ = std::max(committed_, std::min(request.committed, common));
+
+    wire::AppendReply reply{.term = term(),
+                            .accepted = true,
+                            .matched = BUG(M07) ? end_ : verified,
+                            .matched_term = {},
+                            .context = request.context};
+    // An answer to a heartbeat does not wait for the disk, and claims only what is on it.
+    if (request.entries.empty()) reply.matched = std::min(reply.matched, durable_end_);
+    reply.matched_term = terms_.before(reply.matched.index);
+    if (reply.matched.index <= durable_end_.index)
+        send(from, reply);
+    else
+        send_when_durable(from, reply);
+}
+
+void Consensus::reject(NodeId from, const wire::AppendRequest& request) {
+    const Position hint = known_position(request.first.index, request.previous_term);
+    send(from, wire::AppendReply{.term = term(),
+                                 .accepted = false,
+                                 .matched = hint,
+                                 .matched_term = terms_.before(hint.index),
+                                 .context = request.context});
+}
+
+// Makes the entries of a request part of our log. Returns the place up to which our log is then
+// known to equal the leader's, or nothing if they differ before the request begins.
+std::optional<Position> Consensus::merge(const wire::AppendRequest& request) {
+    Position at = request.first;
+    if (at.index > end_.index) return {};
+    // Every leader of this term or a later one has what is committed: it needs no comparison, and
+    // with a trimmed log none could be made.
+    if (at.index > committed_.index && terms_.before(at.index) != request.previous_term) return {};
+    if (BUG(M04) && at.index >= committed_.index && at.index < end_.index) cut(at);
+    for (const Entry& entry : request.entries) {
+        // A request that came late, or twice, finds its entries here, perhaps with others behind
+        // them that have been acknowledged. Only an entry of another term overrules ours.
+        const bool conflicts = at.index >= committed_.index && at.index < end_.index &&
+                               terms_.at(at.index) != entry.term;
+        if (conflicts && !BUG(M05)) cut(at);
+        if (at.index >= end_.index) {
+            if (at != end_ || entry.term < terms_.last()) return {}; // No log of ours goes on so.
+            append(entry);
+        }
+        at = at.after(entry.records);
+    }
+    return at;
+}
+
+// --- The leader listens.
+
+void Consensus::on(NodeId from, const wire::AppendReply& reply) {
+    observe_term(reply.term);
+    if (role_ != Role::leader || reply.term != term()) return;
+    const auto found = followers_.find(from);
+    if (found == followers_.end()) return;
+    if (reply.matched.index > end_.index || reply.context > barriers_asked_) return;
+    Progress& follower = found->second;
+    follower.heard = now_;
+    // Only an answer to what was sent after a barrier was asked for says that we led at that time.
+    follower.answered = std::max(follower.answered, BUG(M25) ? barriers_asked_ : reply.context);
+    if (reply.accepted) {
+        follower.reached(reply.matched);
+        follower.flow();
+        count_commit();
+    } else {
+        if (BUG(M08)) {
+            follower.reached(reply.matched);
+            count_commit();
+        }
+        if (follower.rejected(where_to_probe(reply))) send_empty(from, follower);
+    }
+    count_barriers();
+}
+
+// The last place at which our log can still equal the other. The same term before the same index
+// means the same log up to there (paper, 5.3), so the follower's position is ours. Else its term
+// there says which of our terms are too new. Each probe leaves a term behind, on one side at least.
+Position Consensus::where_to_probe(const wire::AppendReply& reply) const {
+    const std::int64_t index = reply.matched.index;
+    if (terms_.before(index) == reply.matched_term) return reply.matched;
+    return known_position(index - 1, reply.matched_term);
+}
+
+// Counting replicas commits only what is of our own term; all before it follows. An older entry can
+// be on a majority and still be overruled (paper, figure 8).
+void Consensus::count_commit() {
+    const Position agreed = reached_by_majority<Position>(members_, [&](NodeId node) {
+        return node == self_ ? durable_end_ : followers_.at(node).matched();
+    });
+    if (agreed.index <= committed_.index) return;
+    if (terms_.before(agreed.index) != term() && !BUG(M03)) return;
+    committed_ = agreed;
+    count_barriers();
+}
+
+bool Consensus::leads_committed() const {
+    return role_ == Role::leader && terms_.before(committed_.index) == term();
+}
+
+// A new leader has all that is committed, but does not know how much of its log that is, until an
+// entry of its own term is (thesis, 6.4).
+void Consensus::count_barriers() {
+    if (barriers_passed_ == barriers_asked_) return;
+    if (!leads_committed() && !BUG(M24)) return;
+    const auto answered = reached_by_majority<std::uint64_t>(members_, [&](NodeId node) {
+        return node == self_ ? barriers_asked_ : followers_.at(node).answered;
+    });
+    barriers_passed_ = std::max(barriers_passed_, answered);
+    if (barriers_sent_ <= barriers_passed_ && barriers_passed_ < barriers_asked_)
+        send_heartbeats(true);
+}
+
+} // namespace pyralog::raft
