@@ -32,8 +32,7 @@ template <std::size_t N>
 std::optional<std::uint64_t> parse_with_unit(std::string_view text,
                                              const std::array<Unit, N>& units) {
     std::uint64_t number = 0;
-    const auto [rest, failure] =
-        std::from_chars(text.data(), text.data() + text.size(), number);
+    const auto [rest, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (failure != std::errc()) return {};
     const std::string_view unit(rest, static_cast<std::size_t>(text.data() + text.size() - rest));
     for (const Unit& u : units) {
@@ -207,6 +206,25 @@ void SettingList::operator()(std::string_view name, std::string& value, AnyText 
         return {};
     };
     setting.randomise = [](Random&) {}; // Names and addresses are the simulator's to give.
+    settings.push_back(std::move(setting));
+}
+
+void SettingList::add_text(std::string_view name, std::string_view example, std::string_view help,
+                           std::function<std::string()> get,
+                           std::function<bool(std::string_view)> take) {
+    Setting setting;
+    setting.name = name;
+    setting.help = help;
+    setting.kind = "text";
+    setting.bounds = example;
+    setting.default_value = get();
+    setting.get = std::move(get);
+    setting.set = [take = std::move(take),
+                   example = std::string(example)](std::string_view text) -> std::string {
+        if (take(text)) return {};
+        return "is \"" + std::string(text) + "\", but must look like " + example;
+    };
+    setting.randomise = [](Random&) {}; // As above.
     settings.push_back(std::move(setting));
 }
 

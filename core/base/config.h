@@ -40,6 +40,14 @@ struct AnyText {
     std::size_t bytes_max = 1024;
 };
 
+// A text with a form of its own: an address, a list. `format` must write what `parse` can read.
+template <class T>
+struct TextForm {
+    std::optional<T> (*parse)(std::string_view text);
+    std::string (*format)(const T& value);
+    std::string_view example; // What it must look like.
+};
+
 // How values are written: 150ms, 7d; 64KiB, 10GiB; true, false. An answer of nothing means that the
 // text is not of this kind.
 std::optional<Duration> parse_duration(std::string_view text);
@@ -53,9 +61,9 @@ std::string format_bytes(std::uint64_t value);
 struct Setting {
     std::string name; // With its section: "raft.election_timeout".
     std::string help;
-    std::string kind;           // "duration", "size", "integer", "bool" or "text".
-    std::string bounds;         // "50ms to 60s".
-    std::string default_value;  // What it held when it was described.
+    std::string kind;          // "duration", "size", "integer", "bool" or "text".
+    std::string bounds;        // "50ms to 60s".
+    std::string default_value; // What it held when it was described.
     std::function<std::string()> get;
     // Empty if the value was taken; else what is wrong with it, in words that can follow its name.
     std::function<std::string(std::string_view)> set;
@@ -76,8 +84,22 @@ public:
     void operator()(std::string_view name, bool& value, std::string_view help);
     void operator()(std::string_view name, std::string& value, AnyText bounds,
                     std::string_view help);
+    template <class T>
+    void operator()(std::string_view name, T& value, TextForm<T> form, std::string_view help) {
+        add_text(
+            name, form.example, help, [&value, form] { return form.format(value); },
+            [&value, form](std::string_view text) {
+                std::optional<T> parsed = form.parse(text);
+                if (parsed) value = std::move(*parsed);
+                return parsed.has_value();
+            });
+    }
 
     std::vector<Setting> settings;
+
+private:
+    void add_text(std::string_view name, std::string_view example, std::string_view help,
+                  std::function<std::string()> get, std::function<bool(std::string_view)> take);
 };
 
 // The settings of `config`, in the order of its description. `config` must outlive the list.
