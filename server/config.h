@@ -1,0 +1,210 @@
+// server/config.h
+//
+// All that can be set about a node: its own settings and those of the layers below it, declared and
+// described once (core/base/config.h). A Config is a value. Where settings come from, a file, the
+// environment or the command line, is the business of server/cli; what they may be, and what all of
+// them together must make sense of, is decided here, without looking at the world.
+#pragma once
+
+#include "core/base/config.h"
+#include "core/base/logger.h"
+#include "core/base/types.h"
+#include "core/env/network.h"
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pyralog::server {
+
+// Where the nodes of a cluster listen for each other.
+using Members = std::map<NodeId, Address>;
+
+// "1=host:port,2=host:port"; nothing where the text is not of this form or names a node twice.
+std::optional<Members> parse_members(std::string_view text);
+std::string format_members(const Members& members);
+
+// What is set about Kafka's side of a node.
+struct KafkaConfig {
+    std::string host = "0.0.0.0";
+    std::uint16_t port = 9092;
+    std::optional<Address> advertise;
+    std::int64_t connections_max = 1000;
+    std::int64_t requests_in_flight_max = 64;
+    std::size_t request_bytes_max = 100_MiB;
+    std::size_t fetch_bytes_max = 55_MiB;
+    Duration connection_idle_max = 10min;
+
+    template <class Visitor>
+    void describe(Visitor& setting);
+};
+
+// What a topic is like of which its creator has said nothing.
+struct TopicConfig {
+    bool auto_create = true;
+    int partitions = 1;
+    int replication_factor = 0;
+    int partitions_max = 1024;
+    std::size_t message_bytes_max = 1_MiB;
+
+    template <class Visitor>
+    void describe(Visitor& setting);
+};
+
+struct Config {
+    int node_id = 1;
+    std::string data_dir = "/var/lib/pyralog";
+    Level log_level = Level::info;
+
+    std::string cluster_name = "pyralog";
+    Members members; // Empty: this node is alone, and listens for no peers.
+    std::optional<Address> peer_listen;
+
+    KafkaConfig kafka;
+    TopicConfig topic;
+
+    std::string admin_host = "127.0.0.1";
+    std::uint16_t admin_port = 9094;
+
+    NodeId id() const { return NodeId(node_id); }
+
+    // This node among the members, even if it is alone.
+    std::vector<NodeId> member_ids() const;
+
+    // Where to listen for peers; nothing if there are none.
+    std::optional<Address> peer_address() const;
+    Address kafka_address() const { return {kafka.host, kafka.port}; }
+    Address admin_address() const { return {admin_host, admin_port}; }
+
+    // What clients are told to connect to.
+    Address advertised() const;
+
+    // How many replicas a topic gets that asks for none in particular.
+    int default_replication_factor() const;
+
+    // What no single bound can say: one line for each thing that is wrong, none if all is well.
+    std::vector<std::string> problems() const;
+
+    template <class Visitor>
+    void describe(Visitor& setting);
+};
+
+// ---- Who has set what ----
+
+// Later ones overrule earlier ones.
+enum class Source : std::uint8_t { built_in, file, environment, flag };
+
+constexpr std::string_view to_string(Source source) {
+    switch (source) {
+    case Source::built_in: return "default";
+    case Source::file: return "file";
+    case Source::environment: return "environment";
+    case Source::flag: return "flag";
+    }
+    check_failed("a known Source", __FILE__, __LINE__);
+}
+
+// One setting, as somebody has given it.
+struct Assignment {
+    Source source = Source::flag;
+    std::string where; // For people: "pyralog.toml:12", "PYRALOG_NODE_ID", "--node-id".
+    std::string name;
+    std::string value;
+};
+
+// What came of them. `origins` says of each setting that somebody gave where its value is from.
+struct Applied {
+    std::vector<std::string> mistakes; // "where: what is wrong": one line each, in order.
+    std::map<std::string, Assignment> origins;
+};
+
+// Sets what `assignments` say, the strongest source last, whatever their order. A setting with a
+// mistake keeps the value that it had; the caller is not to use it.
+Applied apply(std::vector<Setting>& settings, std::span<const Assignment> assignments);
+
+// The name in the environment: "raft.election_timeout" is PYRALOG_RAFT_ELECTION_TIMEOUT.
+std::string environment_name(std::string_view setting);
+
+// The table of all settings, in Markdown: what is in README.md, from the description itself.
+std::string settings_reference(const std::vector<Setting>& settings);
+
+// ---- The descriptions ----
+
+std::optional<std::uint16_t> parse_port(std::string_view text);
+std::string format_port(const std::uint16_t& port);
+std::optional<std::optional<Address>> parse_optional_address(std::string_view text);
+std::string format_optional_address(const std::optional<Address>& address);
+std::optional<Level> parse_level(std::string_view text);
+std::string format_level(const Level& level);
+std::optional<std::string> parse_name(std::string_view text);
+std::string format_name(const std::string& name);
+
+constexpr TextForm<std::uint16_t> port_form{parse_port, format_port, "9092, or 0 for any free one"};
+constexpr TextForm<std::optional<Address>> address_form{
+    parse_optional_address, format_optional_address, "host:port, or nothing"};
+constexpr TextForm<Members> members_form{parse_members, format_members,
+                                         "1=host:port,2=host:port, each number once"};
+constexpr TextForm<Level> level_form{parse_level, format_level, "debug, info, warning or error"};
+constexpr TextForm<std::string> name_form{parse_name, format_name,
+                                          "letters, digits, '.', '_' and '-', at most 64 of them"};
+
+template <class Visitor>
+void KafkaConfig::describe(Visitor& setting) {
+    setting("kafka.host", host, AnyText{255},
+            "The address to listen on for clients; 0.0.0.0 is every one of this machine.");
+    setting("kafka.port", port, port_form, "The port to listen on for clients.");
+    setting("kafka.advertise", advertise, address_form,
+            "What clients are told to connect to, if not the address that is listened on.");
+    setting("kafka.connections_max", connections_max, Bounds<std::int64_t>{1, 20'000},
+            "Clients beyond this number are turned away.");
+    setting("kafka.requests_in_flight_max", requests_in_flight_max, Bounds<std::int64_t>{1, 1024},
+            "Requests of one client that may wait for their answers; then nobody reads on.");
+    setting("kafka.request_bytes_max", request_bytes_max, Bounds<std::size_t>{64_KiB, 1_GiB},
+            "A request that claims to be longer ends its connection.");
+    setting("kafka.fetch_bytes_max", fetch_bytes_max, Bounds<std::size_t>{64_KiB, 1_GiB},
+            "The most record bytes in one answer to a fetch, whatever was asked for.");
+    setting("kafka.connection_idle_max", connection_idle_max, Bounds<Duration>{1s, 24h},
+            "A client that has said nothing for so long is disconnected.");
+}
+
+template <class Visitor>
+void TopicConfig::describe(Visitor& setting) {
+    setting("topic.auto_create", auto_create,
+            "Create a topic when a client first asks for it by name.");
+    setting("topic.partitions", partitions, Bounds<int>{1, 1024},
+            "Partitions of a topic whose creator does not say how many.");
+    setting(
+        "topic.replication_factor", replication_factor, Bounds<int>{0, 7},
+        "Replicas of each partition if its creator does not say; 0: one per node, up to three.");
+    setting("topic.partitions_max", partitions_max, Bounds<int>{1, 10'000},
+            "The most partitions that one topic may have.");
+    setting("topic.message_bytes_max", message_bytes_max, Bounds<std::size_t>{1_KiB, 64_MiB},
+            "The largest batch of records that is taken.");
+}
+
+template <class Visitor>
+void Config::describe(Visitor& setting) {
+    setting("node.id", node_id, Bounds<int>{1, 1'000'000},
+            "The number of this node, which no other node of the cluster has.");
+    setting("node.data_dir", data_dir, AnyText{4096},
+            "The directory of this node's data; it belongs to one node for ever.");
+    setting("node.log_level", log_level, level_form, "The least that is worth a line in the log.");
+    setting("cluster.name", cluster_name, name_form,
+            "Nodes and data directories of another name are refused.");
+    setting(
+        "cluster.members", members, members_form,
+        "All nodes of the cluster, and where each listens for the others; empty: just this one.");
+    setting("cluster.listen", peer_listen, address_form,
+            "Where this node listens for its peers, if not at its address among the members.");
+    kafka.describe(setting);
+    topic.describe(setting);
+    setting("admin.host", admin_host, AnyText{255},
+            "The address to listen on for status, stop and metrics. There is no password: keep it "
+            "local.");
+    setting("admin.port", admin_port, port_form, "The port to listen on for them.");
+}
+
+} // namespace pyralog::server

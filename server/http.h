@@ -1,0 +1,47 @@
+// server/http.h
+//
+// As much of HTTP/1.1 as a node needs to be asked how it is: requests without a body, one for each
+// connection. Pure functions of bytes. Strict: what is not of this form is refused with the status
+// that says why, and nothing is ever allocated because a peer claims that more will come.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace pyralog::server {
+
+struct HttpRequest {
+    std::string method;
+    std::string path; // Without the query, which nobody here reads.
+};
+
+struct HttpResponse {
+    int status = 200;
+    std::string content_type = "text/plain; charset=utf-8";
+    std::string body;
+};
+
+// A browser's request line and headers fit in half of this.
+constexpr std::size_t http_head_bytes_max = 8 * 1024;
+constexpr std::size_t http_headers_max = 64;
+// Far beyond the metrics of a node with ten thousand partitions.
+constexpr std::size_t http_body_bytes_max = 32 * 1024 * 1024;
+
+// What `bytes`, all that has come so far, amount to: a request, the answer that refuses them, or
+// nothing yet. Never nothing once http_head_bytes_max have come.
+using ParsedRequest = std::variant<std::monostate, HttpRequest, HttpResponse>;
+ParsedRequest parse_http_request(std::string_view bytes);
+
+// To send, with its length and the promise to close.
+std::string format_http_request(const HttpRequest& request, std::string_view host);
+std::string format_http_response(const HttpResponse& response);
+
+// The other side's view: a response, nothing yet, or what no answer of ours would look like.
+struct BadResponse {};
+using ParsedResponse = std::variant<std::monostate, HttpResponse, BadResponse>;
+ParsedResponse parse_http_response(std::string_view bytes);
+
+} // namespace pyralog::server
