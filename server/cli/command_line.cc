@@ -1,0 +1,137 @@
+#include "server/cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+namespace pyralog::cli {
+
+namespace {
+
+// The flags that have a name of their own; `--set` reaches all other settings.
+struct Flag {
+    const char* names;
+    const char* setting;
+    const char* help;
+};
+constexpr Flag flags[] = {
+    {"-p,--port", "kafka.port", "The port for clients (default 9092)"},
+    {"-d,--data-dir", "node.data_dir", "The directory of the node's data"},
+    {"--node-id", "node.id", "The number of this node"},
+    {"--cluster", "cluster.members", "All nodes, as 1=HOST:PORT,2=HOST:PORT: where peers listen"},
+    {"--cluster-name", "cluster.name", "The name of the cluster"},
+    {"--advertise", "kafka.advertise", "What clients are told to connect to, as HOST:PORT"},
+    {"--admin-port", "admin.port", "The port for status, stop and metrics (default 9094)"},
+};
+
+std::string mistake(const std::string& what) {
+    return "pyralog: " + what + ": see `pyralog --help`\n";
+}
+
+// CLI11 puts some of its messages on several lines.
+std::string one_line(std::string text) {
+    for (char& c : text)
+        if (c == '\n') c = ' ';
+    while (!text.empty() && (text.back() == ' ' || text.back() == '.')) text.pop_back();
+    return text;
+}
+
+} // namespace
+
+std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
+    CommandLine line;
+    CLI::App app("A replicated log that Kafka clients can use.", "pyralog");
+    app.require_subcommand(1);
+    app.fallthrough(); // The same flags before and behind the command.
+    app.footer("Every setting can also be given in the file, or as PYRALOG_SECTION_NAME in the\n"
+               "environment; flags overrule the environment, which overrules the file.\n"
+               "`pyralog config` shows them all, with their values and where those come from.");
+    app.set_version_flag("--version", "pyralog 0.1.0");
+
+    std::string file, admin;
+    std::vector<std::string> sets;
+    std::vector<std::string> values(std::size(flags));
+    std::vector<CLI::Option*> options;
+    CLI::Option* const config =
+        app.add_option("-c,--config", file, "Settings, as TOML")->type_name("FILE");
+    for (std::size_t i = 0; i < std::size(flags); ++i)
+        options.push_back(
+            app.add_option(flags[i].names, values[i], flags[i].help)->type_name("VALUE"));
+    app.add_option("--set", sets, "Any setting, as NAME=VALUE; may be repeated")
+        ->type_name("NAME=VALUE")
+        ->allow_extra_args(false);
+    CLI::Option* const admin_option =
+        app.add_option("--admin", admin, "status, stop: the admin address of the node")
+            ->type_name("HOST:PORT");
+
+    CLI::App* const start = app.add_subcommand("start", "Run a node until it is told to stop");
+    CLI::App* const stop = app.add_subcommand("stop", "Stop the node, and wait until it has");
+    CLI::App* const status = app.add_subcommand("status", "Say how the node and its cluster are");
+    CLI::App* const show = app.add_subcommand("config", "Show all settings and check them");
+    status->add_flag("--json", line.as_json, "For programs");
+    show->add_flag("--json", line.as_json, "For programs");
+    show->add_flag("--reference", line.as_reference, "Every setting with its bounds, as Markdown");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::CallForHelp&) {
+        return Farewell{app.help()};
+    } catch (const CLI::CallForVersion&) {
+        return Farewell{"pyralog 0.1.0\n"};
+    } catch (const CLI::ParseError& error) {
+        return Farewell{mistake(one_line(error.what())), 2};
+    }
+
+    using Command = CommandLine::Command;
+    line.command = start->parsed()    ? Command::start
+                   : stop->parsed()   ? Command::stop
+                   : status->parsed() ? Command::status
+                                      : Command::config;
+    static_cast<void>(show);
+    if (config->count() > 0) line.config_file = file;
+    if (admin_option->count() > 0) {
+        line.admin = parse_address(admin);
+        if (!line.admin)
+            return Farewell{mistake("--admin is \"" + admin + "\", but must look like HOST:PORT"),
+                            2};
+    }
+    for (std::size_t i = 0; i < std::size(flags); ++i)
+        if (options[i]->count() > 0)
+            line.assignments.push_back({server::Source::flag, options[i]->get_name(false, true),
+                                        flags[i].setting, values[i]});
+    for (const std::string& set : sets) {
+        const auto equals = set.find('=');
+        if (equals == std::string::npos)
+            return Farewell{mistake("--set \"" + set + "\" must look like NAME=VALUE"), 2};
+        line.assignments.push_back(
+            {server::Source::flag, "--set", set.substr(0, equals), set.substr(equals + 1)});
+    }
+    return line;
+}
+
+std::vector<server::Assignment> read_environment(const char* const* environment,
+                                                 const std::vector<Setting>& settings) {
+    constexpr std::string_view prefix = "PYRALOG_";
+    std::vector<server::Assignment> assignments;
+    for (; *environment != nullptr; ++environment) {
+        const std::string_view variable = *environment;
+        const auto equals = variable.find('=');
+        if (!variable.starts_with(prefix) || equals == std::string_view::npos) continue;
+        const std::string name(variable.substr(0, equals));
+        // Kubernetes tells every container of a service named "pyralog" in variables like these.
+        if (name.starts_with("PYRALOG_SERVICE_") || name == "PYRALOG_PORT" ||
+            name.starts_with("PYRALOG_PORT_"))
+            continue;
+        std::string setting;
+        for (const Setting& s : settings)
+            if (server::environment_name(s.name) == name) setting = s.name;
+        // Of no setting: then as a name, in which one letter is perhaps wrong.
+        if (setting.empty()) {
+            for (const char c : name.substr(prefix.size()))
+                setting += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+            if (const auto cut = setting.find('_'); cut != std::string::npos) setting[cut] = '.';
+        }
+        assignments.push_back(
+            {server::Source::environment, name, setting, std::string(variable.substr(equals + 1))});
+    }
+    return assignments;
+}
+
+} // namespace pyralog::cli

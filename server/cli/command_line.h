@@ -1,0 +1,45 @@
+// server/cli/command_line.h
+//
+// What the user has typed, the environment holds and the file says, as one list of assignments to
+// settings. Nothing is decided here; what is wrong with it comes out as lines for people.
+#pragma once
+
+#include "server/config.h"
+
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace pyralog::cli {
+
+struct CommandLine {
+    enum class Command : std::uint8_t { start, stop, status, config };
+
+    Command command = Command::start;
+    std::optional<std::string> config_file;
+    std::optional<Address> admin;
+    bool as_json = false;
+    bool as_reference = false; // `config`: the table for README.md.
+    std::vector<server::Assignment> assignments;
+};
+
+// The command line; or, where there is nothing more to do, what to print and the code to exit with.
+struct Farewell {
+    std::string text;
+    int exit_code = 0; // 0 for --help, 2 for a mistake.
+};
+std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv);
+
+// What a TOML file assigns, or one line that says why it cannot be read. A table is a section:
+// [raft] election_timeout = "1s" sets raft.election_timeout. A setting that is a list may be an
+// array, or a table whose keys and values are joined by '='.
+std::variant<std::vector<server::Assignment>, std::string>
+read_config_file(const std::string& path, const std::vector<Setting>& settings);
+
+// What PYRALOG_… variables assign. `environment` is as in `char** environ`.
+std::vector<server::Assignment> read_environment(const char* const* environment,
+                                                 const std::vector<Setting>& settings);
+
+} // namespace pyralog::cli

@@ -1,0 +1,54 @@
+// server/cli/program.h
+//
+// All that can be set about the process: the node, and the world that it runs in. And the road to
+// it, from what the user has said to a config that makes sense, or a line for each mistake.
+#pragma once
+
+#include "io/real/config.h"
+#include "server/cli/command_line.h"
+#include "server/cli/data_dir.h"
+#include "server/config.h"
+
+namespace pyralog::cli {
+
+// Exit codes of all commands.
+constexpr int exit_failed = 1;  // The world is not as it would have to be.
+constexpr int exit_mistake = 2; // The settings or the command line are wrong.
+
+struct Program {
+    server::Config node;
+    real::IoConfig io;
+    std::vector<Setting> settings; // Of the two above, into which they refer.
+    server::Applied applied;
+
+    Program();
+    Program(const Program&) = delete;
+    Program& operator=(const Program&) = delete;
+
+    template <class Visitor>
+    void describe(Visitor& setting) {
+        node.describe(setting);
+        io.describe(setting);
+    }
+
+    // Takes in file, environment and flags. False after it has told all mistakes on stderr.
+    bool load(const CommandLine& line, const char* const* environment);
+
+    // Looks at directory and ports without touching them, then takes the directory. False after it
+    // has told on stderr what is in the way.
+    bool prepare(DataDir& directory) const;
+};
+
+// `pyralog: …` on stderr.
+void complain(const std::string& line);
+
+// ---- The commands besides `start`; each prints, and returns the code to exit with ----
+
+int show_config(const CommandLine& line, const Program& program);
+int show_status(const CommandLine& line, const Program& program);
+int stop_node(const CommandLine& line, const Program& program);
+
+// Columns as wide as their widest cell; the first row is the heading.
+std::string format_table(const std::vector<std::vector<std::string>>& rows);
+
+} // namespace pyralog::cli
