@@ -41,4 +41,29 @@ struct Frame {
     Position end() const { return first.after(records); }
 };
 
+// The 64 bytes that stand before the payload. Sums up the payload if payload_crc is still zero, so
+// whoever knows the sum sets it.
+Bytes encode_header(const Frame& frame);
+void encode_header(const Frame& frame, std::span<std::byte, Frame::header_size> into);
+
+// A frame without its payload yet, and how long that is.
+struct FrameHeader {
+    Frame frame;
+    std::size_t payload_size = 0;
+};
+
+// Error::corrupt if these are not the bytes of a frame that some version of ours has written.
+Result<FrameHeader> decode_header(std::span<const std::byte, Frame::header_size> bytes);
+
+// Is the payload the one that payload_crc was computed from?
+bool payload_intact(const Frame& frame);
+
+// In a file each frame is followed by zeros up to a multiple of 8.
+constexpr std::size_t frame_alignment = 8;
+constexpr std::size_t stored_size(std::size_t payload_size) {
+    return (Frame::header_size + payload_size + frame_alignment - 1) / frame_alignment *
+           frame_alignment;
+}
+inline std::size_t stored_size(const Frame& frame) { return stored_size(size_of(frame.payload)); }
+
 } // namespace pyralog::wire

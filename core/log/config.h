@@ -1,0 +1,49 @@
+// core/log/config.h
+//
+// Settings of the journal, of the segments, and of what is kept of both in memory.
+#pragma once
+
+#include "core/base/config.h"
+
+namespace pyralog {
+
+struct JournalConfig {
+    std::size_t file_bytes = 64_MiB;
+    std::size_t journal_bytes_max = 1_GiB;
+    std::size_t round_bytes_max = 8_MiB;
+    Duration seal_delay = 10ms;
+
+    template <class Visitor>
+    void describe(Visitor& setting) {
+        setting("journal.file_bytes", file_bytes, Bounds<std::size_t>{64_KiB, 1_GiB},
+                "The size of a journal file. Files are written full, then used again.");
+        setting("journal.journal_bytes_max", journal_bytes_max,
+                Bounds<std::size_t>{256_KiB, 256_GiB},
+                "With more in use, new records are refused until some have moved to segments.");
+        setting("journal.round_bytes_max", round_bytes_max, Bounds<std::size_t>{4_KiB, 64_MiB},
+                "The most bytes in one journal write. A larger batch is written alone.");
+        setting("journal.seal_delay", seal_delay, Bounds<Duration>{1ms, 10s},
+                "How long the journal is idle before it notes that its last write was durable.");
+    }
+};
+
+struct LogConfig {
+    std::size_t segment_bytes = 128_MiB;
+    std::size_t segment_flush_bytes = 1_MiB;
+    std::size_t cache_bytes = 4_MiB;
+    std::size_t node_cache_bytes = 256_MiB;
+
+    template <class Visitor>
+    void describe(Visitor& setting) {
+        setting("log.segment_bytes", segment_bytes, Bounds<std::size_t>{64_KiB, 1_GiB},
+                "A segment that has grown to about this size is sealed and the next one begun.");
+        setting("log.segment_flush_bytes", segment_flush_bytes, Bounds<std::size_t>{4_KiB, 64_MiB},
+                "When this much of one log is committed, it moves from the journal to its segment.");
+        setting("log.cache_bytes", cache_bytes, Bounds<std::size_t>{0, 1_GiB},
+                "The most that one log keeps in memory of what is in its segments.");
+        setting("log.node_cache_bytes", node_cache_bytes, Bounds<std::size_t>{0, 256_GiB},
+                "The most that all logs together keep in memory, as far as segments have it.");
+    }
+};
+
+} // namespace pyralog

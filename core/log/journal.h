@@ -1,0 +1,109 @@
+// core/log/journal.h
+//
+// What a node has written lately, in one place for all its logs: appends, cuts and votes. It is the
+// only thing that anybody waits for. Frames gather while a round of them is being written, and the
+// next round is written only when that one is durable. So at recovery a bad round with a good later
+// one behind it is damage; with nothing behind it, it is a torn tail, which nobody was told of. The
+// difference decides if a replica may vote. (Rot in the very last round looks like a torn tail,
+// until a seal follows it. When nothing else does, one is written after a short while.)
+//
+// The files are in `directory`. Each begins with what it must carry over from those before it, and
+// the oldest is used again once nothing in it is needed: see README.md.
+//
+// A failed write is final: nobody knows what the disk holds, and trying again proves nothing. From
+// then on everything is refused with that error, and the node has to end.
+//
+// Outlives the Logs that write to it. Life: construct, open(), then run() in a fiber of its own.
+#pragma once
+
+#include "core/env/environment.h"
+#include "core/log/config.h"
+#include "core/wire/frame.h"
+#include "core/wire/journal.h"
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pyralog {
+
+class Journal {
+public:
+    // `identity` tells this node's journal from that of any other node or cluster.
+    Journal(Environment& env, std::string directory, const JournalConfig& config,
+            std::uint64_t identity);
+    ~Journal();
+    Journal(const Journal&) = delete;
+    Journal& operator=(const Journal&) = delete;
+
+    // Hands every durable frame to `replay`, in order: of all groups entries, cuts, votes and marks.
+    // A mark holds the group's vote (`term` and payload are those of its last vote frame, zero and
+    // empty if there was none) and, in `first`, up to where the entries are in segments. Payloads
+    // are slices of a whole file: copy what is to be kept. `replay` may wait; its error ends open().
+    // Entries may come again, and may come after later ones: Log::replay() knows about both.
+    //
+    // Error::corrupt if anything that was durable is damaged or missing; the log line says what,
+    // and nothing on disk has been changed then.
+    using Replay = std::function<Result<>(const wire::Frame& frame)>;
+    Result<> open(const Replay& replay);
+
+    // Writes rounds until cancelled, or until the device fails. The others only queue and wait.
+    Result<> run();
+
+    // Puts a frame into the next round. Does not wait; shares the payload, and copies nothing.
+    // Entries and cuts come from the group's Log; votes from its Consensus, with the term in `term`
+    // and whatever else there is in the payload.
+    void append(const wire::Frame& frame);
+
+    // Returns once all that was appended before is durable. Overlapping calls share one round.
+    // Error::out_of_space and device_failed are final.
+    Result<> sync();
+
+    // The entries of `group` before `end` are durable in segments. A file of which all is released
+    // is used again.
+    void release(GroupId group, Position end);
+
+    // The group is deleted: nothing of it is needed any more. Its frames may still be replayed.
+    void forget(GroupId group);
+
+    // The last vote frame of the group that was written or replayed.
+    std::optional<wire::Frame> vote(GroupId group) const;
+
+    // Groups of which something was written or replayed, and that were not forgotten since.
+    std::vector<GroupId> groups() const;
+
+    // Too much is waiting to move to segments, or there is no room for the next file: refuse what
+    // can be refused.
+    bool backlogged() const;
+
+    // What keeps the oldest file from being used again: for each group, where its entries in that
+    // file end. Empty while the oldest file is the one that is being written.
+    struct Pin {
+        GroupId group;
+        Position end;
+    };
+    std::vector<Pin> pinned() const;
+
+    std::uint64_t file_number() const; // Of the one that is being written.
+    std::uint64_t bytes_in_use() const { return bytes_in_use_; }
+    const JournalConfig& config() const { return config_; }
+
+    // Notified when file_number() has changed, and when the journal has failed.
+    Condition& file_changed() { return file_changed_; }
+    bool failed() const { return failure_.has_value(); }
+
+private:
+    Environment& env_;
+    std::string directory_;
+    JournalConfig config_;
+    std::uint64_t identity_;
+    std::optional<Error> failure_;
+    std::uint64_t bytes_in_use_ = 0;
+    Condition file_changed_;
+};
+
+} // namespace pyralog

@@ -1,0 +1,109 @@
+// core/log/log.h
+//
+// The entries of one partition. New ones are in the node's Journal and in memory; once committed,
+// the SegmentWriter moves them into segment files under `groups/<group>/`. So a segment is never cut
+// and never wrong, and a cut costs one frame. Entries can be read as soon as they are appended; they
+// are durable when a later Journal::sync() has returned.
+//
+// Life: open() knows what the segments hold; the journal's frames of this group come through
+// replay(); finish_replay() says if the log is whole. Then append() and cut().
+//
+// Refers to its Environment, Journal and TailBudget, which outlive it. Leave the SegmentWriter before
+// the end. Only what says so may wait.
+#pragma once
+
+#include "core/base/terms.h"
+#include "core/env/environment.h"
+#include "core/log/config.h"
+#include "core/log/journal.h"
+#include "core/log/segment.h"
+#include "core/log/tail_budget.h"
+#include "core/wire/frame.h"
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace pyralog {
+
+class SegmentWriter;
+
+class Log {
+public:
+    // Waits. Error::corrupt if the segments are damaged or do not form a chain; the log line says
+    // which. An unknown group is an empty log; its directory is made with its first segment.
+    static Result<std::unique_ptr<Log>> open(Environment& env, Journal& journal, TailBudget& budget,
+                                             const LogConfig& config, GroupId group);
+
+    // The groups that have a directory. Waits.
+    static Result<std::vector<GroupId>> list(Environment& env);
+
+    // Deletes the files of a group whose Log is gone. Waits; to be repeated if it fails.
+    static Result<> remove(Environment& env, GroupId group);
+
+    ~Log();
+
+    // A frame of the journal at recovery: entries and cuts, and the mark that says how far the
+    // segments must reach. Votes are no business of a log and change nothing. Error::corrupt if it
+    // contradicts what is here. Copies the payload if it keeps it.
+    Result<> replay(const wire::Frame& frame);
+
+    // After the last of them. Error::corrupt if entries are missing in the middle.
+    Result<> finish_replay();
+
+    GroupId group() const { return group_; }
+    Position start() const { return start_; }         // The first entry still kept.
+    Position end() const { return end_; }             // Where the next one goes.
+    Position segments_end() const { return moved_; }  // Before it, all is durable in segments.
+    Position committed() const { return committed_; } // As far as this log was told.
+    const TermTable& terms() const { return terms_; } // Which term wrote what.
+
+    // `frame` is an entry, frame.first is end(), and terms do not fall. Computes payload_crc if that
+    // is still zero. Does not wait.
+    void append(const wire::Frame& frame);
+
+    // Drops a suffix that a newer leader has overruled: `end` becomes the end. Never below what is
+    // committed. Does not wait.
+    void cut(Position end);
+
+    // What no leader can take back; it may move to segments. Lower than before changes nothing.
+    // At most end().
+    void set_committed(Position committed);
+
+    // Entries from `from` on, as far as they are in memory: at least one, then up to `bytes_max` of
+    // payload. Empty if there is none, or if `from` is no longer in memory: then read_frames().
+    std::vector<wire::Frame> tail(Position from, std::size_t bytes_max) const;
+
+    // The same from wherever they are, to before `limit`. Waits for the disk. Error::not_found if
+    // `from` lies before start(), Error::corrupt if what is there is damaged.
+    Result<std::vector<wire::Frame>> read_frames(Position from, Position limit,
+                                                 std::size_t bytes_max);
+
+    // Whole Kafka batches, from the one that holds `from` to before `limit`, which is the end of a
+    // batch. Stops at `bytes_max`, but never before the first. Waits only for what is no longer in
+    // memory. Errors as above.
+    Result<BytesChain> read(Offset from, Offset limit, std::size_t bytes_max);
+
+    // Where the first batch begins that has a record of this time or later, before `limit`. Waits.
+    // Error::not_found if there is none.
+    Result<Offset> offset_for_time(std::int64_t timestamp_ms, Offset limit);
+
+    // The position of the first entry whose records end after `offset`: where the entry begins that
+    // holds it. Waits if that has to be looked up in a segment; end() if there is none.
+    Result<Position> position_of(Offset offset);
+
+private:
+    friend class SegmentWriter;
+    friend class TailBudget;
+
+    GroupId group_;
+    Position start_;
+    Position moved_;
+    Position committed_;
+    Position end_;
+    TermTable terms_;
+};
+
+} // namespace pyralog

@@ -1,0 +1,66 @@
+// core/log/segment.h
+//
+// A file of committed entries: `<directory>/<first index>.seg`. Only the last segment of a log
+// grows; the others are read, and at last removed whole. Entries in it are never cut. The sparse
+// index is a cache of the file: seal() writes it as a footer, and open() makes it anew where that
+// is missing.
+//
+// One fiber at a time appends; any number read meanwhile, and see what append() has returned for.
+#pragma once
+
+#include "core/env/environment.h"
+#include "core/wire/segment.h"
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace pyralog {
+
+class Segment {
+public:
+    // Nothing is on disk before the first append().
+    static std::unique_ptr<Segment> create(Environment& env, std::string path, GroupId group,
+                                           Position first);
+
+    // Without a good footer the file is synced and scanned, up to the first frame that is not
+    // intact. Error::corrupt if it is another group's, or begins elsewhere than its name says.
+    static Result<std::unique_ptr<Segment>> open(Environment& env, std::string path, GroupId group,
+                                                 std::int64_t first_index);
+
+    ~Segment();
+
+    Position first() const { return index_.first; }
+    Position end() const { return index_.end; }
+    const wire::SegmentIndex& index() const { return index_; }
+    std::uint64_t bytes() const { return index_.bytes; }
+    bool sealed() const { return sealed_; }
+
+    // Frames must follow end(). After an error only a node's end is left, save for out_of_space:
+    // then the same frames may be tried again.
+    Result<> append(std::span<const wire::Frame> frames);
+    Result<> sync(); // Of the file and of its name.
+    Result<> seal(); // Nothing is appended afterwards.
+
+    // Whole frames from the one that holds `from` (by index) to before `limit`; stops at
+    // `bytes_max`, never before the first. Error::corrupt if a checksum is wrong.
+    Result<std::vector<wire::Frame>> read(std::int64_t from, std::int64_t limit,
+                                          std::size_t bytes_max) const;
+
+    // The same, by offset: records frames only, from the one that holds `from` on.
+    Result<std::vector<wire::Frame>> read_records(Offset from, Offset limit,
+                                                  std::size_t bytes_max) const;
+
+private:
+    Segment(Environment& env, std::string path, GroupId group, Position first);
+
+    Environment& env_;
+    std::string path_;
+    GroupId group_;
+    wire::SegmentIndex index_;
+    std::unique_ptr<File> file_;
+    bool sealed_ = false;
+};
+
+} // namespace pyralog

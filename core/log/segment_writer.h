@@ -1,0 +1,37 @@
+// core/log/segment_writer.h
+//
+// Moves committed entries from the journal to segments, for all logs of a node, in pieces as big as
+// they come: when a log has enough of them, when a journal file has become full (then all that the
+// oldest file holds), or when asked. What is not committed and would keep the oldest file from
+// being used again for too long is appended to the journal once more.
+//
+// One fiber runs run(). Logs are added by their owner, and removed before they end.
+#pragma once
+
+#include "core/env/environment.h"
+#include "core/log/journal.h"
+#include "core/log/log.h"
+
+#include <deque>
+#include <map>
+
+namespace pyralog {
+
+class SegmentWriter {
+public:
+    SegmentWriter(Environment& env, Journal& journal, const LogConfig& config);
+    SegmentWriter(const SegmentWriter&) = delete;
+    SegmentWriter& operator=(const SegmentWriter&) = delete;
+
+    void add(Log& log);
+    // Waits while the log is being written, come what may: afterwards it may end.
+    void remove(Log& log);
+
+    // Until cancelled, or until the device fails. A full disk is waited out.
+    Result<> run();
+
+    // Moves all that is committed now, and returns when it is in segments.
+    Result<> flush();
+};
+
+} // namespace pyralog

@@ -1,0 +1,36 @@
+// core/log/tail_budget.h
+//
+// How much all logs of a node together keep in memory. When it is too much, they drop in turn what
+// their segments have as well. What no segment has yet stays, whatever it takes.
+#pragma once
+
+#include "core/base/metrics.h"
+
+#include <cstddef>
+#include <vector>
+
+namespace pyralog {
+
+class Log;
+
+class TailBudget {
+public:
+    TailBudget(Metrics& metrics, std::size_t bytes_max);
+
+    std::size_t bytes() const { return bytes_; }
+
+private:
+    friend class Log;
+    void join(Log& log);
+    void leave(Log& log);
+    void add(std::size_t bytes);    // May make logs drop entries.
+    void remove(std::size_t bytes);
+
+    std::size_t bytes_max_;
+    std::size_t bytes_ = 0;
+    std::vector<Log*> logs_;
+    std::size_t hand_ = 0; // Whose turn it is.
+    Metrics::Gauge held_;
+};
+
+} // namespace pyralog
