@@ -1,5 +1,7 @@
 #include "core/wire/codec.h"
 
+#include "core/wire/golden_test.h"
+
 #include <rapidcheck.h>
 
 #include <catch2/catch.hpp>
@@ -76,15 +78,6 @@ Bytes bytes_of(std::initializer_list<int> values) {
     return Bytes::copy_of(text);
 }
 
-std::string hex(const Bytes& bytes) {
-    std::string text;
-    for (const std::byte b : bytes.view()) {
-        text += "0123456789abcdef"[std::to_integer<int>(b >> 4)];
-        text += "0123456789abcdef"[std::to_integer<int>(b & std::byte(15))];
-    }
-    return text;
-}
-
 Everything example() {
     Everything e;
     e.yes = true;
@@ -127,25 +120,25 @@ Everything arbitrary() {
 } // namespace
 
 TEST_CASE("each kind of field has its bytes", "[wire]") {
-    CHECK(hex(encode(std::int32_t(-2))) == "fffffffe");
-    CHECK(hex(encode(std::uint16_t(0x1234))) == "1234");
-    CHECK(hex(encode(true)) == "01");
-    CHECK(hex(encode(Colour::blue)) == "fffe");
-    CHECK(hex(encode(Offset(258))) == "0000000000000102");
-    CHECK(hex(encode(Position{1, Offset(2)})) == "00000000000000010000000000000002");
-    CHECK(hex(encode(std::string("ab"))) == "00026162");
-    CHECK(hex(encode(std::string("ab"), 0, true)) == "036162");
-    CHECK(hex(encode(std::optional<std::string>())) == "ffff");
-    CHECK(hex(encode(std::optional<std::string>(), 0, true)) == "00");
-    CHECK(hex(encode(Bytes::copy_of("ab"))) == "000000026162");
-    CHECK(hex(encode(Bytes::copy_of("ab"), 0, true)) == "036162");
-    CHECK(hex(encode(std::optional<Bytes>())) == "ffffffff");
-    CHECK(hex(encode(std::vector<std::int16_t>{1, 2})) == "0000000200010002");
-    CHECK(hex(encode(std::vector<std::int16_t>{1, 2}, 0, true)) == "0300010002");
-    CHECK(hex(encode(std::optional<std::vector<std::int16_t>>())) == "ffffffff");
-    CHECK(hex(encode(std::optional<NodeId>())) == "ff");
-    CHECK(hex(encode(std::optional<NodeId>(NodeId(3)))) == "0100000003");
-    CHECK(hex(encode(Inner{1, "x"}, 0, true)) == "00000001027800");
+    CHECK(hex_of(encode(std::int32_t(-2))) == "fffffffe");
+    CHECK(hex_of(encode(std::uint16_t(0x1234))) == "1234");
+    CHECK(hex_of(encode(true)) == "01");
+    CHECK(hex_of(encode(Colour::blue)) == "fffe");
+    CHECK(hex_of(encode(Offset(258))) == "0000000000000102");
+    CHECK(hex_of(encode(Position{1, Offset(2)})) == "00000000000000010000000000000002");
+    CHECK(hex_of(encode(std::string("ab"))) == "00026162");
+    CHECK(hex_of(encode(std::string("ab"), 0, true)) == "036162");
+    CHECK(hex_of(encode(std::optional<std::string>())) == "ffff");
+    CHECK(hex_of(encode(std::optional<std::string>(), 0, true)) == "00");
+    CHECK(hex_of(encode(Bytes::copy_of("ab"))) == "000000026162");
+    CHECK(hex_of(encode(Bytes::copy_of("ab"), 0, true)) == "036162");
+    CHECK(hex_of(encode(std::optional<Bytes>())) == "ffffffff");
+    CHECK(hex_of(encode(std::vector<std::int16_t>{1, 2})) == "0000000200010002");
+    CHECK(hex_of(encode(std::vector<std::int16_t>{1, 2}, 0, true)) == "0300010002");
+    CHECK(hex_of(encode(std::optional<std::vector<std::int16_t>>())) == "ffffffff");
+    CHECK(hex_of(encode(std::optional<NodeId>())) == "ff");
+    CHECK(hex_of(encode(std::optional<NodeId>(NodeId(3)))) == "0100000003");
+    CHECK(hex_of(encode(Inner{1, "x"}, 0, true)) == "00000001027800");
 }
 
 TEST_CASE("a message of every kind of field comes back", "[wire]") {
