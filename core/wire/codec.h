@@ -154,6 +154,11 @@ class Reader : public Form {
 public:
     static constexpr bool reads = true;
 
+    // An element may take one byte of the frame, and a hundred of memory: so there is a limit to
+    // the elements of all arrays of a message together. A list of 100,000 partitions keeps within
+    // it.
+    static constexpr std::size_t elements_max = std::size_t(1) << 20;
+
     explicit Reader(Bytes frame, int version = 0, bool flexible = false)
         : Form{version, flexible}, frame_(std::move(frame)), end_(frame_.size()) {}
 
@@ -237,6 +242,8 @@ private:
     template <class T>
     void read_elements(std::vector<T>& items, std::size_t count) {
         items.clear();
+        if (count > elements_left_) return fail();
+        elements_left_ -= count;
         items.reserve(std::min(count, elements_believed_max));
         for (std::size_t i = 0; i < count && !failed_; ++i) read(items.emplace_back());
     }
@@ -275,6 +282,7 @@ private:
     Bytes frame_;
     std::size_t at_ = 0;
     std::size_t end_ = 0; // Of what may be read now: inside a tagged field, of that.
+    std::size_t elements_left_ = elements_max;
     bool failed_ = false;
 };
 
