@@ -141,6 +141,14 @@ TEST_CASE("each kind of field has its bytes", "[wire]") {
     CHECK(hex_of(encode(Inner{1, "x"}, 0, true)) == "00000001027800");
 }
 
+TEST_CASE("a message of every kind of field has the bytes it had", "[wire]") {
+    for (const bool flexible : {false, true}) {
+        const std::string_view name = flexible ? "codec_compact" : "codec_plain";
+        const Bytes encoded = encode(example(), 0, flexible);
+        CHECK(hex_of(encoded) == golden(name, encoded));
+    }
+}
+
 TEST_CASE("a message of every kind of field comes back", "[wire]") {
     for (const bool flexible : {false, true}) {
         Everything e = example();
@@ -212,6 +220,16 @@ TEST_CASE("a count or a length that lies takes no memory", "[wire]") {
     reader(nested);
     CHECK_FALSE(reader.complete());
     CHECK(nested.capacity() <= 64);
+}
+
+TEST_CASE("a message of very many elements is refused", "[wire]") {
+    // Of one byte each on the wire, and of many in memory.
+    const std::vector<std::string> most(Reader::elements_max);
+    const Bytes encoded = encode(most, 0, true);
+    CHECK(decode<std::vector<std::string>>(encoded, 0, true).ok());
+    std::vector<std::vector<std::string>> more(2);
+    more[0] = more[1] = std::vector<std::string>(Reader::elements_max / 2);
+    CHECK_FALSE(decode<std::vector<std::vector<std::string>>>(encode(more)).ok());
 }
 
 TEST_CASE("negative lengths are refused, but for the one that says none", "[wire]") {

@@ -2,6 +2,7 @@
 
 #include "core/base/crc32c.h"
 #include "core/wire/codec.h"
+#include "core/wire/golden_test.h"
 
 #include <rapidcheck.h>
 
@@ -102,6 +103,15 @@ TEST_CASE("a stamp changes offset and epoch, and shares the records", "[wire]") 
     CHECK(placed.header() == expected);
     CHECK(placed.bytes().slice(16, placed.size() - 16).text() ==
           original.slice(16, original.size() - 16).text());
+}
+
+TEST_CASE("a batch has the bytes it had", "[wire]") {
+    const std::vector<RecordHeader> headers{{"h", Bytes::copy_of("x")}};
+    RecordBatchBuilder builder;
+    builder.add("k", "first", 1700000000000).add(std::nullopt, "second", 1700000000003, headers);
+    const Bytes bytes = joined(batch_of(builder.build()).stamped(Offset(40), Term(3)));
+    CHECK(hex_of(bytes) == golden("record_batch", bytes));
+    CHECK(batch_of(bytes_of_hex(golden("record_batch", bytes))).end() == Offset(42));
 }
 
 TEST_CASE("no truncation of a batch is taken for one", "[wire]") {
