@@ -72,6 +72,64 @@ void append_sized(std::string& to, std::optional<std::string_view> text) {
     to += *text;
 }
 
+// Looks at records without making anything of them. Fails by being no longer ok.
+class RecordWalk {
+public:
+    explicit RecordWalk(std::span<const std::byte> records) : rest_(records) {}
+
+    bool ok() const { return ok_; }
+    bool done() const { return rest_.empty(); }
+
+    std::int64_t varint(int bits) {
+        std::uint64_t value = 0;
+        for (int shift = 0; shift < bits && !rest_.empty(); shift += 7) {
+            const auto byte = std::to_integer<std::uint64_t>(rest_.front());
+            rest_ = rest_.subspan(1);
+            const std::uint64_t part = byte & 0x7f;
+            if (bits - shift < 7 && part >> (bits - shift) != 0) break;
+            value |= part << shift;
+            if ((byte & 0x80) == 0) return detail::unzigzag(value);
+        }
+        ok_ = false;
+        return 0;
+    }
+
+    std::span<const std::byte> take(std::int64_t size) {
+        if (size < 0 || size > static_cast<std::int64_t>(rest_.size())) {
+            ok_ = false;
+            return {};
+        }
+        const auto taken = rest_.first(static_cast<std::size_t>(size));
+        rest_ = rest_.subspan(taken.size());
+        return taken;
+    }
+
+    // A key or a value. Size -1 says that there is none.
+    void skip_sized(bool may_be_none) {
+        const std::int64_t size = varint(32);
+        if (size != -1 || !may_be_none) take(size);
+    }
+
+private:
+    std::span<const std::byte> rest_;
+    bool ok_ = true;
+};
+
+bool is_sound(RecordWalk record, std::int32_t offset_delta) {
+    record.take(1); // Attributes.
+    record.varint(64);
+    if (record.varint(32) != offset_delta) return false;
+    record.skip_sized(true);
+    record.skip_sized(true);
+    const std::int64_t headers = record.varint(32);
+    if (headers < 0) return false;
+    for (std::int64_t i = 0; i < headers && record.ok(); ++i) {
+        record.skip_sized(false);
+        record.skip_sized(true);
+    }
+    return record.ok() && record.done();
+}
+
 std::optional<Bytes> take_sized(Reader& reader) {
     std::int32_t size = 0;
     reader.varint(size);
@@ -112,6 +170,16 @@ std::variant<RecordBatch, BatchFlaw> RecordBatch::take_first(Bytes& rest) {
     if (const auto flaw = flaw_of_content(header, size - BatchHeader::size)) return *flaw;
     rest = rest.slice(size, rest.size() - size);
     return RecordBatch(header, bytes);
+}
+
+bool RecordBatch::records_are_sound() const {
+    if (header_.compression() != Compression::none) return true;
+    RecordWalk walk(bytes_.view().subspan(BatchHeader::size));
+    for (std::int32_t i = 0; i < header_.record_count; ++i) {
+        const std::span<const std::byte> record = walk.take(walk.varint(32));
+        if (!walk.ok() || !is_sound(RecordWalk(record), i)) return false;
+    }
+    return walk.done();
 }
 
 BytesChain RecordBatch::stamped(Offset base, Term leader_epoch) const {

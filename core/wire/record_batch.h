@@ -13,8 +13,8 @@
 // leader gives a batch its offset and its term without touching it: stamped() makes a header, and
 // shares the rest.
 //
-// A RecordBatch has been checked, as far as that goes without unpacking it: what is inside the
-// records is the business of those who read them. It owns a reference to its bytes.
+// A RecordBatch has been checked, as far as that goes without looking at its records; of those that
+// are not compressed, records_are_sound() can tell more. It owns a reference to its bytes.
 #pragma once
 
 #include "core/base/bytes.h"
@@ -121,6 +121,11 @@ public:
     std::int32_t records() const { return header_.record_count; }
     Offset first() const { return header_.base_offset; }
     Offset end() const { return header_.base_offset + header_.record_count; }
+
+    // Whether a RecordReader would read all of them, at a fraction of its cost. A broker that asks
+    // before it appends spares its consumers records that they could not get past. Of compressed
+    // records nothing is known, and they count as sound.
+    bool records_are_sound() const;
 
     // The batch at its place in the log: a new header, and the records as a part shared with this.
     BytesChain stamped(Offset base, Term leader_epoch) const;

@@ -14,6 +14,13 @@
 
 #include <catch2/catch.hpp>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__clang__)
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#include <sanitizer/allocator_interface.h>
+#define PYRALOG_COUNTS_MEMORY
+#endif
+#endif
+
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -31,6 +38,7 @@ struct Message {
     bool is_request;
     // The message decoded and encoded again, if it can be decoded.
     std::optional<Bytes> (*again)(const Bytes& body, Form form);
+    void (*only_decode)(const Bytes& body, Form form);
     // Any message, encoded.
     Bytes (*arbitrary)(Random& random, Form form);
 };
@@ -49,6 +57,10 @@ Message message_of(ApiKey key, bool is_request) {
                 CHECK(joined(encode_chain(decoded.value(), form.version, form.flexible)).text() ==
                       encoded.text());
                 return encoded;
+            },
+            [](const Bytes& body, Form form) {
+                (void)decode<T>(body, form.version,
+                                form.flexible); // Most are refused, as they should be.
             },
             [](Random& random, Form form) {
                 return encode(wire::arbitrary<T>(random, form), form.version, form.flexible);
@@ -305,6 +317,45 @@ TEST_CASE("a request that claims 2 GiB of anything is refused", "[wire][kafka]")
                  "ffffffff07",
                  ApiKey::produce, 9));
 }
+
+#ifdef PYRALOG_COUNTS_MEMORY
+namespace {
+
+// All that was ever allocated, given back or not.
+std::size_t allocated = 0;
+
+void count_allocation(const volatile void*, std::size_t size) { allocated += size; }
+void count_nothing(const volatile void*) {}
+
+} // namespace
+
+TEST_CASE("what decoding allocates is in proportion to what was sent", "[wire][kafka]") {
+    static const int installed =
+        __sanitizer_install_malloc_and_free_hooks(count_allocation, count_nothing);
+    REQUIRE(installed > 0);
+    Random random(4);
+    for_each_version([&](const Message& message, Form form) {
+        INFO(find_api(message.key)->name << (message.is_request ? " request v" : " response v")
+                                         << form.version);
+        const std::string claim = form.flexible ? "\xff\xff\xff\xff\x07" : "\x7f\xff\xff\xff";
+        for (int i = 0; i < 5; ++i) {
+            const std::string honest(message.arbitrary(random, form).text());
+            for (std::size_t at = 0; at + claim.size() <= honest.size(); ++at) {
+                std::string text = honest;
+                text.replace(at, claim.size(), claim);
+                const Bytes frame = Bytes::copy_of(text);
+                const std::size_t before = allocated;
+                message.only_decode(frame, form);
+                const std::size_t grown = allocated - before;
+                // An array that lies gets its first 64 elements, of at most 256 bytes.
+                if (grown > 32_KiB + 200 * text.size())
+                    FAIL(grown << " bytes for " << hex_of(frame));
+            }
+        }
+    });
+    CHECK(allocated > 0);
+}
+#endif
 
 TEST_CASE("a null where Kafka allows none is refused", "[wire][kafka]") {
     const auto refused = [](std::string_view hex, ApiKey key, std::int16_t version) {
