@@ -201,7 +201,17 @@ struct RequestParts {
 };
 Result<RequestParts> split_request(Bytes frame);
 
-// The answer to what was asked with this header, if that is what it is.
+// The body, as what the header says it is. Whether its version is served must have been asked
+// before.
+template <class Request>
+Result<Request> decode_request(const RequestParts& parts) {
+    CHECK(parts.header.key == Request::key);
+    const Form form = form_of(parts.header.key, parts.header.version);
+    return decode<Request>(parts.body, form.version, form.flexible);
+}
+
+// The answer to what was asked with this header, if that is what it is. The size of the frame has
+// been taken off here as well.
 template <class Response>
 Result<Response> decode_response(Bytes frame, const RequestHeader& asked) {
     Reader reader(std::move(frame));

@@ -229,9 +229,7 @@ TEST_CASE("a request and its answer travel in frames", "[wire][kafka]") {
         CHECK(header.version == version);
         CHECK(header.correlation_id == 42);
         CHECK(header.client_id == "client");
-        const Form form = form_of(header.key, header.version);
-        const Result<ProduceRequest> body =
-            decode<ProduceRequest>(parts.value().body, form.version, form.flexible);
+        const Result<ProduceRequest> body = decode_request<ProduceRequest>(parts.value());
         REQUIRE(body.ok());
         const std::optional<Bytes>& records = body.value().topics[0].partitions[0].records;
         REQUIRE(records.has_value());
