@@ -1,0 +1,204 @@
+#include "raft/invariants.h"
+
+#include <algorithm>
+
+namespace pyralog::raft {
+
+namespace {
+
+std::string text(Position p) {
+    return std::to_string(p.index) + '/' + std::to_string(p.offset.value);
+}
+std::string text(Term term) { return std::to_string(term.value); }
+std::string text(NodeId node) { return std::to_string(node.value); }
+
+Violation violated(std::string_view invariant, const ReplicaState& at, std::string detail) {
+    return {invariant, "node=" + text(at.self) + " term=" + text(at.vote.term) + " end=" +
+                           text(at.end) + " committed=" + text(at.committed) + ": " + detail};
+}
+
+// Both logs have the same terms before this index. Where both are whole, that says that they are
+// the same there.
+bool same_before(const TermTable& a, const TermTable& b, std::int64_t index) {
+    if (index == 0) return true;
+    TermTable a_part = a;
+    TermTable b_part = b;
+    a_part.cut({index, {}});
+    b_part.cut({index, {}});
+    if (a_part == b_part) return true;
+    // One of them may have been trimmed: then the shorter tells of less, and of nothing else.
+    const auto& longer = a_part.starts().size() >= b_part.starts().size() ? a_part : b_part;
+    const auto& shorter = &longer == &a_part ? b_part : a_part;
+    TermTable trimmed = longer;
+    if (!shorter.empty()) trimmed.trim(shorter.starts().front().first);
+    return !shorter.empty() && trimmed == shorter;
+}
+
+} // namespace
+
+ReplicaState state_of(const Consensus& replica) {
+    return {.self = replica.self(),
+            .role = replica.role(),
+            .vote = replica.vote(),
+            .durable_vote = replica.durable_vote(),
+            .terms = replica.terms(),
+            .end = replica.end(),
+            .durable_end = replica.durable_end(),
+            .committed = replica.committed()};
+}
+
+std::optional<Violation> check_replica(const ReplicaState& s) {
+    if (s.committed.index > s.end.index || s.committed.offset > s.end.offset)
+        return violated("committed is in the log", s, "it is not");
+    if (s.durable_end.index > s.end.index)
+        return violated("durable is in the log", s, "durable_end=" + text(s.durable_end));
+    if (s.durable_vote.term > s.vote.term || s.terms.last() > s.vote.term)
+        return violated("no term above the vote's", s, "log_term=" + text(s.terms.last()));
+    if (!s.terms.empty() && s.terms.starts().back().first.index >= s.end.index)
+        return violated("terms tell of the log", s, "a term begins beyond its end");
+    if (s.role == Role::leader && s.terms.last() != s.vote.term)
+        return violated("a leader begins its term", s, "log_term=" + text(s.terms.last()));
+    if ((s.role == Role::leader || s.role == Role::candidate) && s.vote.candidate != s.self)
+        return violated("a candidate votes for itself", s, "it has not");
+    return {};
+}
+
+std::optional<Violation> check_step(const ReplicaState& before, const ReplicaState& after) {
+    if (after.vote.term < before.vote.term)
+        return violated("terms rise", after, "before=" + text(before.vote.term));
+    if (after.vote.term == before.vote.term && before.vote.candidate &&
+        after.vote.candidate != before.vote.candidate)
+        return violated("one vote in a term", after, "before=" + text(*before.vote.candidate));
+    if (after.committed.index < before.committed.index)
+        return violated("committed rises", after, "before=" + text(before.committed));
+    if (!same_before(before.terms, after.terms, before.committed.index))
+        return violated("committed is kept", after, "before=" + text(before.committed));
+    const bool leads_on = before.role == Role::leader && after.role == Role::leader &&
+                          before.vote.term == after.vote.term;
+    if (leads_on && (after.end.index < before.end.index ||
+                     !same_before(before.terms, after.terms, before.end.index)))
+        return violated("a leader only appends", after, "before=" + text(before.end));
+    return {};
+}
+
+std::optional<Violation> check_restart(const ReplicaState& before, const ReplicaState& after) {
+    if (after.vote.term < before.durable_vote.term)
+        return violated("durable is kept", after, "vote_term=" + text(before.durable_vote.term));
+    if (after.vote.term == before.durable_vote.term && before.durable_vote.candidate &&
+        after.vote.candidate != before.durable_vote.candidate)
+        return violated("durable is kept", after, "vote=" + text(*before.durable_vote.candidate));
+    if (after.end.index < before.durable_end.index ||
+        !same_before(before.terms, after.terms, before.durable_end.index))
+        return violated("durable is kept", after, "durable_end=" + text(before.durable_end));
+    return {};
+}
+
+std::optional<Violation> Agreement::observe(const Consensus& replica) {
+    const auto known = states_.find(replica.self());
+    if (known == states_.end()) return observe_started(replica);
+    ReplicaState& before = known->second;
+    // Most looks see nothing new, and copy nothing.
+    if (before.role == replica.role() && before.vote == replica.vote() &&
+        before.end == replica.end() && before.committed == replica.committed() &&
+        before.durable_end == replica.durable_end() &&
+        before.durable_vote == replica.durable_vote() && before.terms == replica.terms())
+        return {};
+    ReplicaState after = state_of(replica);
+    if (const auto violation = check_step(before, after)) return violation;
+    before = std::move(after);
+    return check_all(before);
+}
+
+std::optional<Violation> Agreement::observe_started(const Consensus& replica) {
+    ReplicaState after = state_of(replica);
+    const auto known = states_.find(after.self);
+    if (known != states_.end())
+        if (const auto violation = check_restart(known->second, after)) return violation;
+    ReplicaState& state = states_[after.self] = std::move(after);
+    return check_all(state);
+}
+
+std::optional<Violation> Agreement::check_all(const ReplicaState& state) {
+    if (const auto violation = check_replica(state)) return violation;
+    if (const auto violation = check_leader(state)) return violation;
+    if (const auto violation = check_log(state)) return violation;
+    return check_committed(state);
+}
+
+std::optional<Violation> Agreement::check_leader(const ReplicaState& state) {
+    if (state.role != Role::leader) return {};
+    const auto [known, is_new] = leaders_.emplace(state.vote.term, state.self);
+    if (known->second != state.self)
+        return violated("election safety", state, "led already by node=" + text(known->second));
+    return is_new ? check_complete(state) : std::nullopt;
+}
+
+// A term is one run of entries of one leader. So two logs that agree on where each of their terms
+// begins, and after which other term, are the same wherever they have the same term at an index:
+// log matching for all pairs, without comparing any pair.
+std::optional<Violation> Agreement::check_log(const ReplicaState& state) {
+    Term previous;
+    for (const TermStart& start : state.terms.starts()) {
+        const bool is_trimmed = previous == Term() && start.first.index > 0;
+        const TermBegin begin{start.first, previous};
+        previous = start.term;
+        if (is_trimmed) continue;
+        const auto known = begins_.emplace(start.term, begin).first;
+        if (known->second != begin)
+            return violated("log matching", state,
+                            "term " + text(start.term) + " begins at " + text(start.first) +
+                                " and elsewhere at " + text(known->second.first));
+    }
+    for (const auto& [node, other] : states_)
+        if (other.end.index == state.end.index && other.terms.last() == state.terms.last() &&
+            other.end.offset != state.end.offset)
+            return violated("log matching", state, "other end=" + text(other.end));
+    return {};
+}
+
+std::optional<Violation> Agreement::check_committed(const ReplicaState& state) {
+    const std::int64_t common = std::min(state.committed.index, committed_.index);
+    if (state.terms.before(common) != committed_terms_.before(common) ||
+        (state.committed.index == committed_.index && state.committed != committed_))
+        return violated("state machine safety", state, "agreed=" + text(committed_));
+    if (state.committed.index <= committed_.index) return {};
+
+    for (const TermStart& start : state.terms.starts())
+        if (start.first.index < state.committed.index &&
+            (committed_terms_.empty() || start.term > committed_terms_.last()))
+            committed_terms_.append(start.term, start.first);
+    committed_ = state.committed;
+    Position& in_term = committed_in_[state.vote.term];
+    in_term = std::max(in_term, committed_);
+
+    const auto durable = reached_by_majority<std::int64_t>(members_, [&](NodeId node) {
+        const auto found = states_.find(node);
+        if (found == states_.end()) return std::int64_t(0);
+        const ReplicaState& voter = found->second;
+        if (voter.durable_end.index < committed_.index) return voter.durable_end.index;
+        return has_committed(voter, committed_) ? committed_.index : std::int64_t(0);
+    });
+    if (durable < committed_.index)
+        return violated("committed is durable on a majority", state,
+                        "durable=" + std::to_string(durable));
+    for (const auto& [node, other] : states_)
+        if (other.role == Role::leader && other.vote.term > state.vote.term)
+            if (const auto violation = check_complete(other)) return violation;
+    return {};
+}
+
+// Whatever was committed in a term is in the log of the leaders of all later terms.
+std::optional<Violation> Agreement::check_complete(const ReplicaState& leader) const {
+    Position earlier;
+    const auto end = committed_in_.lower_bound(leader.vote.term);
+    for (auto in = committed_in_.begin(); in != end; ++in) earlier = std::max(earlier, in->second);
+    if (has_committed(leader, earlier)) return {};
+    return violated("leader completeness", leader, "lacks what ends at " + text(earlier));
+}
+
+bool Agreement::has_committed(const ReplicaState& state, Position end) const {
+    return state.end.index >= end.index &&
+           state.terms.before(end.index) == committed_terms_.before(end.index);
+}
+
+} // namespace pyralog::raft

@@ -1,0 +1,84 @@
+// raft/invariants.h
+//
+// What must hold of one replica, of one step of it, and of all replicas together, whatever the
+// world does. The names are those of the paper where it has one; README.md explains each. The tests
+// and the simulator ask after every event, so a look at a replica that has not changed costs a few
+// comparisons, and at one that has, little more than a copy of its term table.
+#pragma once
+
+#include "raft/consensus.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pyralog::raft {
+
+struct Violation {
+    std::string_view invariant; // "election safety" and so on: one of a fixed list.
+    std::string detail;
+};
+
+// What the invariants speak of.
+struct ReplicaState {
+    NodeId self;
+    Role role = Role::follower;
+    Vote vote, durable_vote;
+    TermTable terms;
+    Position end, durable_end, committed;
+    bool operator==(const ReplicaState&) const = default;
+};
+ReplicaState state_of(const Consensus& replica);
+
+// Of one replica by itself.
+std::optional<Violation> check_replica(const ReplicaState& state);
+
+// Of what one or more inputs have changed.
+std::optional<Violation> check_step(const ReplicaState& before, const ReplicaState& after);
+
+// Of what is there after a crash, if the disk has kept what it had promised.
+std::optional<Violation> check_restart(const ReplicaState& before, const ReplicaState& after);
+
+// Of all replicas of one group. It remembers the last state of each, also of those that are down,
+// who has led each term, where each term began, and what has been committed.
+class Agreement {
+public:
+    explicit Agreement(Members members) : members_(std::move(members)) {}
+
+    // After every event at this replica, and before the next event anywhere.
+    std::optional<Violation> observe(const Consensus& replica);
+
+    // Instead, the first time after it was started, or started again.
+    std::optional<Violation> observe_started(const Consensus& replica);
+
+    // This replica's disk was replaced or damaged: nothing is expected of what it held.
+    void forget(NodeId replica) { states_.erase(replica); }
+
+    // All that any replica has ever called committed.
+    Position committed() const { return committed_; }
+
+private:
+    std::optional<Violation> check_all(const ReplicaState& state);
+    std::optional<Violation> check_leader(const ReplicaState& state);
+    std::optional<Violation> check_log(const ReplicaState& state);
+    std::optional<Violation> check_committed(const ReplicaState& state);
+    std::optional<Violation> check_complete(const ReplicaState& leader) const;
+    bool has_committed(const ReplicaState& state, Position end) const;
+
+    struct TermBegin {
+        Position first;
+        Term previous;
+        bool operator==(const TermBegin&) const = default;
+    };
+
+    Members members_;
+    std::map<NodeId, ReplicaState> states_;
+    std::map<Term, NodeId> leaders_;
+    std::map<Term, TermBegin> begins_;
+    TermTable committed_terms_;
+    Position committed_;
+    std::map<Term, Position> committed_in_; // How far, when the first who knew was in that term.
+};
+
+} // namespace pyralog::raft

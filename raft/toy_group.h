@@ -1,0 +1,359 @@
+// raft/toy_group.h
+//
+// For tests: a group of Consensus objects without I/O. The network is a vector of packets, which
+// the test delivers, drops, repeats and reorders; a disk is a log and a vote, and what waits for it
+// is a queue. Every entry carries a number in place of a payload. After every input all invariants
+// are looked at; the first violation is kept in `violation`.
+#pragma once
+
+#include "raft/invariants.h"
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace pyralog::raft {
+
+class ToyGroup {
+public:
+    struct Logged {
+        Position first;
+        Entry entry;
+        std::int64_t payload = 0; // Zero in the first entry of a term.
+
+        Position end() const { return first.after(entry.records); }
+        bool operator==(const Logged&) const = default;
+    };
+    struct Packet {
+        NodeId from, to;
+        Message message;
+        std::vector<std::int64_t> payloads;
+    };
+    // An effect of `persist`, with what the Group would know beside it.
+    using Step = std::variant<Vote, Logged, Cut>;
+    struct Unsaved {
+        std::vector<Step> steps;
+        std::vector<Envelope> send;
+        std::uint64_t ticket = 0;
+    };
+    struct Disk {
+        Vote vote;
+        std::vector<Logged> log;
+        Position committed; // A hint, as the segments are one.
+    };
+    struct Replica {
+        std::unique_ptr<Consensus> consensus; // Null while it is down.
+        Time now;
+        Disk disk;
+        std::vector<Logged> log; // As the Group would read it: durable or not.
+        std::deque<Unsaved> unsaved;
+        Position committed;
+        std::map<std::uint64_t, Position> barriers; // Asked: what was committed anywhere by then.
+        std::uint64_t barriers_passed = 0;
+    };
+
+    static constexpr std::size_t packets_max = 400;
+
+    ToyGroup(int size, const RaftConfig& config, std::uint64_t seed)
+        : config(config), random(seed), agreement(members_of(size)), members_(members_of(size)) {
+        for (const NodeId node : members_.voters) replicas[node];
+    }
+
+    // --- The life of a replica.
+
+    void start(NodeId node) {
+        Replica& r = replicas.at(node);
+        r.log = r.disk.log;
+        r.committed = r.disk.committed;
+        TermTable terms;
+        for (const Logged& logged : r.log) terms.append(logged.entry.term, logged.first);
+        const Random dice = random.fork("replica" + std::to_string(++starts_));
+        r.consensus =
+            std::make_unique<Consensus>(config, node, members_, r.disk.vote, r.disk.committed,
+                                        end_of(r.log), std::move(terms), dice, r.now);
+        note(agreement.observe_started(*r.consensus));
+    }
+    void start_all() {
+        for (auto& [node, replica] : replicas)
+            if (!replica.consensus) start(node);
+    }
+
+    // Of what waits for the disk, the first `steps_kept` steps reach it all the same.
+    void crash(NodeId node, std::size_t steps_kept = 0) {
+        Replica& r = replicas.at(node);
+        for (const Unsaved& unsaved : r.unsaved)
+            for (const Step& step : unsaved.steps)
+                if (steps_kept > 0) {
+                    --steps_kept;
+                    write(r.disk.log, &r.disk.vote, step);
+                }
+        r.unsaved.clear();
+        r.barriers.clear();
+        r.barriers_passed = 0;
+        r.consensus.reset();
+    }
+    bool is_up(NodeId node) const { return replicas.at(node).consensus != nullptr; }
+    Consensus& operator[](NodeId node) { return *replicas.at(node).consensus; }
+
+    // --- Inputs.
+
+    void elapse(NodeId node, Duration time) {
+        Replica& r = replicas.at(node);
+        r.now += time;
+        if (!r.consensus || r.now < r.consensus->deadline()) return;
+        r.consensus->tick(r.now);
+        carry_out(node, nullptr, 0);
+    }
+    void tick_at_deadline(NodeId node) {
+        Replica& r = replicas.at(node);
+        if (!r.consensus || r.consensus->deadline() == Time::max()) return;
+        r.now = std::max(r.now, r.consensus->deadline());
+        elapse(node, Duration(0));
+    }
+    Result<Range> propose(NodeId node, std::int32_t records) {
+        Replica& r = replicas.at(node);
+        const Result<Range> place = r.consensus->propose(r.now, records);
+        carry_out(node, nullptr, place.ok() ? ++last_payload_ : 0);
+        return place;
+    }
+    Result<std::uint64_t> barrier(NodeId node) {
+        Replica& r = replicas.at(node);
+        const Position required = agreement.committed();
+        const Result<std::uint64_t> asked = r.consensus->barrier(r.now);
+        if (asked.ok()) r.barriers[asked.value()] = required;
+        carry_out(node, nullptr, 0);
+        return asked;
+    }
+
+    // The disk has finished the first `count` batches of effects.
+    void sync(NodeId node, std::size_t count) {
+        Replica& r = replicas.at(node);
+        for (; count > 0 && !r.unsaved.empty(); --count) {
+            const Unsaved saved = std::move(r.unsaved.front());
+            r.unsaved.pop_front();
+            for (const Step& step : saved.steps) write(r.disk.log, &r.disk.vote, step);
+            r.disk.committed = std::min(r.committed, end_of(r.disk.log));
+            for (const Envelope& envelope : saved.send) post(node, envelope.to, envelope.message);
+            r.consensus->persisted(saved.ticket);
+            carry_out(node, nullptr, 0);
+        }
+    }
+    void sync_all() {
+        for (auto& [node, replica] : replicas)
+            while (!replica.unsaved.empty()) sync(node, 1);
+    }
+
+    // --- The network.
+
+    void deliver(std::size_t at, bool keep = false) {
+        const Packet packet = network.at(at);
+        if (!keep) network.erase(network.begin() + static_cast<std::ptrdiff_t>(at));
+        if (!is_up(packet.to) || blocked.contains({packet.from, packet.to})) return;
+        Replica& r = replicas.at(packet.to);
+        r.consensus->receive(r.now, packet.from, packet.message);
+        carry_out(packet.to, &packet, 0);
+    }
+    // The oldest on a link that moves.
+    void deliver_oldest() {
+        for (std::size_t at = 0; at < network.size(); ++at)
+            if (!clogged.contains({network[at].from, network[at].to})) return deliver(at);
+    }
+    void deliver_all() {
+        for (std::size_t count = network.size(); count > 0; --count) deliver_oldest();
+    }
+    void heal() {
+        blocked.clear();
+        clogged.clear();
+    }
+    void clog_all_of(NodeId node) {
+        for (const auto& [other, replica] : replicas) {
+            clogged.insert({node, other});
+            clogged.insert({other, node});
+        }
+    }
+    void make_deaf(NodeId node) {
+        for (const auto& [other, replica] : replicas) blocked.insert({other, node});
+    }
+    void cut_off(NodeId node) {
+        for (const auto& [other, replica] : replicas) {
+            blocked.insert({node, other});
+            blocked.insert({other, node});
+        }
+    }
+
+    // Messages and disks, until nothing moves. Time stands still.
+    void settle() {
+        for (int round = 0; round < 1000 && !is_quiet(); ++round) {
+            deliver_all();
+            sync_all();
+        }
+    }
+    // All clocks go on, the i-th at (100 + skew * i) percent; everybody keeps up.
+    void run_for(Duration time, int skew_percent = 0) {
+        const Duration step = config.heartbeat_interval / 3;
+        for (Duration passed{}; passed < time; passed += step) {
+            for (auto& [node, replica] : replicas)
+                elapse(node, step + step * (skew_percent * node.value) / 100);
+            settle();
+        }
+    }
+    bool is_quiet() const {
+        return network.empty() && std::all_of(replicas.begin(), replicas.end(), [](const auto& r) {
+                   return r.second.unsaved.empty();
+               });
+    }
+
+    // --- Questions.
+
+    // Of the highest term.
+    std::optional<NodeId> leader() const {
+        std::optional<NodeId> found;
+        Term highest;
+        for (const auto& [node, r] : replicas) {
+            if (!r.consensus || r.consensus->role() != Role::leader) continue;
+            if (r.consensus->term() <= highest) continue;
+            found = node;
+            highest = r.consensus->term();
+        }
+        return found;
+    }
+    static Position end_of(const std::vector<Logged>& log) {
+        return log.empty() ? Position() : log.back().end();
+    }
+    const Members& members() const { return members_; }
+
+    const RaftConfig config;
+    Random random;
+    Agreement agreement;
+    std::map<NodeId, Replica> replicas;
+    std::vector<Packet> network;
+    std::set<std::pair<NodeId, NodeId>> blocked; // What is delivered there is lost.
+    std::set<std::pair<NodeId, NodeId>> clogged; // Nothing moves, and nothing is lost.
+    std::optional<Violation> violation;
+    std::function<void(NodeId, const Effects&)> listener; // Hears what each replica wants done.
+
+private:
+    static Members members_of(int size) {
+        Members members;
+        for (int i = 1; i <= size; ++i) members.voters.push_back(NodeId(i));
+        return members;
+    }
+    static void write(std::vector<Logged>& log, Vote* vote, const Step& step) {
+        if (const auto* v = std::get_if<Vote>(&step)) {
+            if (vote) *vote = *v;
+        } else if (const auto* appended = std::get_if<Logged>(&step)) {
+            CHECK(appended->first == end_of(log));
+            log.push_back(*appended);
+        } else {
+            const Position end = std::get<Cut>(step).end;
+            while (!log.empty() && log.back().first.index >= end.index) log.pop_back();
+            CHECK(end_of(log) == end);
+        }
+    }
+
+    // What a Group does with Effects. Appended entries get the payloads that came with the packet.
+    void carry_out(NodeId node, const Packet* packet, std::int64_t proposed) {
+        Replica& r = replicas.at(node);
+        for (;;) {
+            Effects effects = r.consensus->take_effects();
+            if (listener) listener(node, effects);
+            note(agreement.observe(*r.consensus));
+            if (violation) return; // Nothing below is meant for a world in which this can be.
+            Unsaved unsaved{
+                .steps = {}, .send = effects.send_when_durable, .ticket = effects.ticket};
+            for (const auto& step : effects.persist) {
+                unsaved.steps.push_back(with_payload(step, packet, proposed));
+                write(r.log, nullptr, unsaved.steps.back());
+            }
+            for (const Envelope& envelope : effects.send) post(node, envelope.to, envelope.message);
+            for (const Entries& wanted : effects.replicate) replicate(node, wanted);
+            if (effects.needs_disk()) r.unsaved.push_back(std::move(unsaved));
+            check_payloads(r, effects.committed);
+            check_barriers(node, r, effects);
+            if (effects.replicate.empty()) break;
+        }
+    }
+    static Step with_payload(const std::variant<Vote, Append, Cut>& step, const Packet* packet,
+                             std::int64_t proposed) {
+        if (const auto* vote = std::get_if<Vote>(&step)) return *vote;
+        if (const auto* cut = std::get_if<Cut>(&step)) return *cut;
+        const auto& append = std::get<Append>(step);
+        std::int64_t payload = proposed;
+        if (packet) {
+            const auto* request = std::get_if<wire::AppendRequest>(&packet->message);
+            if (request)
+                payload = packet->payloads.at(
+                    static_cast<std::size_t>(append.first.index - request->first.index));
+        }
+        return Logged{append.first, append.entry, append.entry.is_term_start() ? 0 : payload};
+    }
+    void replicate(NodeId from, const Entries& wanted) {
+        Replica& r = replicas.at(from);
+        wire::AppendRequest request = wanted.request;
+        std::vector<std::int64_t> payloads;
+        Position end = request.first;
+        for (auto i = static_cast<std::size_t>(end.index);
+             i < r.log.size() && request.entries.size() < std::size_t(config.append_entries_max);
+             ++i) {
+            if (r.log[i].first != end) return fail("log matching", "wanted from a wrong place");
+            request.entries.push_back(r.log[i].entry);
+            payloads.push_back(r.log[i].payload);
+            end = r.log[i].end();
+        }
+        post(from, wanted.to, std::move(request), std::move(payloads));
+        r.consensus->sent(wanted.to, end);
+    }
+    void post(NodeId from, NodeId to, Message message, std::vector<std::int64_t> payloads = {}) {
+        if (network.size() >= packets_max) network.erase(network.begin());
+        network.push_back({from, to, std::move(message), std::move(payloads)});
+    }
+
+    void note(const std::optional<Violation>& found) {
+        if (found && !violation) violation = found;
+    }
+    void fail(std::string_view invariant, std::string detail) {
+        note(Violation{invariant, std::move(detail)});
+    }
+    // What is committed is the same everywhere, to the payload.
+    void check_payloads(Replica& r, Position committed) {
+        const auto end = static_cast<std::size_t>(committed.index);
+        if (end > r.log.size()) return fail("committed is in the log", "toy");
+        for (auto i = static_cast<std::size_t>(r.committed.index); i < end; ++i) {
+            if (i == history_.size()) {
+                history_.push_back(r.log[i]);
+                check_on_majority_of_disks(i);
+            }
+            if (history_[i] != r.log[i])
+                return fail("state machine safety", "index=" + std::to_string(i));
+        }
+        r.committed = std::max(r.committed, committed);
+    }
+    // And it is on the disks themselves, whatever the replicas believe of theirs.
+    void check_on_majority_of_disks(std::size_t index) {
+        std::size_t count = 0;
+        for (const auto& [node, r] : replicas)
+            if (r.disk.log.size() > index && r.disk.log[index] == history_[index]) ++count;
+        if (count <= replicas.size() / 2)
+            fail("committed is durable on a majority", "index=" + std::to_string(index));
+    }
+    // A read after a passed barrier sees all that was committed before it was asked for.
+    void check_barriers(NodeId node, Replica& r, const Effects& effects) {
+        while (!r.barriers.empty() && r.barriers.begin()->first <= effects.barriers_passed) {
+            if (r.barriers.begin()->second.index > effects.committed.index)
+                fail("reads are not stale", "node=" + std::to_string(node.value));
+            r.barriers.erase(r.barriers.begin());
+        }
+        r.barriers_passed = effects.barriers_passed;
+    }
+
+    const Members members_;
+    std::vector<Logged> history_;
+    std::int64_t last_payload_ = 0;
+    int starts_ = 0;
+};
+
+} // namespace pyralog::raft
