@@ -1,0 +1,50 @@
+#include "io/sim/faults.h"
+
+namespace pyralog::sim {
+
+std::string_view to_string(Fault fault) {
+    switch (fault) {
+    case Fault::kill: return "kill";
+    case Fault::power_cut: return "power_cut";
+    case Fault::lost_unit: return "lost_unit";
+    case Fault::torn_unit: return "torn_unit";
+    case Fault::garbage_unit: return "garbage_unit";
+    case Fault::lost_name: return "lost_name";
+    case Fault::lost_size: return "lost_size";
+    case Fault::fenced: return "fenced";
+    case Fault::slow_disk: return "slow_disk";
+    case Fault::hung_disk: return "hung_disk";
+    case Fault::read_error: return "read_error";
+    case Fault::write_error: return "write_error";
+    case Fault::sync_error: return "sync_error";
+    case Fault::out_of_space: return "out_of_space";
+    case Fault::unreadable_sector: return "unreadable_sector";
+    case Fault::rot: return "rot";
+    case Fault::pause: return "pause";
+    case Fault::partition: return "partition";
+    case Fault::delay: return "delay";
+    case Fault::split_write: return "split_write";
+    case Fault::short_read: return "short_read";
+    case Fault::reset: return "reset";
+    case Fault::vanish: return "vanish";
+    case Fault::corrupt: return "corrupt";
+    case Fault::refuse: return "refuse";
+    case Fault::black_hole: return "black_hole";
+    case Fault::gave_up: return "gave_up";
+    case Fault::drift: return "drift";
+    case Fault::wall_jump: return "wall_jump";
+    case Fault::lost_commit: return "lost_commit";
+    case Fault::commit_error: return "commit_error";
+    case Fault::count_: break;
+    }
+    check_failed("a known Fault", __FILE__, __LINE__);
+}
+
+void FaultCounts::add(const FaultCounts& other) {
+    for (std::size_t i = 0; i < kinds; ++i) {
+        counts_[i].fired += other.counts_[i].fired;
+        counts_[i].effective += other.counts_[i].effective;
+    }
+}
+
+} // namespace pyralog::sim

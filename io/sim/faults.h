@@ -1,0 +1,142 @@
+// io/sim/faults.h
+//
+// What can go wrong in a simulated world, how often, and what did. A Faults that nobody touched is a
+// polite world: delays are small and nothing fails, but pieces still arrive in their own time and a
+// power cut still takes what was not synced. What happens at a moment that somebody chooses (a power
+// cut, a partition, a pause) is a function of World and not here.
+//
+// Each kind of fault is counted twice: when it was injected, and when that had an effect. An
+// injector that never has an effect tests nothing, however often it fires.
+#pragma once
+
+#include "io/sim/dice.h"
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace pyralog::sim {
+
+enum class Schedule : std::uint8_t {
+    in_order, // Each node's fibers in the order in which they became ready; nodes take turns.
+    random,   // Any ready fiber of any node.
+};
+
+struct Faults {
+    // ---- Fibers ----
+    Schedule schedule = Schedule::random;
+    Delay run_cost; // How long a fiber keeps its node busy each time it runs.
+
+    // ---- Disk ----
+    Delay read_time{1us, 30us, never, 0us};
+    Delay write_time{2us, 60us, never, 0us};
+    Delay sync_time{50us, 500us, never, 0us};
+    Delay name_time{5us, 100us, never, 0us}; // Create, rename, remove, list.
+    Chance slow_disk;                        // Of a call: takes slow_disk_time more.
+    Delay slow_disk_time{10ms, 500ms, never, 0us};
+    Chance read_error; // Error::device_failed.
+    Chance write_error;
+    Chance sync_error;
+    Chance unreadable_sector; // Of a read: one sector of it can not be read until it is rewritten.
+    Chance read_rot;          // Of a read: one bit of the range is found flipped, on the medium.
+    // How a power cut treats what was not synced: weights of the three ways, then, for the third,
+    // weights of what happens to each unit on its own.
+    std::uint32_t cut_keeps_all = 1;
+    std::uint32_t cut_keeps_none = 2;
+    std::uint32_t cut_by_unit = 7;
+    std::uint32_t unit_survives = 4;
+    std::uint32_t unit_lost = 4;
+    std::uint32_t unit_torn = 1;
+    std::uint32_t unit_garbage = 1;
+
+    // ---- Network ----
+    Delay link_time{50us, 500us, never, 0us};
+    Delay loopback_time{5us, 30us, never, 0us};
+    Chance slow_link; // Of a directed pair of nodes: for the whole run, link_time times slow_factor.
+    std::uint32_t slow_factor = 10;
+    std::uint64_t link_bytes_per_second = 0; // Zero: as many as there are.
+    std::size_t window_least = 64 * 1024;    // What a stream takes before its reader has read.
+    std::size_t window_most = 256 * 1024;
+    Chance split_write;     // Of a piece on its way: goes as two, with delays of their own.
+    Chance short_read;      // Of a read: gets only some of what is there.
+    Chance reset;           // Of a piece: its connection breaks, and both ends see it.
+    Chance vanish;          // Of a piece: its connection breaks, and the receiver sees nothing.
+    Chance close_resets;    // Of a close: what was not delivered is lost.
+    Chance corrupt;         // Of a piece: one bit of it is flipped.
+    Chance refuse;          // Of a connect: refused though somebody listens.
+    Chance black_hole;      // Of a connect: no answer, ever.
+    Chance blocked_gives_up; // Of a stream that a partition blocks: the sender gives up before the heal.
+    Delay give_up_time{200ms, 10s, never, 0us};
+
+    // ---- Clock ----
+    std::uint32_t drift_ppm_most = 0;   // Each node's pace is off by up to this, either way.
+    Duration monotonic_offset_most{0};  // What a node's clock shows when it boots.
+    Duration wall_offset_most{0};       // How far a node's wall clock is off, either way.
+
+    // ---- Small facts ----
+    Delay commit_time{50us, 500us, never, 0us};
+    Chance commit_error; // Error::device_failed, for this commit and all after it.
+};
+
+enum class Fault : std::uint8_t {
+    kill,              // Effective: took a process with unfinished calls or open streams.
+    power_cut,         // Effective: something un-synced was changed by it.
+    lost_unit,         // A unit of an un-synced write did not survive.
+    torn_unit,         // ... survived in part.
+    garbage_unit,      // ... became garbage.
+    lost_name,         // An un-synced create, rename or remove did not survive.
+    lost_size,         // A file did not keep an un-synced size.
+    fenced,            // A dead process asked for something. Effective: it would have had an effect.
+    slow_disk,
+    hung_disk,         // Effective: a call waited for it.
+    read_error,
+    write_error,
+    sync_error,        // Effective: something that the sync should have covered is not durable.
+    out_of_space,
+    unreadable_sector, // Effective: a read failed of it.
+    rot,               // Effective: a read returned it.
+    pause,             // Effective: the node had something to do meanwhile.
+    partition,         // Of a directed pair. Effective: bytes or a connect were held up by it.
+    delay,             // A piece took its time. Effective: it arrived after one that was sent later.
+    split_write,
+    short_read,
+    reset,             // Effective: an end that was open saw it.
+    vanish,            // Effective: bytes that were sent were never delivered.
+    corrupt,
+    refuse,
+    black_hole,
+    gave_up,           // A blocked stream's sender gave up.
+    drift,             // Effective: a clock was read that was off.
+    wall_jump,
+    lost_commit,       // A commit that had not returned was lost in a power cut.
+    commit_error,
+    count_,
+};
+
+std::string_view to_string(Fault fault);
+
+class FaultCounts {
+public:
+    struct Count {
+        std::uint64_t fired = 0;
+        std::uint64_t effective = 0;
+    };
+    static constexpr std::size_t kinds = static_cast<std::size_t>(Fault::count_);
+
+    const Count& operator[](Fault fault) const { return counts_[static_cast<std::size_t>(fault)]; }
+    std::uint64_t fired(Fault fault) const { return (*this)[fault].fired; }
+    std::uint64_t effective(Fault fault) const { return (*this)[fault].effective; }
+
+    void fire(Fault fault) { ++counts_[static_cast<std::size_t>(fault)].fired; }
+    void effect(Fault fault) { ++counts_[static_cast<std::size_t>(fault)].effective; }
+    void both(Fault fault) {
+        fire(fault);
+        effect(fault);
+    }
+    void add(const FaultCounts& other); // For the sum over many runs.
+
+private:
+    std::array<Count, kinds> counts_{};
+};
+
+} // namespace pyralog::sim
