@@ -8,16 +8,17 @@
 // data directory.
 //
 //     struct Subject {
-//         void run(const std::function<void(Environment&)>& node); // A life of the node, to its end.
-//         std::string host();           // A name under which this node can listen and be reached.
+//         void run(const std::function<void(Environment&)>& node); // A life of the node, to its
+//         end. std::string host();           // A name under which this node can listen and be
+//         reached.
 //     };
 //
 // The test file of a world has one TEST_CASE for each function here:
 //
 //     TEST_CASE("the disk keeps its contract", "[sim]") { contract::disk<Subject>(); }
 //
-// Only what a world shows while the power stays on can be tested in both: what a power cut may do is
-// tested in io/sim alone. To be included last, since CHECK means Catch's from here on.
+// Only what a world shows while the power stays on can be tested in both: what a power cut may do
+// is tested in io/sim alone. To be included last, since CHECK means Catch's from here on.
 #pragma once
 
 #include "core/env/environment.h"
@@ -146,7 +147,8 @@ void file() {
         subject.run([](Environment& env) {
             const auto file = opened(env, "f", create_new);
             CHECK(content(*file).empty());
-            REQUIRE(file->write_at(0, {Bytes::copy_of("one "), Bytes(), Bytes::copy_of("two")}).ok());
+            REQUIRE(
+                file->write_at(0, {Bytes::copy_of("one "), Bytes(), Bytes::copy_of("two")}).ok());
             write(*file, 7, " three");
             write(*file, 4, "TWO");
             CHECK(content(*file) == "one TWO three");
@@ -259,7 +261,8 @@ void file() {
             {
                 Scope scope(env.fibers);
                 scope.spawn("writer", [&] {
-                    (void)file->write_at(0, {pattern(100'000, 1)}); // Its bytes are asked for below.
+                    (void)file->write_at(0,
+                                         {pattern(100'000, 1)}); // Its bytes are asked for below.
                     returned = true;
                 });
                 env.fibers.yield(); // The write may have begun.
@@ -417,7 +420,8 @@ void stream() {
                 scope.spawn("read", [end] {
                     for (unsigned i = 0; i < 3; ++i) {
                         CHECK(same(received(*end, size / 6).view(), pattern(size / 6, i).view()));
-                        CHECK(same(received(*end, size / 6).view(), pattern(size / 6, i + 3).view()));
+                        CHECK(
+                            same(received(*end, size / 6).view(), pattern(size / 6, i + 3).view()));
                     }
                 });
             }
@@ -600,10 +604,13 @@ using Facts = std::vector<std::pair<std::string, std::string>>;
 
 inline Facts facts(Environment& env, std::string_view prefix, std::size_t at_most = SIZE_MAX) {
     Facts found;
-    REQUIRE(env.kv.scan(prefix, [&](std::string_view key, std::string_view value) {
-                   found.emplace_back(key, value);
-                   return found.size() < at_most;
-               }).ok());
+    REQUIRE(env.kv
+                .scan(prefix,
+                      [&](std::string_view key, std::string_view value) {
+                          found.emplace_back(key, value);
+                          return found.size() < at_most;
+                      })
+                .ok());
     return found;
 }
 

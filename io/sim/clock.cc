@@ -27,6 +27,7 @@ NodeTime::NodeTime(Timeline& timeline, NodeId node)
 void NodeTime::boot() {
     base_wall_ += elapsed(timeline_.now());
     base_world_ = timeline_.now();
+    ++changes_;
     base_local_ = Time(dice_.between(Duration{0}, timeline_.faults.monotonic_offset_most));
 }
 
@@ -37,6 +38,7 @@ void NodeTime::set_drift(std::int64_t ppm) {
     base_wall_ += passed;
     base_world_ = timeline_.now();
     drift_ppm_ = ppm;
+    ++changes_;
     timeline_.counts.fire(Fault::drift);
     timeline_.record(Step::clock, node_.value, static_cast<std::uint64_t>(ppm));
 }
@@ -73,7 +75,8 @@ Duration NodeTime::world_moment(Time time) const {
     std::int64_t passed = wanted;
     if (drift_ppm_ != 0) {
         const std::int64_t pace = million + drift_ppm_;
-        passed = static_cast<std::int64_t>((static_cast<__int128>(wanted) * million + pace - 1) / pace);
+        passed =
+            static_cast<std::int64_t>((static_cast<__int128>(wanted) * million + pace - 1) / pace);
     }
     return std::max(timeline_.now(), base_world_ + Duration(passed));
 }

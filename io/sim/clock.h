@@ -1,7 +1,8 @@
 // io/sim/clock.h
 //
-// A node's idea of the time: the world's, off by a pace of its own. All in integers, so that the way
-// there and back meet: the world's moment of a node's time is the first at which the node shows it.
+// A node's idea of the time: the world's, off by a pace of its own. All in integers, so that the
+// way there and back meet: the world's moment of a node's time is the first at which the node shows
+// it.
 #pragma once
 
 #include "core/env/clock.h"
@@ -27,6 +28,8 @@ public:
     WallTime wall() const;
     // The first moment of the world at which local() is `time` or later. Never before now.
     Duration world_moment(Time time) const;
+    // What world_moment() said is void once this has changed.
+    std::uint64_t changes() const { return changes_; }
 
 private:
     Duration elapsed(Duration world) const; // On this clock, since base_world_.
@@ -37,7 +40,8 @@ private:
     std::int64_t drift_ppm_ = 0;
     Duration base_world_{0}; // At this moment of the world
     Time base_local_{};      // the monotonic clock showed this,
-    Duration base_wall_{0};  // and the wall clock this, since wall_begin_ms.
+    std::uint64_t changes_ = 0;
+    Duration base_wall_{0}; // and the wall clock this, since wall_begin_ms.
 };
 
 class SimClock final : public Clock {

@@ -1,9 +1,9 @@
 // io/sim/faults.h
 //
-// What can go wrong in a simulated world, how often, and what did. A Faults that nobody touched is a
-// polite world: delays are small and nothing fails, but pieces still arrive in their own time and a
-// power cut still takes what was not synced. What happens at a moment that somebody chooses (a power
-// cut, a partition, a pause) is a function of World and not here.
+// What can go wrong in a simulated world, how often, and what did. A Faults that nobody touched is
+// a polite world: delays are small and nothing fails, but pieces still arrive in their own time and
+// a power cut still takes what was not synced. What happens at a moment that somebody chooses (a
+// power cut, a partition, a pause) is a function of World and not here.
 //
 // Each kind of fault is counted twice: when it was injected, and when that had an effect. An
 // injector that never has an effect tests nothing, however often it fires.
@@ -52,26 +52,28 @@ struct Faults {
     // ---- Network ----
     Delay link_time{50us, 500us, never, 0us};
     Delay loopback_time{5us, 30us, never, 0us};
-    Chance slow_link; // Of a directed pair of nodes: for the whole run, link_time times slow_factor.
+    Chance
+        slow_link; // Of a directed pair of nodes: for the whole run, link_time times slow_factor.
     std::uint32_t slow_factor = 10;
     std::uint64_t link_bytes_per_second = 0; // Zero: as many as there are.
     std::size_t window_least = 64 * 1024;    // What a stream takes before its reader has read.
     std::size_t window_most = 256 * 1024;
-    Chance split_write;     // Of a piece on its way: goes as two, with delays of their own.
-    Chance short_read;      // Of a read: gets only some of what is there.
-    Chance reset;           // Of a piece: its connection breaks, and both ends see it.
-    Chance vanish;          // Of a piece: its connection breaks, and the receiver sees nothing.
-    Chance close_resets;    // Of a close: what was not delivered is lost.
-    Chance corrupt;         // Of a piece: one bit of it is flipped.
-    Chance refuse;          // Of a connect: refused though somebody listens.
-    Chance black_hole;      // Of a connect: no answer, ever.
-    Chance blocked_gives_up; // Of a stream that a partition blocks: the sender gives up before the heal.
+    Chance split_write;      // Of a piece on its way: goes as two, with delays of their own.
+    Chance short_read;       // Of a read: gets only some of what is there.
+    Chance reset;            // Of a piece: its connection breaks, and both ends see it.
+    Chance vanish;           // Of a piece: its connection breaks, and the receiver sees nothing.
+    Chance close_resets;     // Of a close: what was not delivered is lost.
+    Chance corrupt;          // Of a piece: one bit of it is flipped.
+    Chance refuse;           // Of a connect: refused though somebody listens.
+    Chance black_hole;       // Of a connect: no answer, ever.
+    Chance blocked_gives_up; // Of a stream that a partition blocks: the sender gives up before the
+                             // heal.
     Delay give_up_time{200ms, 10s, never, 0us};
 
     // ---- Clock ----
-    std::uint32_t drift_ppm_most = 0;   // Each node's pace is off by up to this, either way.
-    Duration monotonic_offset_most{0};  // What a node's clock shows when it boots.
-    Duration wall_offset_most{0};       // How far a node's wall clock is off, either way.
+    std::uint32_t drift_ppm_most = 0;  // Each node's pace is off by up to this, either way.
+    Duration monotonic_offset_most{0}; // What a node's clock shows when it boots.
+    Duration wall_offset_most{0};      // How far a node's wall clock is off, either way.
 
     // ---- Small facts ----
     Delay commit_time{50us, 500us, never, 0us};
@@ -79,36 +81,36 @@ struct Faults {
 };
 
 enum class Fault : std::uint8_t {
-    kill,              // Effective: took a process with unfinished calls or open streams.
-    power_cut,         // Effective: something un-synced was changed by it.
-    lost_unit,         // A unit of an un-synced write did not survive.
-    torn_unit,         // ... survived in part.
-    garbage_unit,      // ... became garbage.
-    lost_name,         // An un-synced create, rename or remove did not survive.
-    lost_size,         // A file did not keep an un-synced size.
-    fenced,            // A dead process asked for something. Effective: it would have had an effect.
+    kill,         // Effective: took a process with unfinished calls or open streams.
+    power_cut,    // Effective: something un-synced was changed by it.
+    lost_unit,    // A unit of an un-synced write did not survive.
+    torn_unit,    // ... survived in part.
+    garbage_unit, // ... became garbage.
+    lost_name,    // An un-synced create, rename or remove did not survive.
+    lost_size,    // A file did not keep an un-synced size.
+    fenced,       // A dead process asked for something. Effective: it would have had an effect.
     slow_disk,
-    hung_disk,         // Effective: a call waited for it.
+    hung_disk, // Effective: a call waited for it.
     read_error,
     write_error,
-    sync_error,        // Effective: something that the sync should have covered is not durable.
+    sync_error, // Effective: something that the sync should have covered is not durable.
     out_of_space,
     unreadable_sector, // Effective: a read failed of it.
     rot,               // Effective: a read returned it.
     pause,             // Effective: the node had something to do meanwhile.
     partition,         // Of a directed pair. Effective: bytes or a connect were held up by it.
-    delay,             // A piece took its time. Effective: it arrived after one that was sent later.
+    delay, // A piece took its time. Effective: it arrived after one that was sent later.
     split_write,
     short_read,
-    reset,             // Effective: an end that was open saw it.
-    vanish,            // Effective: bytes that were sent were never delivered.
+    reset,  // Effective: an end that was open saw it.
+    vanish, // Effective: bytes that were sent were never delivered.
     corrupt,
     refuse,
     black_hole,
-    gave_up,           // A blocked stream's sender gave up.
-    drift,             // Effective: a clock was read that was off.
+    gave_up, // A blocked stream's sender gave up.
+    drift,   // Effective: a clock was read that was off.
     wall_jump,
-    lost_commit,       // A commit that had not returned was lost in a power cut.
+    lost_commit, // A commit that had not returned was lost in a power cut.
     commit_error,
     count_,
 };
