@@ -39,10 +39,7 @@ template <class Kind>
 class Subject {
 public:
     void run(const std::function<void(Environment&)>& node) {
-        world_.boot(id, [&](Environment& env) { node(env); });
-        const Duration limit = world_.now() + std::chrono::hours(2);
-        const bool ended = world_.run_until(limit, [&] { return !world_.running(id); });
-        REQUIRE(ended);
+        REQUIRE(world_.run_to_end(id, [&](Environment& env) { node(env); }).ok());
     }
     std::string host() { return "node1"; }
 

@@ -64,6 +64,16 @@ public:
              }));
     }
 
+    // A whole life of a node, for tests: boots it and goes on until it has ended; what main
+    // returned, or Error::cancelled if somebody ended it.
+    template <class Function>
+    Result<> run_to_end(NodeId node, Function main, Duration within = std::chrono::hours(1)) {
+        boot(node, std::move(main));
+        const bool ended = run_until(now() + within, [&] { return !running(node); });
+        CHECK(ended);
+        return exit_status(node).value_or(Error::cancelled);
+    }
+
     void kill(NodeId node);
     void cut_power(NodeId node);
     void cut_power(std::span<const NodeId> nodes); // All at one moment.

@@ -1,0 +1,105 @@
+#include "io/sim/world.h"
+
+#include <catch2/catch.hpp>
+#include <rapidcheck/catch.h>
+
+using namespace pyralog;
+
+namespace {
+constexpr NodeId one{1}, two{2};
+}
+
+TEST_CASE("a drifting clock runs at its own pace, to the nanosecond", "[sim]") {
+    sim::World world(1);
+    world.add_host(one, "one");
+    world.time(one).set_drift(500);
+    world.boot(one, [](Environment& env) { (void)env.fibers.sleep_until(Time(10s)); });
+    world.run_for(1s);
+    CHECK(world.environment(one).clock.now() == Time(1'000'500'000ns));
+    world.run_until(std::chrono::hours(1), [&] { return !world.running(one); });
+    // The first moment at which the clock shows ten seconds, rounded up: 10 s / 1.0005.
+    CHECK(world.now() == 9'995'002'499ns);
+    CHECK(world.counts().effective(sim::Fault::drift) > 0);
+}
+
+TEST_CASE("a sleeper wakes at the first moment at which its clock shows the time", "[sim]") {
+    rc::prop("at every pace", [] {
+        const auto ppm = *rc::gen::inRange<std::int64_t>(-400'000, 400'000);
+        const auto sleep = Duration(*rc::gen::inRange<std::int64_t>(0, 100'000'000'000));
+        const auto later = *rc::gen::inRange<std::int64_t>(-400'000, 400'000);
+        sim::Timeline timeline(1, {});
+        sim::NodeTime time(timeline, one);
+        time.boot();
+        time.set_drift(ppm);
+        timeline.advance(timeline.now() + 12'345'678ns);
+        time.set_drift(later);
+        const Time wanted = time.local() + sleep;
+        const Duration moment = time.world_moment(wanted);
+        const Time before = time.local();
+        if (moment > timeline.now()) {
+            timeline.advance(moment - 1ns);
+            RC_ASSERT(time.local() < wanted);
+            timeline.advance(moment);
+        }
+        RC_ASSERT(time.local() >= wanted);
+        RC_ASSERT(time.local() >= before);
+    });
+}
+
+TEST_CASE("a change of pace neither jumps nor leaves a sleeper behind", "[sim]") {
+    sim::World world(1);
+    world.boot(one, [](Environment& env) { (void)env.fibers.sleep_until(Time(10s)); });
+    world.run_for(5s);
+    world.time(one).set_drift(-100'000);
+    CHECK(world.environment(one).clock.now() == Time(5s));
+    world.run_until(std::chrono::hours(1), [&] { return !world.running(one); });
+    CHECK(world.now() == 10'555'555'556ns); // The other five seconds take 5 / 0.9.
+}
+
+TEST_CASE("each boot starts the clock anew, and leaves the wall clock alone", "[sim]") {
+    sim::Faults faults;
+    faults.monotonic_offset_most = 1h;
+    faults.wall_offset_most = 10s;
+    sim::World world(1, faults);
+    std::vector<Time> booted;
+    const auto look = [&](Environment& env) { booted.push_back(env.clock.now()); };
+    (void)world.run_to_end(one, look);
+    const WallTime before = world.time(one).wall();
+    world.run_for(10s);
+    (void)world.run_to_end(one, look);
+    CHECK(booted[0] != booted[1]);
+    CHECK(booted[0] >= Time{});
+    CHECK(booted[1] <= Time(1h));
+    CHECK(world.time(one).wall().unix_ms - before.unix_ms == 10'000);
+}
+
+TEST_CASE("the wall clock jumps when it is told to, and the other clock does not", "[sim]") {
+    sim::World world(1);
+    world.add_host(one, "one");
+    world.add_host(two, "two");
+    const WallTime before = world.time(one).wall();
+    const Time now = world.time(one).local();
+    world.time(one).jump_wall(-3s);
+    CHECK(world.time(one).wall().unix_ms == before.unix_ms - 3'000);
+    CHECK(world.time(one).local() == now);
+    CHECK(world.time(two).wall() == before);
+    CHECK(world.counts().effective(sim::Fault::wall_jump) == 1);
+}
+
+TEST_CASE("nodes draw their own pace and offset", "[sim]") {
+    sim::Faults faults;
+    faults.drift_ppm_most = 1000;
+    faults.wall_offset_most = 10s;
+    sim::World world(7, faults);
+    for (const NodeId id : {one, two})
+        world.boot(id, [](Environment& env) { (void)env.fibers.park(); });
+    world.run_for(1000s);
+    const Duration a = world.time(one).local() - Time{};
+    const Duration b = world.time(two).local() - Time{};
+    CHECK(a != b);
+    for (const Duration d : {a, b}) {
+        CHECK(d >= 999s);
+        CHECK(d <= 1001s);
+    }
+    CHECK(world.time(one).wall() != world.time(two).wall());
+}

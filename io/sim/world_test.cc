@@ -1,0 +1,399 @@
+#include "io/sim/world.h"
+
+#include "core/env/channel.h"
+
+#include <catch2/catch.hpp>
+
+#include <set>
+
+using namespace pyralog;
+
+namespace {
+
+constexpr NodeId one{1}, two{2}, three{3};
+
+Result<> pause(Environment& env, Duration time) {
+    return env.fibers.sleep_until(env.clock.now() + time);
+}
+
+// A node that does a little of everything: it keeps a file and some facts, says how much it has to
+// its peers, and remembers what they said.
+Result<> toy(Environment& env, NodeId self, std::span<const NodeId> all) {
+    TRY(env.kv.open());
+    Metrics::Counter heard(env.metrics, "heard", "Bytes from peers.");
+    auto listener = TRY(env.network.listen({"node" + std::to_string(self.value), 7000}));
+    std::unique_ptr<File> file;
+    if (auto old = env.disk.open("log", Disk::Open::existing); old.ok())
+        file = std::move(old).value();
+    else
+        file = TRY(env.disk.open("log", Disk::Open::create_new));
+    TRY(env.disk.sync_directory(""));
+    std::uint64_t end = TRY(file->size());
+
+    Scope scope(env.fibers);
+    scope.spawn("accept", [&] {
+        for (;;) {
+            auto accepted = listener->accept();
+            if (!accepted.ok()) return;
+            scope.spawn("serve", [&, stream = std::move(accepted).value()]() -> void {
+                std::array<std::byte, 100> into{};
+                for (;;) {
+                    const auto count = stream->read_some(into);
+                    if (!count.ok() || count.value() == 0) return;
+                    heard.add(count.value());
+                }
+            });
+        }
+    });
+    for (const NodeId peer : all) {
+        if (peer == self) continue;
+        scope.spawn("tell", [&, peer] {
+            for (;;) {
+                auto stream = [&] {
+                    const Deadline deadline(env.fibers, env.clock.now() + 200ms);
+                    return env.network.connect({"node" + std::to_string(peer.value), 7000});
+                }();
+                while (stream.ok()) {
+                    const auto size = static_cast<std::size_t>(1 + env.random.below(300));
+                    if (!stream.value()->write({Bytes::copy_of(std::string(size, 'x'))}).ok())
+                        break;
+                    if (!pause(env, 1ms + Duration(env.random.below(3'000'000))).ok()) return;
+                }
+                if (!pause(env, 10ms).ok()) return;
+            }
+        });
+    }
+    for (;;) {
+        TRY(pause(env, 2ms));
+        const std::string text = std::to_string(heard.value()) + '\n';
+        TRY(file->write_at(end, {Bytes::copy_of(text)}));
+        end += text.size();
+        TRY(file->sync());
+        TRY(env.kv.commit(KvStore::Batch().put("end", std::to_string(end))));
+        env.log.info("written", {{"end", end}});
+    }
+}
+
+std::vector<NodeId> all_but(NodeId node) {
+    std::vector<NodeId> others;
+    for (const NodeId id : {one, two, three})
+        if (id != node) others.push_back(id);
+    return others;
+}
+
+// Some of everything that can go wrong.
+sim::Faults rough() {
+    sim::Faults faults;
+    faults.run_cost = {0us, 10us, {10'000}, 1ms};
+    faults.slow_disk = {1'000};
+    faults.split_write = {100'000};
+    faults.short_read = {100'000};
+    faults.reset = {1'000};
+    faults.vanish = {1'000};
+    faults.blocked_gives_up = {300'000};
+    faults.drift_ppm_most = 500;
+    return faults;
+}
+
+struct Ran {
+    std::uint64_t hash;
+    std::uint64_t steps;
+    bool operator==(const Ran&) const = default;
+};
+
+Ran run_toys(std::uint64_t seed, const sim::Faults& faults, sim::Timeline::Sink trace = {}) {
+    sim::World world(seed, faults);
+    if (trace) world.set_trace(std::move(trace));
+    static constexpr std::array<NodeId, 3> all{one, two, three};
+    const auto start = [&](NodeId id) {
+        world.boot(id, [id](Environment& env) { return toy(env, id, all); });
+    };
+    for (const NodeId id : all) start(id);
+    sim::Dice nemesis = world.dice("nemesis");
+    for (int round = 0; round < 20; ++round) {
+        world.run_for(nemesis.between(5ms, 50ms));
+        const NodeId victim = all[nemesis.pick(3)];
+        switch (nemesis.pick(4)) {
+        case 0: world.kill(victim); break;
+        case 1: world.cut_power(victim); break;
+        case 2: world.pause(victim, world.now() + 20ms); break;
+        default: world.network().isolate(victim, all_but(victim)); break;
+        }
+        world.run_for(nemesis.between(5ms, 50ms));
+        world.network().heal_all();
+        for (const NodeId id : all)
+            if (!world.running(id)) start(id);
+    }
+    return {world.hash(), world.steps()};
+}
+
+} // namespace
+
+TEST_CASE("the same seed gives the same run, and another seed another", "[sim]") {
+    for (const sim::Faults& faults : {sim::Faults{}, rough()}) {
+        std::set<std::uint64_t> hashes;
+        for (std::uint64_t seed = 0; seed < 10; ++seed) {
+            const Ran first = run_toys(seed, faults);
+            CHECK(run_toys(seed, faults) == first);
+            CHECK(first.steps > 1000);
+            hashes.insert(first.hash);
+        }
+        CHECK(hashes.size() == 10);
+    }
+}
+
+// The number is the same in every build: any compiler, optimised or not, and wherever the memory
+// lies. It changes whenever the simulated world itself does, and then this line does too.
+TEST_CASE("a seed means the same run in every build", "[sim]") {
+    CHECK(run_toys(4711, rough()).hash == 0xb56a07ed3d5b1d3du);
+}
+
+TEST_CASE("a trace has a line for each thing that happens, and changes nothing", "[sim]") {
+    std::vector<std::string> lines;
+    const Ran quiet = run_toys(1, rough());
+    const Ran traced =
+        run_toys(1, rough(), [&](std::string_view line) { lines.emplace_back(line); });
+    CHECK(traced == quiet);
+    REQUIRE(lines.size() > 1000);
+    const auto has = [&](std::string_view what) {
+        return std::ranges::any_of(
+            lines, [&](const std::string& line) { return line.find(what) != std::string::npos; });
+    };
+    CHECK(has("n1   boot 1"));
+    CHECK(has("info written end="));
+    CHECK(has("disk write file="));
+    CHECK(has("power cut"));
+    CHECK(has("kv commits="));
+}
+
+TEST_CASE("one stream of dice does not know how much another was used", "[sim]") {
+    sim::World world(1), other(1);
+    sim::Dice a = world.dice("a"), same = other.dice("a");
+    for (int i = 0; i < 100; ++i) (void)other.dice("b").pick(10);
+    sim::Dice b = other.dice("b");
+    for (int i = 0; i < 100; ++i) {
+        (void)b.pick(10);
+        CHECK(a.pick(1000) == same.pick(1000));
+    }
+}
+
+TEST_CASE("fibers that are ready run in every order, or in turn", "[sim]") {
+    const auto order = [](std::uint64_t seed, sim::Schedule schedule) {
+        sim::Faults faults;
+        faults.schedule = schedule;
+        sim::World world(seed, faults);
+        std::string said;
+        for (const NodeId id : {one, two})
+            world.boot(id, [&, id](Environment& env) {
+                Scope scope(env.fibers);
+                for (const char c : {'a', 'b'})
+                    scope.spawn("fiber", [&, c, id] {
+                        said += id == one ? c : static_cast<char>(c - 'a' + 'A');
+                    });
+                scope.join();
+            });
+        world.run_for(1ms);
+        return said;
+    };
+    std::set<std::string> orders;
+    for (std::uint64_t seed = 0; seed < 500; ++seed)
+        orders.insert(order(seed, sim::Schedule::random));
+    CHECK(orders.size() == 24);
+    for (std::uint64_t seed = 0; seed < 10; ++seed)
+        CHECK(order(seed, sim::Schedule::in_order) == order(0, sim::Schedule::in_order));
+}
+
+TEST_CASE("a fiber keeps its node busy for as long as it costs", "[sim]") {
+    sim::Faults faults;
+    faults.run_cost = {1ms, 1ms, sim::never, 0us};
+    sim::World world(1, faults);
+    (void)world.run_to_end(one, [](Environment& env) {
+        for (int i = 0; i < 10; ++i) env.fibers.yield();
+    });
+    CHECK(world.now() == 10ms);
+}
+
+TEST_CASE("what main returns is the exit status", "[sim]") {
+    sim::World world(1);
+    CHECK(world.run_to_end(one, [](Environment&) {}).ok());
+    CHECK(!world.running(one));
+    const Result<> failed = world.run_to_end(one, [](Environment& env) -> Result<> {
+            TRY(pause(env, 1s));
+        return Error::device_failed;
+    });
+    CHECK(failed.error() == Error::device_failed);
+    CHECK(world.boots(one) == 2);
+    CHECK(world.now() == 1s);
+    world.boot(one, [](Environment& env) { (void)env.fibers.park(); });
+    CHECK(!world.exit_status(one));
+    world.kill(one);
+    CHECK(!world.exit_status(one)); // It did not end by itself.
+}
+
+namespace {
+
+// Counts those that are alive.
+struct Witness {
+    explicit Witness(int& c) : count(&c) { ++*count; }
+    Witness(const Witness& other) : count(other.count) { ++*count; }
+    Witness& operator=(const Witness&) = delete;
+    ~Witness() { --*count; }
+    int* count;
+};
+
+} // namespace
+
+TEST_CASE("the end of a process takes no time and leaves nothing of it", "[sim]") {
+    for (const bool power : {false, true}) {
+        sim::World world(1);
+        int alive = 0;
+        int waits_refused = 0;
+        world.boot(one, [&, captured = Witness(alive)](Environment& env) {
+            const Witness own(alive);
+            Scope scope(env.fibers);
+            auto file = std::move(env.disk.open("f", Disk::Open::create_new)).value();
+            auto listener = std::move(env.network.listen({"node1", 0})).value();
+            auto stream = std::move(env.network.connect(listener->address())).value();
+            for (int i = 0; i < 10; ++i)
+                scope.spawn("worker", [&] {
+                    const Witness mine(alive);
+                    (void)file->write_at(0, {Bytes::copy_of("x")});
+                    for (Result<> r; r.ok();) r = pause(env, 1ms);
+                    // A destructor or a farewell may ask for much; each time it is refused at once.
+                    const BytesChain farewell{Bytes::copy_of("farewell")};
+                    for (const Result<>& r :
+                         {file->write_at(0, farewell), file->sync(), stream->write(farewell),
+                          env.disk.remove("f"), env.kv.commit({}), pause(env, 1s)}) {
+                        if (!r.ok() && r.error() == Error::cancelled) ++waits_refused;
+                    }
+                    if (!env.network.connect(listener->address()).ok()) ++waits_refused;
+                });
+            scope.join();
+        });
+        world.run_for(10ms);
+        CHECK(alive == 12);
+        const Duration before = world.now();
+        const std::uint64_t fenced = world.counts().effective(sim::Fault::fenced);
+        power ? world.cut_power(one) : world.kill(one);
+        CHECK(world.now() == before);
+        CHECK(alive == 0);
+        CHECK(waits_refused == 70);
+        CHECK(world.counts().effective(sim::Fault::fenced) - fenced == 60);
+        CHECK(!world.running(one));
+        world.run_for(10ms);
+        CHECK(world.network().open_streams() == 0);
+        if (!power) CHECK(world.disk(one).content("f")->text() == "x");
+    }
+}
+
+TEST_CASE("a handle of a dead process does nothing for the one that follows", "[sim]") {
+    sim::World world(1);
+    std::unique_ptr<File> kept; // By something outside, as no process could.
+    world.boot(one, [&](Environment& env) {
+        kept = std::move(env.disk.open("f", Disk::Open::create_new)).value();
+        REQUIRE(kept->write_at(0, {Bytes::copy_of("before")}).ok());
+        (void)env.fibers.park();
+    });
+    world.run_for(1s);
+    world.kill(one);
+    (void)world.run_to_end(one, [&](Environment&) {
+        CHECK(kept->write_at(0, {Bytes::copy_of("AFTER!")}).error() == Error::cancelled);
+        CHECK(kept->sync().error() == Error::cancelled);
+        std::array<std::byte, 4> into{};
+        CHECK(kept->read_at(0, into).error() == Error::cancelled);
+    });
+    CHECK(world.disk(one).content("f")->text() == "before");
+    CHECK(world.disk(one).durable_content("f") == std::nullopt);
+    CHECK(world.counts().fired(sim::Fault::fenced) == 3);
+    CHECK(world.counts().effective(sim::Fault::fenced) == 2);
+}
+
+TEST_CASE("a paused node stands still, and finds afterwards what has happened", "[sim]") {
+    sim::World world(1);
+    std::vector<Duration> woke;
+    world.boot(one, [&](Environment& env) {
+        for (;;) {
+            if (!pause(env, 10ms).ok()) return;
+            woke.push_back(env.clock.now() - Time{});
+        }
+    });
+    world.run_for(15ms);
+    world.pause(one, world.now() + 100ms);
+    world.run_for(200ms);
+    REQUIRE(woke.size() > 3);
+    CHECK(woke[0] == 10ms);
+    CHECK(woke[1] == 115ms); // It was due at 20 ms.
+    CHECK(woke[2] == 125ms);
+    CHECK(world.counts().effective(sim::Fault::pause) == 1);
+
+    // A node that has nothing to do does not notice.
+    world.boot(two, [&](Environment& env) { (void)env.fibers.park(); });
+    world.run_for(1ms);
+    world.pause(two, world.now() + 10ms);
+    world.run_for(20ms);
+    CHECK(world.counts().fired(sim::Fault::pause) == 2);
+    CHECK(world.counts().effective(sim::Fault::pause) == 1);
+}
+
+TEST_CASE("a node can be killed while it is paused", "[sim]") {
+    sim::World world(1);
+    world.boot(one, [&](Environment& env) { (void)pause(env, 1s); });
+    world.pause(one, 1h);
+    world.run_for(2s);
+    CHECK(world.running(one));
+    world.cut_power(one);
+    CHECK(!world.running(one));
+    CHECK(world.run_to_end(one, [&](Environment& env) { (void)pause(env, 1s); }).ok());
+}
+
+TEST_CASE("one fiber can end another node, and one moment many", "[sim]") {
+    sim::World world(1);
+    for (const NodeId id : {one, two})
+        world.boot(id, [&](Environment& env) {
+            auto file = std::move(env.disk.open("f", Disk::Open::create_new)).value();
+            REQUIRE(file->write_at(0, {Bytes::copy_of("x")}).ok());
+            (void)env.fibers.park();
+        });
+    world.boot(three, [&](Environment& env) {
+        REQUIRE(pause(env, 5ms).ok());
+        const std::array<NodeId, 2> both{one, two};
+        world.cut_power(both);
+        CHECK(!world.running(one));
+        CHECK(!world.running(two));
+        REQUIRE(pause(env, 5ms).ok());
+    });
+    world.run_for(1s);
+    CHECK(world.exit_status(three)->ok());
+    CHECK(world.counts().fired(sim::Fault::power_cut) == 2);
+}
+
+TEST_CASE("the observer looks after every step, and plans happen when they are due", "[sim]") {
+    sim::World world(1);
+    std::uint64_t looked = 0;
+    std::vector<Duration> happened;
+    world.set_observer([&] { ++looked; });
+    world.plan(20ms, [&] { happened.push_back(world.now()); });
+    world.plan(10ms, [&] {
+        happened.push_back(world.now());
+        world.boot(one, [](Environment& env) { (void)pause(env, 5ms); });
+    });
+    while (world.step()) {
+    }
+    CHECK(looked == world.steps());
+    CHECK(happened == std::vector<Duration>{10ms, 20ms});
+    CHECK(world.exit_status(one)->ok());
+    CHECK(!world.step());
+    CHECK(world.now() == 20ms);
+}
+
+TEST_CASE("a run until something holds stops there, or at its end", "[sim]") {
+    sim::World world(1);
+    int count = 0;
+    world.boot(one, [&](Environment& env) {
+        while (pause(env, 1ms).ok()) ++count;
+    });
+    CHECK(world.run_until(1s, [&] { return count == 5; }));
+    CHECK(world.now() == 5ms);
+    CHECK(!world.run_until(10ms, [&] { return count == 500; }));
+    CHECK(world.now() == 10ms);
+}
