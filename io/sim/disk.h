@@ -13,6 +13,8 @@
 // already be on the medium in part when the power goes.
 //
 // Rules where core/env/disk.h leaves room:
+//   - Garbage and tears stay within the bytes that were being written: what was durable beside them
+//     in the same sector is not harmed.
 //   - Changes of one name keep their order: if a later one survives, so does the earlier.
 //   - A rename between two directories is made durable by a sync of the one it leads to.
 //   - More un-synced changes of a file than unsynced_max: the oldest go to the medium by

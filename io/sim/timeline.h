@@ -100,7 +100,7 @@ public:
     }
 
     Random root;
-    const Faults faults;
+    Faults faults;
     FaultCounts counts;
 
 private:

@@ -169,6 +169,13 @@ void World::pause(NodeId id, Duration until) {
     timeline_.trace(id, [&] { return "pause ns=" + std::to_string((until - now()).count()); });
 }
 
+void World::resume(NodeId id) {
+    Node& n = node(id);
+    n.paused_until = std::min(n.paused_until, now());
+    timeline_.record(Step::pause, id.value);
+    timeline_.trace(id, [] { return std::string("resume"); });
+}
+
 bool World::running(NodeId id) const {
     const auto found = nodes_.find(id);
     return found != nodes_.end() && found->second->process;

@@ -81,6 +81,7 @@ public:
     // The process stands still, and so do its timers, until that moment; the rest of the world does
     // not. Afterwards it finds what has arrived meanwhile.
     void pause(NodeId node, Duration until);
+    void resume(NodeId node);
 
     bool running(NodeId node) const;
     // What main returned, of a process that ended by itself and was not followed by another.
@@ -106,6 +107,8 @@ public:
     bool run_until(Duration when, const std::function<bool()>& done);
 
     Duration now() const { return timeline_.now(); }
+    // From here on. What was drawn once for the whole run (paces, windows, slow links) stays.
+    void set_faults(const Faults& faults) { timeline_.faults = faults; }
     void plan(Duration when, std::function<void()> action);
     void set_observer(std::function<void()> observer) { observer_ = std::move(observer); }
 
@@ -113,6 +116,7 @@ public:
 
     std::uint64_t hash() const { return timeline_.hash(); }
     std::uint64_t steps() const { return steps_; }
+    const Faults& faults() const { return timeline_.faults; }
     const FaultCounts& counts() const { return timeline_.counts; }
     // Lines with time and node in front. Nodes log to it if it is there when they boot.
     void set_trace(Timeline::Sink sink) { timeline_.set_trace(std::move(sink)); }

@@ -335,6 +335,31 @@ TEST_CASE("a paused node stands still, and finds afterwards what has happened", 
     CHECK(world.counts().effective(sim::Fault::pause) == 1);
 }
 
+TEST_CASE("a pause can be ended early", "[sim]") {
+    sim::World world(1);
+    world.boot(one, [](Environment& env) { (void)pause(env, 10ms); });
+    world.pause(one, 1h);
+    world.run_for(1s);
+    CHECK(world.running(one));
+    world.resume(one);
+    world.run_for(20ms);
+    CHECK(world.exit_status(one));
+}
+
+TEST_CASE("faults can be switched off while the world goes on", "[sim]") {
+    sim::Faults faults;
+    faults.write_error = sim::always;
+    sim::World world(1, faults);
+    const auto writes = [](Environment& env) -> Result<> {
+        auto file =
+            TRY(env.disk.open("f" + std::to_string(env.random.next()), Disk::Open::create_new));
+        return file->write_at(0, {Bytes::copy_of("x")});
+    };
+    CHECK(world.run_to_end(one, writes).error() == Error::device_failed);
+    world.set_faults({});
+    CHECK(world.run_to_end(one, writes).ok());
+}
+
 TEST_CASE("a node can be killed while it is paused", "[sim]") {
     sim::World world(1);
     world.boot(one, [&](Environment& env) { (void)pause(env, 1s); });
