@@ -23,8 +23,10 @@
 
 #include "core/env/environment.h"
 
+#include <algorithm>
+#include <array>
 #include <functional>
-#include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
