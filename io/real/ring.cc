@@ -1,0 +1,135 @@
+#include "io/real/ring.h"
+
+#include <liburing.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+
+namespace pyralog::real {
+
+struct Ring::Operation {
+    Signal done;
+    int result;
+};
+
+std::unique_ptr<Ring> Ring::open(Scheduler& fibers, int& refusal) {
+    auto ring = std::make_unique<io_uring>();
+    // One thread submits and collects, so the kernel need not interrupt it to post completions.
+    io_uring_params params{};
+    params.flags =
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+    bool deferred = true;
+    int outcome = io_uring_queue_init_params(entries, ring.get(), &params);
+    if (outcome == -EINVAL) { // Before Linux 6.1.
+        params = {};
+        deferred = false;
+        outcome = io_uring_queue_init_params(entries, ring.get(), &params);
+    }
+    if (outcome < 0) {
+        refusal = -outcome;
+        return nullptr;
+    }
+    const int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    // Without NODROP (before Linux 5.5) a completion could be lost, and a fiber with it.
+    outcome = !(params.features & IORING_FEAT_NODROP) ? -ENOSYS
+              : event < 0                             ? -errno
+                          : io_uring_register_eventfd(ring.get(), event);
+    if (outcome < 0) {
+        refusal = -outcome;
+        if (event >= 0) close(event);
+        io_uring_queue_exit(ring.get());
+        return nullptr;
+    }
+    (void)io_uring_register_ring_fd(ring.get()); // Saves a little per call, where it is known.
+    auto opened = std::unique_ptr<Ring>(new Ring(fibers, std::move(ring), deferred, event));
+    opened->after_sleep();
+    return opened;
+}
+
+Ring::Ring(Scheduler& fibers, std::unique_ptr<io_uring> ring, bool deferred, int event)
+    : ring_(std::move(ring)), fibers_(fibers), room_(fibers), deferred_(deferred), event_(event) {}
+
+Ring::~Ring() {
+    CHECK(under_way_ == 0);
+    io_uring_queue_exit(ring_.get());
+    close(event_);
+}
+
+template <class Prepare>
+Result<int> Ring::perform(Prepare prepare) {
+    TRY(room_.wait([this] { return under_way_ < entries; }));
+    Operation operation{Signal(fibers_), 0};
+    io_uring_sqe* entry = io_uring_get_sqe(ring_.get());
+    CHECK(entry != nullptr); // There are as many as operations that may be under way.
+    prepare(entry);
+    io_uring_sqe_set_data(entry, &operation);
+    ++under_way_;
+    ++unsubmitted_;
+    operation.done.wait_through();
+    return operation.result;
+}
+
+Result<int> Ring::read(int fd, std::span<std::byte> into, std::uint64_t position) {
+    const iovec piece{into.data(), into.size()};
+    return perform(
+        [&](io_uring_sqe* entry) { io_uring_prep_readv(entry, fd, &piece, 1, position); });
+}
+
+Result<int> Ring::write(int fd, std::span<const iovec> pieces, std::uint64_t position, int flags) {
+    return perform([&](io_uring_sqe* entry) {
+        io_uring_prep_writev2(entry, fd, pieces.data(), static_cast<unsigned>(pieces.size()),
+                              position, flags);
+    });
+}
+
+Result<int> Ring::sync_data(int fd) {
+    return perform(
+        [&](io_uring_sqe* entry) { io_uring_prep_fsync(entry, fd, IORING_FSYNC_DATASYNC); });
+}
+
+bool Ring::submit() {
+    while (unsubmitted_ > 0) {
+        const int count =
+            deferred_ ? io_uring_submit_and_get_events(ring_.get()) : io_uring_submit(ring_.get());
+        if (count == -EINTR) continue;
+        if (count == -EAGAIN || count == -EBUSY || count == 0) return false; // Short of memory.
+        CHECK(count > 0 && static_cast<unsigned>(count) <= unsubmitted_);
+        unsubmitted_ -= static_cast<unsigned>(count);
+    }
+    return true;
+}
+
+void Ring::collect() {
+    if (under_way_ == 0) return;
+    const bool was_full = under_way_ == entries;
+    const unsigned flags = IO_URING_READ_ONCE(*ring_->sq.kflags);
+    // After an error the flag stays, and the next turn asks again.
+    if (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) (void)io_uring_get_events(ring_.get());
+    io_uring_cqe* completion = nullptr;
+    while (io_uring_peek_cqe(ring_.get(), &completion) == 0) {
+        auto* operation = static_cast<Operation*>(io_uring_cqe_get_data(completion));
+        operation->result = completion->res;
+        io_uring_cqe_seen(ring_.get(), completion);
+        --under_way_;
+        operation->done.set();
+    }
+    if (was_full && under_way_ < entries) room_.notify_all();
+}
+
+// With deferred completions the kernel queues its work before it looks whether events are wanted,
+// with a full barrier between; here it is the other way round, so one of the two sees the other. A
+// plain ring has no such barrier between a completion and that look, hence its events stay on.
+void Ring::before_sleep() {
+    if (!deferred_ || under_way_ == 0) return;
+    (void)io_uring_cq_eventfd_toggle(ring_.get(), true);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    (void)io_uring_get_events(ring_.get());
+}
+
+void Ring::after_sleep() {
+    if (deferred_) (void)io_uring_cq_eventfd_toggle(ring_.get(), false);
+}
+
+} // namespace pyralog::real
