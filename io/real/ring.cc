@@ -14,14 +14,14 @@ struct Ring::Operation {
     int result;
 };
 
-std::unique_ptr<Ring> Ring::open(Scheduler& fibers, int& refusal) {
+std::unique_ptr<Ring> Ring::open(Scheduler& fibers, int& refusal, bool may_defer) {
     auto ring = std::make_unique<io_uring>();
     // One thread submits and collects, so the kernel need not interrupt it to post completions.
     io_uring_params params{};
     params.flags =
         IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
-    bool deferred = true;
-    int outcome = io_uring_queue_init_params(entries, ring.get(), &params);
+    bool deferred = may_defer;
+    int outcome = may_defer ? io_uring_queue_init_params(entries, ring.get(), &params) : -EINVAL;
     if (outcome == -EINVAL) { // Before Linux 6.1.
         params = {};
         deferred = false;

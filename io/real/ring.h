@@ -27,8 +27,9 @@ public:
     static constexpr unsigned entries = 256;
 
     // What the kernel offers, best first: completions run by us when we ask for them, else plain.
-    // Null if io_uring is refused or missing; `refusal` is then the errno.
-    static std::unique_ptr<Ring> open(Scheduler& fibers, int& refusal);
+    // Null if io_uring is refused or missing; `refusal` is then the errno. Tests ask for the plain
+    // kind.
+    static std::unique_ptr<Ring> open(Scheduler& fibers, int& refusal, bool may_defer = true);
     ~Ring(); // No operation may be under way.
     Ring(const Ring&) = delete;
     Ring& operator=(const Ring&) = delete;

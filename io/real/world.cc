@@ -13,6 +13,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <sched.h>
 #include <sys/random.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -167,7 +168,12 @@ void World::Parts::look() {
 void World::Parts::rest() {
     if (config.spin > Duration::zero()) {
         const Time end = clock.now() + config.spin;
-        while (fibers.idle() && clock.now() < end) look();
+        while (fibers.idle() && clock.now() < end) {
+            // A direct write completes in a kernel thread that may be bound to this very processor;
+            // without a yield it would come to its turn only when the spinning ends.
+            sched_yield();
+            look();
+        }
         if (!fibers.idle()) return;
     }
     arm_timer();
