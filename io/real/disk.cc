@@ -125,6 +125,8 @@ Result<int> File::read_once(std::span<std::byte> into, std::uint64_t position) {
 }
 
 Result<int> File::write_once(std::span<const iovec> pieces, std::uint64_t position, int flags) {
+    if (disk_.ring_ && flags && access_ == Disk::Access::aligned)
+        return disk_.ring_->write_durably(fd_, pieces, position);
     if (disk_.ring_) return disk_.ring_->write(fd_, pieces, position, flags);
     int count = 0;
     disk_.workers_.run([&] {

@@ -132,19 +132,21 @@ TEMPLATE_TEST_CASE("an aligned read meets the end of a file that ends within a b
 TEMPLATE_TEST_CASE("a write that stops short is gone on with, and then fails", "[real]", TestNode,
                    TestNodeOnThreads) {
     // The limit stands in for a full disk: the kernel writes up to it, and refuses the rest.
-    const int status = in_child([] {
+    const auto access = GENERATE(Disk::Access::buffered, Disk::Access::aligned);
+    const auto durability = GENERATE(Durability::later, Durability::now);
+    const int status = in_child([&] {
         signal(SIGXFSZ, SIG_IGN);
         TestType node;
         node.config.log_level = Level(int(Level::error) + 1); // Nothing.
         int wrong = 1;
         node.run([&](Environment& env) {
-            auto file = env.disk.open("f", create_new);
+            auto file = env.disk.open("f", create_new, access);
             if (!file.ok()) return;
-            const rlimit limit{1'000'000, 1'000'000};
+            const rlimit limit{1_MiB, 1_MiB};
             setrlimit(RLIMIT_FSIZE, &limit);
-            const auto written = file.value()->write_at(0, {filled(1'500'000, 'x')});
+            const auto written = file.value()->write_at(0, {filled(2_MiB, 'x')}, durability);
             if (written.ok() || written.error() != Error::out_of_space) return;
-            wrong = file.value()->size().value() == 1'000'000 ? 0 : 2;
+            wrong = file.value()->size().value() == 1_MiB ? 0 : 2;
         });
         return wrong;
     });

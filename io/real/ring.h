@@ -38,6 +38,9 @@ public:
 
     Result<int> read(int fd, std::span<std::byte> into, std::uint64_t position);
     Result<int> write(int fd, std::span<const iovec> pieces, std::uint64_t position, int flags);
+    // A write and, if it was whole, a sync of the file behind it, in one submission. A short write
+    // is not synced.
+    Result<int> write_durably(int fd, std::span<const iovec> pieces, std::uint64_t position);
     Result<int> sync_data(int fd);
 
     // ---- For the loop ----
@@ -60,6 +63,7 @@ private:
     // `prepare` fills in the entry.
     template <class Prepare>
     Result<int> perform(Prepare prepare);
+    io_uring_sqe* next_entry();
 
     std::unique_ptr<io_uring> ring_;
     Scheduler& fibers_;

@@ -73,8 +73,10 @@ TEST_CASE("a ring of either kind announces each completion to who sleeps", "[rea
                 const std::array<iovec, 2> pieces{iovec{text.data(), 3},
                                                   iovec{text.data() + 3, text.size() - 3}};
                 const auto position = static_cast<std::uint64_t>(100 * (i * writes + n));
-                const int flags = n % 8 == 0 ? RWF_DSYNC : 0;
-                REQUIRE(toy.ring->write(file.fd, pieces, position, flags).value() == 8);
+                if (n % 4 == 0)
+                    REQUIRE(toy.ring->write_durably(file.fd, pieces, position).value() == 8);
+                else
+                    REQUIRE(toy.ring->write(file.fd, pieces, position, 0).value() == 8);
                 if (n % 16 == 0) REQUIRE(toy.ring->sync_data(file.fd).value() == 0);
                 std::array<std::byte, 8> into{};
                 REQUIRE(toy.ring->read(file.fd, into, position).value() == 8);
@@ -92,6 +94,15 @@ TEST_CASE("what the kernel refuses comes back as its errno", "[real]") {
         std::array<std::byte, 8> into{};
         CHECK(toy.ring->read(-1, into, 0).value() == -EBADF);
         CHECK(toy.ring->sync_data(-1).value() == -EBADF);
+        const std::array<iovec, 1> piece{iovec{into.data(), into.size()}};
+        CHECK(toy.ring->write(-1, piece, 0, 0).value() == -EBADF);
+        CHECK(toy.ring->write_durably(-1, piece, 0).value() == -EBADF);
+        // A pipe takes the bytes, and cannot be synced.
+        std::array<int, 2> ends{};
+        REQUIRE(pipe(ends.data()) == 0);
+        CHECK(toy.ring->write_durably(ends[1], piece, 0).value() == -EINVAL);
+        close(ends[0]);
+        close(ends[1]);
     });
     toy.run();
 }
