@@ -28,6 +28,16 @@ Buffer::Buffer(std::size_t size) {
 
 void Bytes::recycle(Block* block) { std::free(block->allocation); }
 
+std::optional<Buffer> Buffer::thaw(Bytes&& bytes) {
+    if (!bytes.block_ || bytes.block_->references != 1) return {};
+    Buffer buffer;
+    buffer.block_ = std::exchange(bytes.block_, nullptr);
+    bytes.view_ = {};
+    auto* first = static_cast<std::byte*>(buffer.block_->allocation);
+    buffer.view_ = {first, reinterpret_cast<std::byte*>(buffer.block_)};
+    return buffer;
+}
+
 Bytes Buffer::freeze(std::size_t count) && {
     CHECK(count <= view_.size());
     Bytes bytes(block_, view_.first(count));

@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -107,6 +108,10 @@ public:
     std::span<std::byte> view() { return view_; }
     std::byte* data() { return view_.data(); }
     std::size_t size() const { return view_.size(); }
+
+    // The way back, for memory that is used again and again: everything that was allocated, writable,
+    // if nobody else shares it. Nothing otherwise.
+    static std::optional<Buffer> thaw(Bytes&& bytes);
 
     // The first `count` bytes, from now on shared and unchangeable.
     Bytes freeze(std::size_t count) &&;
