@@ -63,10 +63,10 @@ struct JournalScan {
         damage, // Something that was durable is not what was written.
     };
     End end = End::intact;
-    std::vector<Frame> frames;        // Of the good rounds, in order. Slices of the file.
-    std::uint64_t round_end = 0;      // One more than the last good round.
-    std::uint64_t file_position = 0;  // Where the good rounds end.
-    std::string_view reason;          // Of torn and damage, for people.
+    std::vector<Frame> frames;       // Of the good rounds, in order. Slices of the file.
+    std::uint64_t round_end = 0;     // One more than the last good round.
+    std::uint64_t file_position = 0; // Where the good rounds end.
+    std::string_view reason;         // Of torn and damage, for people.
 };
 
 // All rounds of a file. `after_round` is what the next file says was the last one here that counts;

@@ -67,7 +67,7 @@ struct SegmentScan {
     std::size_t taken = 0;
     std::size_t needed = 0;
 };
-SegmentScan scan_segment(std::span<const std::byte> bytes, GroupId group, SegmentIndex& index);
+SegmentScan scan_segment(const Bytes& bytes, GroupId group, SegmentIndex& index);
 
 // Stands at the end of a sealed segment: the index, and then 64 bytes that say where it begins.
 struct SegmentFooter {

@@ -1,0 +1,234 @@
+#include "core/wire/segment.h"
+
+#include "core/base/crc32c.h"
+#include "core/wire/fixed.h"
+
+#include <algorithm>
+
+namespace pyralog::wire {
+
+namespace {
+
+constexpr std::uint32_t segment_magic = 0x504c5347; // "PLSG"
+constexpr std::uint32_t footer_magic = 0x504c5346;  // "PLSF"
+constexpr std::uint32_t segment_version = 1;
+constexpr std::size_t crc_size = sizeof(std::uint32_t);
+
+constexpr std::size_t footer_head_size = 5 * 8 + 2 * 4;
+constexpr std::size_t term_size = 4 + 8 + 8;
+constexpr std::size_t mark_size = 4 * 8;
+
+// Where Kafka's batch says how late its latest record is.
+constexpr std::size_t batch_header_size = 61;
+constexpr std::size_t batch_timestamp_max_at = 35;
+
+void put(FixedWriter& writer, Position position) {
+    writer.put(position.index).put(position.offset.value);
+}
+
+Position get_position(FixedReader& reader) {
+    Position position;
+    position.index = reader.get<std::int64_t>();
+    position.offset = Offset(reader.get<std::int64_t>());
+    return position;
+}
+
+// The last mark that `before` holds for, or where the frames begin.
+template <class Before>
+std::uint64_t last_mark(const std::vector<SegmentIndex::Mark>& marks, Before before) {
+    const auto found = std::partition_point(marks.begin(), marks.end(), before);
+    return found == marks.begin() ? SegmentHeader::size : (found - 1)->file_position;
+}
+
+// The numbers of a footer, in the order that an index built from frames has them in.
+bool sensible(const SegmentIndex& index) {
+    if (index.end.index < index.first.index || index.end.offset < index.first.offset) return false;
+    for (std::size_t i = 0; i < index.terms.size(); ++i) {
+        const TermStart& start = index.terms[i];
+        if (start.first < index.first || start.first >= index.end) return false;
+        if (i > 0 && (start.term <= index.terms[i - 1].term ||
+                      start.first.index <= index.terms[i - 1].first.index))
+            return false;
+    }
+    for (std::size_t i = 0; i < index.marks.size(); ++i) {
+        const SegmentIndex::Mark& mark = index.marks[i];
+        if (mark.file_position < SegmentHeader::size || mark.file_position >= index.bytes)
+            return false;
+        if (i > 0 && (mark.file_position <= index.marks[i - 1].file_position ||
+                      mark.entry.index <= index.marks[i - 1].entry.index ||
+                      mark.entry.offset < index.marks[i - 1].entry.offset))
+            return false;
+    }
+    return index.terms.empty() == (index.first == index.end);
+}
+
+} // namespace
+
+Bytes encode(const SegmentHeader& header) {
+    Buffer bytes(SegmentHeader::size);
+    FixedWriter writer(bytes.view().subspan(crc_size));
+    writer.put(segment_magic).put(segment_version).put(std::uint32_t{0}).put(header.group.value);
+    put(writer, header.first);
+    writer.fill();
+    FixedWriter(bytes.view()).put(crc32c(bytes.view().subspan(crc_size)));
+    return std::move(bytes).freeze();
+}
+
+std::optional<SegmentHeader> decode_segment_header(std::span<const std::byte> bytes) {
+    if (bytes.size() < SegmentHeader::size) return {};
+    bytes = bytes.first(SegmentHeader::size);
+    FixedReader reader(bytes);
+    if (reader.get<std::uint32_t>() != crc32c(bytes.subspan(crc_size))) return {};
+    if (reader.get<std::uint32_t>() != segment_magic) return {};
+    if (reader.get<std::uint32_t>() != segment_version) return {};
+    reader.skip(sizeof(std::uint32_t));
+    SegmentHeader header;
+    header.group = GroupId(reader.get<std::int64_t>());
+    header.first = get_position(reader);
+    return header;
+}
+
+void SegmentIndex::add(const Frame& frame) {
+    CHECK(fits(frame));
+    if (terms.empty() || terms.back().term < frame.term) terms.push_back({frame.term, frame.first});
+    if (marks.empty() || bytes - marks.back().file_position >= mark_distance)
+        marks.push_back({frame.first, bytes, no_timestamp});
+    const std::int64_t timestamp = batch_timestamp_max(frame);
+    marks.back().timestamp_max = std::max(marks.back().timestamp_max, timestamp);
+    timestamp_max = std::max(timestamp_max, timestamp);
+    bytes += stored_size(frame);
+    end = frame.end();
+}
+
+bool SegmentIndex::fits(const Frame& frame) const {
+    return frame.is_entry() && frame.first == end &&
+           (terms.empty() || frame.term >= terms.back().term);
+}
+
+std::uint64_t SegmentIndex::place_of(Offset offset) const {
+    return last_mark(marks, [&](const Mark& mark) { return mark.entry.offset <= offset; });
+}
+
+std::uint64_t SegmentIndex::place_of_index(std::int64_t index) const {
+    return last_mark(marks, [&](const Mark& mark) { return mark.entry.index <= index; });
+}
+
+std::int64_t batch_timestamp_max(const Frame& frame) {
+    if (frame.kind != Frame::Kind::records || size_of(frame.payload) < batch_header_size)
+        return SegmentIndex::no_timestamp;
+    std::uint64_t bits = 0;
+    std::size_t at = 0; // Of the part, in the batch.
+    for (const Bytes& part : frame.payload) {
+        for (std::size_t i = batch_timestamp_max_at; i < batch_timestamp_max_at + 8; ++i)
+            if (i >= at && i < at + part.size())
+                bits = bits << 8 | static_cast<std::uint64_t>(part.view()[i - at]);
+        at += part.size();
+        if (at >= batch_header_size) break;
+    }
+    return std::max(SegmentIndex::no_timestamp, static_cast<std::int64_t>(bits));
+}
+
+SegmentScan scan_segment(const Bytes& bytes, GroupId group, SegmentIndex& index) {
+    SegmentScan scan;
+    while (true) {
+        const std::size_t left = bytes.size() - scan.taken;
+        if (left < Frame::header_size) {
+            scan.needed = Frame::header_size;
+            return scan;
+        }
+        const auto decoded = decode_header(std::span<const std::byte, Frame::header_size>(
+            bytes.view().subspan(scan.taken, Frame::header_size)));
+        if (!decoded.ok()) return scan;
+        FrameHeader header = decoded.value();
+        if (header.frame.group != group) return scan;
+        const std::size_t size = stored_size(header.payload_size);
+        if (left < size) {
+            scan.needed = size;
+            return scan;
+        }
+        if (header.payload_size > 0)
+            header.frame.payload.push_back(
+                bytes.slice(scan.taken + Frame::header_size, header.payload_size));
+        if (!index.fits(header.frame) || !payload_intact(header.frame)) return scan;
+        index.add(header.frame);
+        scan.taken += size;
+    }
+}
+
+Bytes encode_footer(const SegmentIndex& index) {
+    const std::size_t body_bytes =
+        footer_head_size + index.terms.size() * term_size + index.marks.size() * mark_size;
+    const std::size_t padding = (frame_alignment - body_bytes % frame_alignment) % frame_alignment;
+    Buffer bytes(body_bytes + padding + SegmentFooter::trailer_size);
+    const auto body = bytes.view().first(body_bytes + padding);
+    FixedWriter writer(body);
+    put(writer, index.first);
+    put(writer, index.end);
+    writer.put(index.timestamp_max);
+    writer.put(static_cast<std::uint32_t>(index.terms.size()));
+    writer.put(static_cast<std::uint32_t>(index.marks.size()));
+    for (const TermStart& start : index.terms) {
+        writer.put(start.term.value);
+        put(writer, start.first);
+    }
+    for (const SegmentIndex::Mark& mark : index.marks) {
+        put(writer, mark.entry);
+        writer.put(mark.file_position).put(mark.timestamp_max);
+    }
+    writer.fill();
+
+    const auto trailer = bytes.view().subspan(body.size());
+    FixedWriter end(trailer.subspan(crc_size));
+    end.put(footer_magic).put(index.bytes).put(std::uint64_t{body.size()}).put(crc32c(body));
+    end.fill();
+    FixedWriter(trailer).put(crc32c(trailer.subspan(crc_size)));
+    return std::move(bytes).freeze();
+}
+
+std::optional<SegmentFooter::Trailer> decode_trailer(std::span<const std::byte> bytes,
+                                                     std::uint64_t file_size) {
+    if (bytes.size() != SegmentFooter::trailer_size) return {};
+    FixedReader reader(bytes);
+    if (reader.get<std::uint32_t>() != crc32c(bytes.subspan(crc_size))) return {};
+    if (reader.get<std::uint32_t>() != footer_magic) return {};
+    SegmentFooter::Trailer trailer;
+    trailer.file_position = reader.get<std::uint64_t>();
+    trailer.body_bytes = reader.get<std::uint64_t>();
+    trailer.body_crc = reader.get<std::uint32_t>();
+    if (trailer.file_position > file_size || trailer.body_bytes > file_size) return {};
+    if (trailer.file_position + trailer.body_bytes + SegmentFooter::trailer_size != file_size)
+        return {};
+    return trailer;
+}
+
+std::optional<SegmentIndex> decode_footer(std::span<const std::byte> body,
+                                          const SegmentFooter::Trailer& trailer,
+                                          const SegmentHeader& header) {
+    if (body.size() != trailer.body_bytes || body.size() < footer_head_size) return {};
+    if (crc32c(body) != trailer.body_crc) return {};
+    FixedReader reader(body);
+    SegmentIndex index(get_position(reader));
+    if (index.first != header.first) return {};
+    index.end = get_position(reader);
+    index.bytes = trailer.file_position;
+    index.timestamp_max = reader.get<std::int64_t>();
+    const std::uint64_t terms = reader.get<std::uint32_t>();
+    const std::uint64_t marks = reader.get<std::uint32_t>();
+    const std::uint64_t size = footer_head_size + terms * term_size + marks * mark_size;
+    if (size > body.size() || body.size() - size >= frame_alignment) return {};
+    for (std::uint64_t i = 0; i < terms; ++i) {
+        const Term term(reader.get<std::int32_t>());
+        index.terms.push_back({term, get_position(reader)});
+    }
+    for (std::uint64_t i = 0; i < marks; ++i) {
+        SegmentIndex::Mark mark;
+        mark.entry = get_position(reader);
+        mark.file_position = reader.get<std::uint64_t>();
+        mark.timestamp_max = reader.get<std::int64_t>();
+        index.marks.push_back(mark);
+    }
+    if (!sensible(index)) return {};
+    return index;
+}
+
+} // namespace pyralog::wire
