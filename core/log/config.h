@@ -37,8 +37,9 @@ struct LogConfig {
     void describe(Visitor& setting) {
         setting("log.segment_bytes", segment_bytes, Bounds<std::size_t>{64_KiB, 1_GiB},
                 "A segment that has grown to about this size is sealed and the next one begun.");
-        setting("log.segment_flush_bytes", segment_flush_bytes, Bounds<std::size_t>{4_KiB, 64_MiB},
-                "When this much of one log is committed, it moves from the journal to its segment.");
+        setting(
+            "log.segment_flush_bytes", segment_flush_bytes, Bounds<std::size_t>{4_KiB, 64_MiB},
+            "When this much of one log is committed, it moves from the journal to its segment.");
         setting("log.cache_bytes", cache_bytes, Bounds<std::size_t>{0, 1_GiB},
                 "The most that one log keeps in memory of what is in its segments.");
         setting("log.node_cache_bytes", node_cache_bytes, Bounds<std::size_t>{0, 256_GiB},

@@ -36,15 +36,15 @@ public:
     // `identity` tells this node's journal from that of any other node or cluster.
     Journal(Environment& env, std::string directory, const JournalConfig& config,
             std::uint64_t identity);
-    ~Journal();
     Journal(const Journal&) = delete;
     Journal& operator=(const Journal&) = delete;
 
-    // Hands every durable frame to `replay`, in order: of all groups entries, cuts, votes and marks.
-    // A mark holds the group's vote (`term` and payload are those of its last vote frame, zero and
-    // empty if there was none) and, in `first`, up to where the entries are in segments. Payloads
-    // are slices of a whole file: copy what is to be kept. `replay` may wait; its error ends open().
-    // Entries may come again, and may come after later ones: Log::replay() knows about both.
+    // Hands every durable frame to `replay`, in order: of all groups entries, cuts, votes and
+    // marks. A mark holds the group's vote (`term` and payload are those of its last vote frame,
+    // zero and empty if there was none) and, in `first`, up to where the entries are in segments.
+    // Payloads are slices of a whole file: copy what is to be kept. `replay` may wait; its error
+    // ends open(). Entries may come again, and may come after later ones: Log::replay() knows about
+    // both.
     //
     // Error::corrupt if anything that was durable is damaged or missing; the log line says what,
     // and nothing on disk has been changed then.
@@ -97,13 +97,110 @@ public:
     bool failed() const { return failure_.has_value(); }
 
 private:
+    // A file from which something may still be needed.
+    struct InUse {
+        std::uint64_t number = 0;
+        std::uint64_t bytes = 0;
+        std::size_t pins = 0;            // Groups with entries in it that are not yet elsewhere.
+        std::uint64_t settled_round = 0; // What made entries in it needless is durable after this.
+    };
+    // A file without a name of its own, ready to become the next one.
+    struct Spare {
+        std::string path;
+        std::uint64_t bytes = 0;
+    };
+    // Entries of one group in one file.
+    struct Held {
+        std::uint64_t file = 0;
+        std::int64_t first = 0;
+        Position end;
+    };
+    struct Known {
+        Position released;
+        std::int64_t next = 0; // One more than the greatest index that was appended and not cut.
+        std::optional<wire::Frame> vote;
+        std::vector<Held> held; // In the order of files.
+    };
+    // A file as recovery finds it.
+    struct Found {
+        wire::JournalHeader header;
+        std::string path;
+        std::unique_ptr<pyralog::File> file;
+    };
+
+    Result<> make_directory();
+    Result<std::vector<Found>> find_files();
+    Result<std::uint64_t> size_of_file(const std::string& path);
+    Result<Found> look_at(const std::string& name, std::uint64_t number);
+    Result<> replay_file(const Found& found, std::optional<std::uint64_t> after_round,
+                         const Replay& replay);
+    Error damaged(std::string_view path, std::uint64_t file_position, std::string_view what);
+
+    Result<> write_rounds();
+    Result<> wait_for_work();
+    Result<> write_round();
+    std::vector<wire::Frame> take_round();
+    Result<> write_frames(std::span<const wire::Frame> frames, std::uint64_t file_position,
+                          Bytes head);
+    void fail(Error error);
+
+    Result<> begin_file(std::uint64_t round_bytes);
+    std::vector<wire::Frame> checkpoint() const;
+    Result<Spare> take_spare(std::uint64_t bytes);
+    Result<Spare> make_spare(std::uint64_t bytes);
+    Result<> prepare_files();
+    Result<> drop_old_files();
+    bool wants_spare() const;
+    std::string path_of(std::uint64_t number) const;
+
+    void note(const wire::Frame& frame, std::uint64_t round);
+    void note_entry(Known& known, const wire::Frame& frame, std::uint64_t round);
+    void note_cut(Known& known, const wire::Frame& frame, std::uint64_t round);
+    void let_go(const Held& held, std::uint64_t round);
+    InUse* in_use(std::uint64_t number);
+    void recount();
+
     Environment& env_;
     std::string directory_;
     JournalConfig config_;
     std::uint64_t identity_;
+
+    std::deque<wire::Frame> queue_;
+    std::size_t queue_bytes_ = 0;
+    std::uint64_t appended_ = 0; // Frames, since open().
+    std::uint64_t durable_ = 0;  // Of these.
+    std::uint64_t next_round_ = 1;
+    std::uint64_t durable_round_ = 0;
+    bool sealed_ = true; // Nothing but seals since the last seal.
     std::optional<Error> failure_;
+
+    std::deque<InUse> files_;     // Oldest first; the last one is being written.
+    std::size_t needed_from_ = 0; // In files_: the first that is still needed.
     std::uint64_t bytes_in_use_ = 0;
+    std::unique_ptr<pyralog::File> current_;
+    std::uint64_t salt_ = 0; // Of the current file.
+    std::uint64_t write_position_ = 0;
+    Buffer memory_; // For rounds.
+
+    std::vector<Spare> spares_;
+    std::uint64_t next_spare_ = 1;
+    bool preparing_ = false;
+    bool space_short_ = false;
+    std::vector<InUse> dropped_; // To become spares, or to be removed.
+
+    std::map<GroupId, Known> known_;
+
+    Condition work_;
+    Condition durable_changed_;
+    Condition files_wanted_;
     Condition file_changed_;
+
+    Metrics::Counter rounds_total_;
+    Metrics::Counter bytes_total_;
+    Metrics::Counter frames_total_;
+    Metrics::Counter syncs_total_;
+    Metrics::Histogram wait_;
+    Metrics::Gauge bytes_gauge_;
 };
 
 } // namespace pyralog

@@ -1,15 +1,15 @@
 // core/log/log.h
 //
 // The entries of one partition. New ones are in the node's Journal and in memory; once committed,
-// the SegmentWriter moves them into segment files under `groups/<group>/`. So a segment is never cut
-// and never wrong, and a cut costs one frame. Entries can be read as soon as they are appended; they
-// are durable when a later Journal::sync() has returned.
+// the SegmentWriter moves them into segment files under `groups/<group>/`. So a segment is never
+// cut and never wrong, and a cut costs one frame. Entries can be read as soon as they are appended;
+// they are durable when a later Journal::sync() has returned.
 //
 // Life: open() knows what the segments hold; the journal's frames of this group come through
 // replay(); finish_replay() says if the log is whole. Then append() and cut().
 //
-// Refers to its Environment, Journal and TailBudget, which outlive it. Leave the SegmentWriter before
-// the end. Only what says so may wait.
+// Refers to its Environment, Journal and TailBudget, which outlive it. Leave the SegmentWriter
+// before the end. Only what says so may wait.
 #pragma once
 
 #include "core/base/terms.h"
@@ -24,6 +24,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pyralog {
@@ -60,8 +61,8 @@ public:
     Position committed() const { return committed_; } // As far as this log was told.
     const TermTable& terms() const { return terms_; } // Which term wrote what.
 
-    // `frame` is an entry, frame.first is end(), and terms do not fall. Computes payload_crc if that
-    // is still zero. Does not wait.
+    // `frame` is an entry, frame.first is end(), and terms do not fall. Computes payload_crc if
+    // that is still zero. Does not wait.
     void append(const wire::Frame& frame);
 
     // Drops a suffix that a newer leader has overruled: `end` becomes the end. Never below what is
@@ -98,12 +99,60 @@ private:
     friend class SegmentWriter;
     friend class TailBudget;
 
+    Log(Environment& env, Journal& journal, TailBudget& budget, const LogConfig& config,
+        GroupId group);
+    Result<> open_segments();
+    Error damaged(std::string_view what, Position where) const;
+
+    void replay_cut(Position end);
+    Result<> replay_entry(const wire::Frame& frame);
+    bool follows(const wire::Frame& frame) const;
+    void push(wire::Frame frame);
+    void pop();
+
+    const wire::Frame* in_memory(std::int64_t index) const;
+    std::size_t place_in_tail(Offset offset) const;
+    Segment* segment_at(std::int64_t index) const;
+    Segment* segment_at(Offset offset) const;
+
+    // For the SegmentWriter. How many bytes were moved; none if there is nothing to move.
+    Result<std::size_t> move_piece();
+    Result<Segment*> growing_segment();
+    Result<> make_directory();
+    void carry_over(Position end); // Appends what is not in segments to the journal once more.
+    std::size_t bytes_before(Position end) const; // Of what that would append.
+    bool has_movable() const { return moved_.index < committed_.index; }
+
+    void drop_cached(); // As much as cache_bytes demands.
+    bool drop_oldest(); // False if there is nothing to drop.
+    static std::size_t weight(const wire::Frame& frame);
+
+    Environment& env_;
+    Journal& journal_;
+    TailBudget& budget_;
+    LogConfig config_;
     GroupId group_;
+    std::string directory_;
+
     Position start_;
     Position moved_;
     Position committed_;
     Position end_;
     TermTable terms_;
+
+    std::vector<std::unique_ptr<Segment>> segments_; // The last one grows.
+    std::uint64_t segment_bytes_max_ = 0;            // Of the one that grows.
+    bool directory_made_ = false;
+
+    std::deque<wire::Frame> tail_; // Up to end_: all that is not in segments, and some that is.
+    std::size_t cached_bytes_ = 0; // Of those that are.
+    std::size_t movable_bytes_ = 0;
+
+    std::map<std::int64_t, wire::Frame> early_; // Replayed before what comes before them.
+    bool replayed_ = false;
+
+    SegmentWriter* writer_ = nullptr;
+    bool waits_for_writer_ = false; // In the writer's queue.
 };
 
 } // namespace pyralog

@@ -12,6 +12,7 @@
 #include "core/wire/segment.h"
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,11 +26,10 @@ public:
                                            Position first);
 
     // Without a good footer the file is synced and scanned, up to the first frame that is not
-    // intact. Error::corrupt if it is another group's, or begins elsewhere than its name says.
+    // intact. Null if it has no good header: it was never used, or it is damaged, and the caller
+    // finds out. Error::corrupt if it is another group's, or begins elsewhere than its name says.
     static Result<std::unique_ptr<Segment>> open(Environment& env, std::string path, GroupId group,
                                                  std::int64_t first_index);
-
-    ~Segment();
 
     Position first() const { return index_.first; }
     Position end() const { return index_.end; }
@@ -43,23 +43,33 @@ public:
     Result<> sync(); // Of the file and of its name.
     Result<> seal(); // Nothing is appended afterwards.
 
-    // Whole frames from the one that holds `from` (by index) to before `limit`; stops at
-    // `bytes_max`, never before the first. Error::corrupt if a checksum is wrong.
+    // Frames from the one with this index to before `limit`; stops at `bytes_max` of payload, never
+    // before the first. Error::corrupt if one of them is not intact.
     Result<std::vector<wire::Frame>> read(std::int64_t from, std::int64_t limit,
                                           std::size_t bytes_max) const;
 
-    // The same, by offset: records frames only, from the one that holds `from` on.
+    // The same by offset, from the frame that holds `from` on, and records only.
     Result<std::vector<wire::Frame>> read_records(Offset from, Offset limit,
                                                   std::size_t bytes_max) const;
 
+    // The first batch with a record of this time or later.
+    Result<std::optional<Position>> find_time(std::int64_t timestamp_ms) const;
+
 private:
+    class Cursor;
+
     Segment(Environment& env, std::string path, GroupId group, Position first);
+    Result<bool> load_footer(const wire::SegmentHeader& header, std::uint64_t file_size);
+    Result<> scan(std::uint64_t file_size);
+    Result<> make_file();
 
     Environment& env_;
     std::string path_;
     GroupId group_;
     wire::SegmentIndex index_;
     std::unique_ptr<File> file_;
+    bool named_ = false;   // Its name is durable.
+    bool trimmed_ = false; // Nothing stands behind the last frame.
     bool sealed_ = false;
 };
 

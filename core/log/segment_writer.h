@@ -20,18 +20,46 @@ namespace pyralog {
 class SegmentWriter {
 public:
     SegmentWriter(Environment& env, Journal& journal, const LogConfig& config);
+    ~SegmentWriter();
     SegmentWriter(const SegmentWriter&) = delete;
     SegmentWriter& operator=(const SegmentWriter&) = delete;
 
     void add(Log& log);
-    // Waits while the log is being written, come what may: afterwards it may end.
+    // Waits while this log is being moved, come what may: afterwards it may end.
     void remove(Log& log);
 
     // Until cancelled, or until the device fails. A full disk is waited out.
     Result<> run();
 
-    // Moves all that is committed now, and returns when it is in segments.
+    // Moves all that is committed now, and returns when it is in segments. Needs run().
     Result<> flush();
+
+private:
+    friend class Log;
+    void wake(Log& log); // It has enough to be worth a piece.
+
+    Result<> watch_journal();
+    Result<> work();
+    Result<> free_oldest_file();
+    Result<> move_all();
+    Result<> move(GroupId group, std::int64_t end);
+    Log* find(GroupId group) const;
+
+    Environment& env_;
+    Journal& journal_;
+    LogConfig config_;
+    std::map<GroupId, Log*> logs_;
+    std::deque<Log*> ready_;
+    Condition changed_;
+    bool file_full_ = false;
+    std::uint64_t flushes_wanted_ = 0;
+    std::uint64_t flushes_done_ = 0;
+    Log* busy_ = nullptr;
+    Signal* idle_ = nullptr; // Of who waits in remove().
+
+    Metrics::Counter pieces_total_;
+    Metrics::Counter bytes_total_;
+    Metrics::Counter carried_total_;
 };
 
 } // namespace pyralog

@@ -23,11 +23,13 @@ private:
     friend class Log;
     void join(Log& log);
     void leave(Log& log);
-    void add(std::size_t bytes);    // May make logs drop entries.
-    void remove(std::size_t bytes);
+    // What a log holds has changed by this much, and how much of it may be dropped.
+    void change(std::int64_t bytes, std::int64_t droppable);
+    void make_room();
 
     std::size_t bytes_max_;
     std::size_t bytes_ = 0;
+    std::size_t droppable_ = 0;
     std::vector<Log*> logs_;
     std::size_t hand_ = 0; // Whose turn it is.
     Metrics::Gauge held_;

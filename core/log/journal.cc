@@ -1,0 +1,507 @@
+#include "core/log/journal.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace pyralog {
+
+namespace {
+
+// One is enough while rolling keeps step with the disk; more would only take space.
+constexpr std::size_t spares_max = 1;
+// How much of zeros is written at a time, so that a round in between does not wait for a whole
+// file.
+constexpr std::size_t zeros_bytes = 1_MiB;
+constexpr Duration space_retry_delay = 1s;
+// More rounds than this waiting to be written, and new records are refused.
+constexpr std::size_t queued_rounds_max = 4;
+
+constexpr std::uint64_t aligned(std::uint64_t bytes) {
+    constexpr std::uint64_t alignment = wire::RoundHeader::alignment;
+    return (bytes + alignment - 1) / alignment * alignment;
+}
+
+std::uint64_t body_bytes(std::span<const wire::Frame> frames) {
+    std::uint64_t total = 0;
+    for (const wire::Frame& frame : frames) total += wire::stored_size(frame);
+    return total;
+}
+
+std::uint64_t round_bytes(std::span<const wire::Frame> frames) {
+    return aligned(wire::RoundHeader::size + body_bytes(frames));
+}
+
+// Header, payload and padding, at the beginning of `into`. Returns how many bytes that were.
+std::size_t put(const wire::Frame& frame, std::span<std::byte> into) {
+    wire::encode_header(frame, into.first<wire::Frame::header_size>());
+    std::size_t at = wire::Frame::header_size;
+    for (const Bytes& part : frame.payload) {
+        if (!part.empty()) std::memcpy(into.data() + at, part.data(), part.size());
+        at += part.size();
+    }
+    const std::size_t stored = wire::stored_size(at - wire::Frame::header_size);
+    if (at < stored) std::memset(into.data() + at, 0, stored - at);
+    return stored;
+}
+
+} // namespace
+
+Journal::Journal(Environment& env, std::string directory, const JournalConfig& config,
+                 std::uint64_t identity)
+    : env_(env), directory_(std::move(directory)), config_(config), identity_(identity),
+      work_(env.fibers), durable_changed_(env.fibers), files_wanted_(env.fibers),
+      file_changed_(env.fibers), rounds_total_(env.metrics, "pyralog_journal_rounds_total",
+                                               "Journal writes, each made durable by one sync."),
+      bytes_total_(env.metrics, "pyralog_journal_bytes_total",
+                   "Bytes written to the journal, with headers and padding."),
+      frames_total_(env.metrics, "pyralog_journal_frames_total",
+                    "Entries, cuts and votes written to the journal."),
+      syncs_total_(env.metrics, "pyralog_journal_syncs_total",
+                   "How often somebody asked for what was appended to be durable."),
+      wait_(env.metrics, "pyralog_journal_wait_seconds",
+            "How long they waited for it, if they had to."),
+      bytes_gauge_(env.metrics, "pyralog_journal_in_use_bytes",
+                   "Size of the journal files that are still needed.") {
+    config_.file_bytes = aligned(config_.file_bytes);
+}
+
+void Journal::append(const wire::Frame& frame) {
+    if (failure_) return;
+    queue_.push_back(frame);
+    queue_bytes_ += wire::stored_size(frame);
+    ++appended_;
+    work_.notify_all();
+}
+
+Result<> Journal::sync() {
+    syncs_total_.add();
+    const std::uint64_t target = appended_;
+    if (failure_) return *failure_;
+    if (durable_ >= target) return {};
+    const Time began = env_.clock.now();
+    TRY(durable_changed_.wait([&] { return failure_ || durable_ >= target; }));
+    if (durable_ < target) return *failure_;
+    wait_.add(env_.clock.now() - began);
+    return {};
+}
+
+Result<> Journal::run() {
+    CHECK(current_);
+    Scope scope(env_.fibers);
+    scope.spawn("journal files", [this] {
+        const Result<> end = prepare_files();
+        if (!end.ok()) fail(end.error());
+    });
+    const Result<> end = write_rounds();
+    if (!end.ok()) fail(end.error());
+    return *failure_;
+}
+
+void Journal::fail(Error error) {
+    if (failure_) return;
+    failure_ = error;
+    if (error != Error::cancelled)
+        env_.log.error("journal failed", {{"error", error}, {"round", next_round_}});
+    work_.notify_all();
+    durable_changed_.notify_all();
+    file_changed_.notify_all();
+}
+
+Result<> Journal::write_rounds() {
+    for (;;) {
+        if (queue_.empty()) TRY(wait_for_work());
+        if (failure_) return *failure_;
+        TRY(write_round());
+    }
+}
+
+// Until there is a frame to write, or it is time for a seal.
+Result<> Journal::wait_for_work() {
+    const auto ready = [this] { return failure_ || !queue_.empty(); };
+    if (sealed_) return work_.wait(ready);
+    const Deadline seal(env_.fibers, env_.clock.now() + config_.seal_delay);
+    const Result<> waited = work_.wait(ready);
+    if (waited.ok() || waited.error() == Error::timed_out) return {};
+    return waited;
+}
+
+// What fits into the rest of the file, up to the limit; one frame goes in whatever its size. When
+// none waits this is a seal.
+std::vector<wire::Frame> Journal::take_round() {
+    std::vector<wire::Frame> frames;
+    if (queue_.empty()) {
+        frames.emplace_back().kind = wire::Frame::Kind::seal;
+        return frames;
+    }
+    // A quarter of a file at most: then little of it is left unused when the next round is larger.
+    std::uint64_t limit = std::min(config_.round_bytes_max, config_.file_bytes / 4);
+    const std::uint64_t left = files_.back().bytes - write_position_;
+    if (left >= round_bytes(std::span(&queue_.front(), 1))) limit = std::min(limit, left);
+    std::uint64_t total = wire::RoundHeader::size;
+    while (!queue_.empty()) {
+        const std::size_t size = wire::stored_size(queue_.front());
+        if (!frames.empty() && total + size > limit) break;
+        total += size;
+        queue_bytes_ -= size;
+        frames.push_back(std::move(queue_.front()));
+        queue_.pop_front();
+    }
+    return frames;
+}
+
+Result<> Journal::write_round() {
+    const std::vector<wire::Frame> frames = take_round();
+    const std::uint64_t bytes = round_bytes(frames);
+    if (write_position_ + bytes > files_.back().bytes) TRY(begin_file(bytes));
+    const bool seal = frames.front().kind == wire::Frame::Kind::seal;
+    if (!seal)
+        for (const wire::Frame& frame : frames) note(frame, next_round_);
+    TRY(write_frames(frames, write_position_, {}));
+    write_position_ += bytes;
+    sealed_ = seal;
+    if (!seal) durable_ += frames.size();
+    recount();
+    durable_changed_.notify_all();
+    if (wants_spare()) files_wanted_.notify_all();
+    return {};
+}
+
+// The next round, with `head` before it if there is one. Durable when this returns.
+Result<> Journal::write_frames(std::span<const wire::Frame> frames, std::uint64_t file_position,
+                               Bytes head) {
+    const std::uint64_t total = head.size() + round_bytes(frames);
+    if (memory_.size() < total) memory_ = Buffer(total);
+    const auto into = memory_.view().first(total);
+    if (!head.empty()) std::memcpy(into.data(), head.data(), head.size());
+    const auto round = into.subspan(head.size());
+
+    wire::RoundHeader header;
+    header.file = files_.back().number;
+    header.salt = salt_;
+    header.round = next_round_;
+    header.frames = static_cast<std::uint32_t>(frames.size());
+    header.body_bytes = body_bytes(frames);
+    encode(header, round);
+    std::size_t at = wire::RoundHeader::size;
+    for (wire::Frame frame : frames) {
+        frame.round = next_round_;
+        at += put(frame, round.subspan(at));
+    }
+    if (at < round.size()) std::memset(round.data() + at, 0, round.size() - at);
+
+    Bytes bytes = std::move(memory_).freeze(total);
+    const Result<> written = current_->write_at(file_position, {bytes}, Durability::now);
+    // Memory for an outsized batch is not kept.
+    std::optional<Buffer> back = Buffer::thaw(std::move(bytes));
+    memory_ = back && back->size() <= 2 * config_.round_bytes_max ? std::move(*back) : Buffer();
+    TRY(written);
+    rounds_total_.add();
+    bytes_total_.add(total);
+    frames_total_.add(frames.size());
+    durable_round_ = next_round_++;
+    return {};
+}
+
+// ---- Files ----
+
+std::string Journal::path_of(std::uint64_t number) const {
+    std::string digits = std::to_string(number);
+    digits.insert(0, 20 - digits.size(), '0');
+    return directory_ + '/' + digits + ".log";
+}
+
+// What would be lost with the files before: of each group its vote, and how far its segments must
+// reach by now.
+std::vector<wire::Frame> Journal::checkpoint() const {
+    std::vector<wire::Frame> marks;
+    marks.reserve(known_.size());
+    for (const auto& [group, known] : known_) {
+        wire::Frame& mark = marks.emplace_back();
+        mark.kind = wire::Frame::Kind::mark;
+        mark.group = group;
+        mark.first = known.released;
+        if (!known.vote) continue;
+        mark.term = known.vote->term;
+        mark.payload = known.vote->payload;
+        mark.payload_crc = known.vote->payload_crc;
+    }
+    return marks;
+}
+
+// The next file, with room for a round of this size. It gets its name only when its header and its
+// checkpoint are durable. So whatever has the name of a journal file was once good, and if it is
+// not good now, it is damaged: there is nothing to guess.
+Result<> Journal::begin_file(std::uint64_t round_size) {
+    const std::uint64_t carried = round_bytes(checkpoint());
+    const std::uint64_t bytes = std::max<std::uint64_t>(
+        config_.file_bytes, wire::JournalHeader::size + 2 * carried + round_size);
+    const Spare spare = TRY(take_spare(aligned(bytes)));
+    current_ = TRY(env_.disk.open(spare.path, Disk::Open::existing, Disk::Access::aligned));
+
+    recount();
+    wire::JournalHeader header;
+    header.identity = identity_;
+    header.number = files_.empty() ? 1 : files_.back().number + 1;
+    header.oldest = files_.empty() || needed_from_ == files_.size() ? header.number
+                                                                    : files_[needed_from_].number;
+    header.salt = env_.random.next();
+    header.first_round = next_round_;
+    header.after_round = durable_round_;
+    header.bytes = spare.bytes;
+    Buffer block(wire::JournalHeader::size);
+    encode(header, block.view());
+
+    salt_ = header.salt;
+    files_.push_back({header.number, spare.bytes, 0, 0});
+    const std::vector<wire::Frame> marks = checkpoint();
+    TRY(write_frames(marks, 0, std::move(block).freeze()));
+    TRY(env_.disk.rename(spare.path, path_of(header.number)));
+    TRY(env_.disk.sync_directory(directory_));
+    write_position_ = wire::JournalHeader::size + round_bytes(marks);
+
+    while (files_.front().number < header.oldest) {
+        dropped_.push_back(files_.front());
+        files_.pop_front();
+    }
+    recount();
+    files_wanted_.notify_all();
+    file_changed_.notify_all();
+    return {};
+}
+
+bool Journal::wants_spare() const {
+    return spares_.empty() && write_position_ > files_.back().bytes / 2;
+}
+
+Result<Journal::Spare> Journal::take_spare(std::uint64_t bytes) {
+    TRY(files_wanted_.wait([this] { return failure_ || !preparing_; }));
+    if (failure_) return *failure_;
+    for (std::size_t i = 0; i < spares_.size(); ++i) {
+        if (spares_[i].bytes < bytes) continue;
+        Spare spare = std::move(spares_[i]);
+        spares_.erase(spares_.begin() + static_cast<std::ptrdiff_t>(i));
+        return spare;
+    }
+    preparing_ = true;
+    Result<Spare> spare = make_spare(bytes);
+    preparing_ = false;
+    files_wanted_.notify_all();
+    return spare;
+}
+
+// Zeros, and durable: a write into a file that has its size and its blocks costs the disk one write
+// and no change to the file system. What a file of an earlier life holds does as well.
+Result<Journal::Spare> Journal::make_spare(std::uint64_t bytes) {
+    Spare spare{directory_ + "/spare-" + std::to_string(next_spare_++), bytes};
+    const Result<> made = [&]() -> Result<> {
+        const auto file =
+            TRY(env_.disk.open(spare.path, Disk::Open::create_new, Disk::Access::aligned));
+        Buffer memory(std::min<std::uint64_t>(bytes, zeros_bytes));
+        std::memset(memory.data(), 0, memory.size());
+        const Bytes zeros = std::move(memory).freeze();
+        for (std::uint64_t at = 0; at < bytes; at += zeros.size())
+            TRY(file->write_at(
+                at, {zeros.slice(0, std::min<std::uint64_t>(zeros.size(), bytes - at))}));
+        return file->sync();
+    }();
+    if (made.ok()) return spare;
+    // It must not stand in the way of the next attempt, which has another name in any case.
+    if (made.error() == Error::out_of_space) (void)env_.disk.remove(spare.path);
+    return made.error();
+}
+
+// In the background: files that are no longer needed become spares, and if there is none when half
+// of the current file is used, one is made. If there is no room for it, backlogged() says so while
+// there is still half a file for what cannot be refused.
+Result<> Journal::prepare_files() {
+    for (;;) {
+        TRY(files_wanted_.wait(
+            [this] { return failure_ || (!preparing_ && (!dropped_.empty() || wants_spare())); }));
+        if (failure_) return {};
+        preparing_ = true;
+        Result<> done;
+        if (!dropped_.empty()) {
+            done = drop_old_files();
+        } else {
+            Result<Spare> spare = make_spare(config_.file_bytes);
+            if (spare.ok())
+                spares_.push_back(std::move(spare).value());
+            else
+                done = spare.error();
+        }
+        preparing_ = false;
+        files_wanted_.notify_all();
+        const bool short_now = !done.ok() && done.error() == Error::out_of_space;
+        if (short_now && !space_short_)
+            env_.log.error("no space for the next journal file", {{"bytes", config_.file_bytes}});
+        space_short_ = short_now;
+        if (short_now)
+            TRY(env_.fibers.sleep_until(env_.clock.now() + space_retry_delay));
+        else
+            TRY(done);
+    }
+}
+
+// The name goes first, durably, and only then may the file be written: a file that still has its
+// old name after a power cut is then still the old file.
+Result<> Journal::drop_old_files() {
+    const std::vector<InUse> files = std::exchange(dropped_, {});
+    std::vector<Spare> spares;
+    for (const InUse& file : files) {
+        const std::string path = path_of(file.number);
+        if (spares_.size() + spares.size() < spares_max && file.bytes == config_.file_bytes) {
+            Spare spare{directory_ + "/spare-" + std::to_string(next_spare_++), file.bytes};
+            TRY(env_.disk.rename(path, spare.path));
+            spares.push_back(std::move(spare));
+        } else {
+            TRY(env_.disk.remove(path));
+        }
+    }
+    TRY(env_.disk.sync_directory(directory_));
+    for (Spare& spare : spares) spares_.push_back(std::move(spare));
+    return {};
+}
+
+// ---- Who needs what ----
+
+Journal::InUse* Journal::in_use(std::uint64_t number) {
+    if (files_.empty() || number < files_.front().number) return nullptr;
+    const std::uint64_t place = number - files_.front().number;
+    return place < files_.size() ? &files_[place] : nullptr;
+}
+
+// Before the round is written: a file is held for an entry a little too early, never too late.
+void Journal::note(const wire::Frame& frame, std::uint64_t round) {
+    if (frame.kind == wire::Frame::Kind::seal) return;
+    Known& known = known_[frame.group];
+    switch (frame.kind) {
+    case wire::Frame::Kind::cut: note_cut(known, frame, round); break;
+    case wire::Frame::Kind::mark:
+        known.released = std::max(known.released, frame.first);
+        if (frame.term == Term() && frame.payload.empty()) break;
+        [[fallthrough]];
+    case wire::Frame::Kind::vote: {
+        // A copy: the payload may be a slice of something large.
+        wire::Frame vote = frame;
+        vote.kind = wire::Frame::Kind::vote;
+        vote.first = {};
+        const Bytes payload = Bytes::copy_of(joined(frame.payload).view());
+        vote.payload.clear();
+        if (!payload.empty()) vote.payload.push_back(payload);
+        known.vote = std::move(vote);
+        break;
+    }
+    default: note_entry(known, frame, round);
+    }
+}
+
+void Journal::note_entry(Known& known, const wire::Frame& frame, std::uint64_t round) {
+    const std::int64_t index = frame.first.index;
+    const std::uint64_t number = files_.back().number;
+    if (index < known.next) {
+        // It comes again. Older files that hold it from here on hold one less.
+        std::erase_if(known.held, [&](Held& held) {
+            if (held.file == number || std::max(held.first, known.released.index) != index)
+                return false;
+            held.first = index + 1;
+            if (held.first < held.end.index) return false;
+            let_go(held, round);
+            return true;
+        });
+    }
+    known.next = std::max(known.next, index + 1);
+    if (index < known.released.index) return;
+    if (known.held.empty() || known.held.back().file != number) {
+        known.held.push_back({number, index, frame.end()});
+        ++files_.back().pins;
+        return;
+    }
+    Held& held = known.held.back();
+    held.first = std::min(held.first, index);
+    held.end = std::max(held.end, frame.end());
+}
+
+void Journal::note_cut(Known& known, const wire::Frame& frame, std::uint64_t round) {
+    known.next = std::min(known.next, frame.first.index);
+    std::erase_if(known.held, [&](Held& held) {
+        if (held.end.index <= frame.first.index) return false;
+        held.end = frame.first;
+        if (held.first < held.end.index) return false;
+        let_go(held, round);
+        return true;
+    });
+}
+
+// A file must not be used again before the round is durable that makes its entries needless.
+void Journal::let_go(const Held& held, std::uint64_t round) {
+    InUse* file = in_use(held.file);
+    CHECK(file && file->pins > 0);
+    --file->pins;
+    file->settled_round = std::max(file->settled_round, round);
+}
+
+void Journal::release(GroupId group, Position end) {
+    const auto found = known_.find(group);
+    if (found == known_.end()) {
+        if (end.index > 0) known_[group].released = end;
+        return;
+    }
+    Known& known = found->second;
+    if (end.index <= known.released.index) return;
+    known.released = end;
+    known.next = std::max(known.next, end.index);
+    std::erase_if(known.held, [&](const Held& held) {
+        if (held.end.index > end.index) return false;
+        let_go(held, 0);
+        return true;
+    });
+    recount();
+}
+
+void Journal::forget(GroupId group) {
+    const auto found = known_.find(group);
+    if (found == known_.end()) return;
+    for (const Held& held : found->second.held) let_go(held, 0);
+    known_.erase(found);
+    recount();
+}
+
+void Journal::recount() {
+    needed_from_ = 0;
+    while (needed_from_ + 1 < files_.size() && files_[needed_from_].pins == 0 &&
+           files_[needed_from_].settled_round <= durable_round_)
+        ++needed_from_;
+    bytes_in_use_ = 0;
+    for (std::size_t i = needed_from_; i < files_.size(); ++i) bytes_in_use_ += files_[i].bytes;
+    bytes_gauge_.set(static_cast<std::int64_t>(bytes_in_use_));
+}
+
+std::vector<Journal::Pin> Journal::pinned() const {
+    std::vector<Pin> pins;
+    if (needed_from_ + 1 >= files_.size()) return pins;
+    const std::uint64_t oldest = files_[needed_from_].number;
+    for (const auto& [group, known] : known_)
+        for (const Held& held : known.held)
+            if (held.file == oldest) pins.push_back({group, held.end});
+    return pins;
+}
+
+std::optional<wire::Frame> Journal::vote(GroupId group) const {
+    const auto found = known_.find(group);
+    return found == known_.end() ? std::nullopt : found->second.vote;
+}
+
+std::vector<GroupId> Journal::groups() const {
+    std::vector<GroupId> groups;
+    for (const auto& [group, known] : known_) groups.push_back(group);
+    return groups;
+}
+
+bool Journal::backlogged() const {
+    return failure_ || space_short_ || bytes_in_use_ > config_.journal_bytes_max ||
+           queue_bytes_ > queued_rounds_max * config_.round_bytes_max;
+}
+
+std::uint64_t Journal::file_number() const { return files_.empty() ? 0 : files_.back().number; }
+
+} // namespace pyralog

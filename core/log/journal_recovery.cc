@@ -1,0 +1,176 @@
+// How a journal is opened. Nothing on disk is changed before all of it was read and found to be
+// whole; what remains of files that are no longer needed is then cleared away.
+#include "core/log/journal.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace pyralog {
+
+namespace {
+
+constexpr std::size_t read_bytes = 4_MiB;
+constexpr std::string_view file_suffix = ".log";
+constexpr std::string_view spare_prefix = "spare-";
+constexpr std::size_t number_digits = 20;
+
+std::optional<std::uint64_t> number_in(std::string_view digits) {
+    std::uint64_t number = 0;
+    const char* const end = digits.data() + digits.size();
+    const auto [rest, failure] = std::from_chars(digits.data(), end, number);
+    if (failure != std::errc() || rest != end) return {};
+    return number;
+}
+
+std::optional<std::uint64_t> file_number_of(std::string_view name) {
+    if (name.size() != number_digits + file_suffix.size() || !name.ends_with(file_suffix))
+        return {};
+    return number_in(name.substr(0, number_digits));
+}
+
+std::optional<std::uint64_t> spare_number_of(std::string_view name) {
+    if (!name.starts_with(spare_prefix)) return {};
+    return number_in(name.substr(spare_prefix.size()));
+}
+
+// All of the file, up to `bytes`; less if it is shorter.
+Result<Bytes> read_file(File& file, std::uint64_t bytes) {
+    constexpr std::size_t alignment = Buffer::disk_alignment;
+    Buffer memory((bytes + alignment - 1) / alignment * alignment);
+    std::size_t at = 0;
+    while (at < memory.size()) {
+        const std::size_t asked = std::min(memory.size() - at, read_bytes);
+        const std::size_t got = TRY(file.read_at(at, memory.view().subspan(at, asked)));
+        at += got;
+        if (got < asked) break;
+    }
+    return std::move(memory).freeze(std::min<std::uint64_t>(at, bytes));
+}
+
+} // namespace
+
+Error Journal::damaged(std::string_view path, std::uint64_t file_position, std::string_view what) {
+    env_.log.error("journal is damaged",
+                   {{"file", path}, {"file_position", file_position}, {"what", what}});
+    return Error::corrupt;
+}
+
+Result<> Journal::make_directory() {
+    const Result<> made = env_.disk.create_directory(directory_);
+    if (!made.ok() && made.error() != Error::already_exists) return made.error();
+    const std::size_t slash = directory_.rfind('/');
+    const std::string parent =
+        slash == std::string::npos ? std::string() : directory_.substr(0, slash);
+    TRY(env_.disk.sync_directory(parent));
+    // A name that only this process's kernel knows is no name yet.
+    return env_.disk.sync_directory(directory_);
+}
+
+// Synced before it is read: else recovery would act on what only memory holds, and the next power
+// cut would take it back.
+Result<Journal::Found> Journal::look_at(const std::string& name, std::uint64_t number) {
+    Found found;
+    found.path = directory_ + '/' + name;
+    found.file = TRY(env_.disk.open(found.path, Disk::Open::existing, Disk::Access::aligned));
+    TRY(found.file->sync());
+    Result<Bytes> block = read_file(*found.file, wire::JournalHeader::size);
+    if (!block.ok() && block.error() != Error::corrupt) return block.error();
+    const auto header = block.ok() ? wire::decode_journal_header(block.value().view())
+                                   : std::optional<wire::JournalHeader>();
+    if (!header) return damaged(found.path, 0, "the header is bad");
+    if (header->identity != identity_)
+        return damaged(found.path, 0, "the file is another node's, or another cluster's");
+    if (header->number != number) return damaged(found.path, 0, "the file has another one's name");
+    found.header = *header;
+    return found;
+}
+
+// Those that are still needed, oldest first; the others go to dropped_ and spares_. Which ones are
+// needed is in the header of the newest.
+Result<std::vector<Journal::Found>> Journal::find_files() {
+    std::map<std::uint64_t, std::string> names;
+    for (const std::string& name : TRY(env_.disk.list(directory_))) {
+        if (const auto number = file_number_of(name)) {
+            names.emplace(*number, name);
+        } else if (const auto spare = spare_number_of(name)) {
+            const std::string path = directory_ + '/' + name;
+            spares_.push_back({path, TRY(size_of_file(path))});
+            next_spare_ = std::max(next_spare_, *spare + 1);
+        } else {
+            env_.log.warning("unknown file in the journal's directory", {{"name", name}});
+        }
+    }
+    std::vector<Found> files;
+    if (names.empty()) return files;
+    Found newest = TRY(look_at(names.rbegin()->second, names.rbegin()->first));
+    std::vector<wire::JournalHeader> headers;
+    for (const auto& [number, name] : names) {
+        if (number < newest.header.oldest) {
+            const std::uint64_t bytes = TRY(size_of_file(directory_ + '/' + name));
+            dropped_.push_back({number, bytes, 0, 0});
+        } else if (number < newest.header.number) {
+            files.push_back(TRY(look_at(name, number)));
+            headers.push_back(files.back().header);
+        }
+    }
+    headers.push_back(newest.header);
+    files.push_back(std::move(newest));
+    if (const std::string_view fault = wire::chain_fault(headers); !fault.empty())
+        return damaged(files.front().path, 0, fault);
+    return files;
+}
+
+Result<std::uint64_t> Journal::size_of_file(const std::string& path) {
+    const auto file = TRY(env_.disk.open(path, Disk::Open::existing, Disk::Access::aligned));
+    return file->size();
+}
+
+Result<> Journal::replay_file(const Found& found, std::optional<std::uint64_t> after_round,
+                              const Replay& replay) {
+    const Result<Bytes> bytes = read_file(*found.file, found.header.bytes);
+    if (!bytes.ok() && bytes.error() == Error::corrupt)
+        return damaged(found.path, 0, "a sector cannot be read");
+    if (!bytes.ok()) return bytes.error();
+    const wire::JournalScan scan = wire::scan_journal(bytes.value(), found.header, after_round);
+    if (scan.end == wire::JournalScan::End::damage)
+        return damaged(found.path, scan.file_position, scan.reason);
+    if (scan.end == wire::JournalScan::End::torn)
+        env_.log.info("the journal's last write was not finished",
+                      {{"file", found.path},
+                       {"file_position", scan.file_position},
+                       {"round", scan.round_end}});
+    files_.push_back({found.header.number, found.header.bytes, 0, 0});
+    durable_round_ = scan.round_end - 1;
+    for (const wire::Frame& frame : scan.frames) {
+        if (frame.kind == wire::Frame::Kind::seal) continue;
+        note(frame, frame.round);
+        TRY(replay(frame));
+    }
+    return {};
+}
+
+Result<> Journal::open(const Replay& replay) {
+    CHECK(!current_);
+    TRY(make_directory());
+    const std::vector<Found> files = TRY(find_files());
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        std::optional<std::uint64_t> after_round;
+        if (i + 1 < files.size()) after_round = files[i + 1].header.after_round;
+        TRY(replay_file(files[i], after_round, replay));
+    }
+    // One number is left out: it may stand in a torn round.
+    next_round_ = files.empty() ? 1 : durable_round_ + 2;
+    TRY(begin_file(0));
+    // Half-made spares of a disk that was full, and what was left of the last life.
+    std::vector<Spare> kept;
+    for (Spare& spare : std::exchange(spares_, {})) {
+        if (kept.empty() && spare.bytes == config_.file_bytes)
+            kept.push_back(std::move(spare));
+        else
+            TRY(env_.disk.remove(spare.path));
+    }
+    spares_ = std::move(kept);
+    return {};
+}
+
+} // namespace pyralog

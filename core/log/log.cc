@@ -1,0 +1,463 @@
+#include "core/log/log.h"
+
+#include "core/base/crc32c.h"
+#include "core/log/segment_writer.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace pyralog {
+
+namespace {
+
+constexpr std::string_view groups_directory = "groups";
+constexpr std::string_view segment_suffix = ".seg";
+constexpr std::size_t index_digits = 20;
+// The most that is moved and synced at a time: enough for a disk's full speed, and little enough
+// that other logs need not wait long.
+constexpr std::size_t piece_bytes_max = 8_MiB;
+
+std::string directory_of(GroupId group) {
+    return std::string(groups_directory) + '/' + std::to_string(group.value);
+}
+
+std::optional<std::int64_t> number_in(std::string_view digits) {
+    std::int64_t number = 0;
+    const char* const end = digits.data() + digits.size();
+    const auto [rest, failure] = std::from_chars(digits.data(), end, number);
+    if (failure != std::errc() || rest != end || number < 0) return {};
+    return number;
+}
+
+std::optional<std::int64_t> first_index_of(std::string_view name) {
+    if (name.size() != index_digits + segment_suffix.size() || !name.ends_with(segment_suffix))
+        return {};
+    return number_in(name.substr(0, index_digits));
+}
+
+std::string segment_path(const std::string& directory, std::int64_t first_index) {
+    std::string digits = std::to_string(first_index);
+    digits.insert(0, index_digits - digits.size(), '0');
+    return directory + '/' + digits + std::string(segment_suffix);
+}
+
+Result<> create_directory(Disk& disk, std::string_view path) {
+    const Result<> made = disk.create_directory(path);
+    if (made.ok() || made.error() == Error::already_exists) return {};
+    return made;
+}
+
+wire::Frame owned(const wire::Frame& frame) {
+    wire::Frame copy = frame;
+    copy.round = 0;
+    copy.payload.clear();
+    const Bytes payload = Bytes::copy_of(joined(frame.payload).view());
+    if (!payload.empty()) copy.payload.push_back(payload);
+    return copy;
+}
+
+} // namespace
+
+Log::Log(Environment& env, Journal& journal, TailBudget& budget, const LogConfig& config,
+         GroupId group)
+    : env_(env), journal_(journal), budget_(budget), config_(config), group_(group),
+      directory_(directory_of(group)) {
+    budget_.join(*this);
+}
+
+Log::~Log() {
+    CHECK(writer_ == nullptr);
+    std::int64_t held = 0;
+    for (const wire::Frame& frame : tail_) held += static_cast<std::int64_t>(weight(frame));
+    budget_.change(-held, -static_cast<std::int64_t>(cached_bytes_));
+    budget_.leave(*this);
+}
+
+// ---- Opening ----
+
+Result<std::unique_ptr<Log>> Log::open(Environment& env, Journal& journal, TailBudget& budget,
+                                       const LogConfig& config, GroupId group) {
+    std::unique_ptr<Log> log(new Log(env, journal, budget, config, group));
+    TRY(log->open_segments());
+    return log;
+}
+
+Result<> Log::open_segments() {
+    std::vector<std::int64_t> firsts;
+    const Result<std::vector<std::string>> names = env_.disk.list(directory_);
+    if (!names.ok() && names.error() != Error::not_found) return names.error();
+    if (names.ok())
+        for (const std::string& name : names.value())
+            if (const auto first = first_index_of(name)) firsts.push_back(*first);
+
+    for (std::size_t i = 0; i < firsts.size(); ++i) {
+        const std::string path = segment_path(directory_, firsts[i]);
+        auto segment = TRY(Segment::open(env_, path, group_, firsts[i]));
+        const bool is_newest = i + 1 == firsts.size();
+        if (!segment) {
+            // Made and not yet written when the power went; or all of it is lost, and then the
+            // marks in the journal know.
+            if (is_newest) break;
+            return damaged("a segment has lost its header", moved_);
+        }
+        if (!segments_.empty() && segment->first() != moved_)
+            return damaged("segments do not follow each other", moved_);
+        // A name that only memory holds is no name yet.
+        if (is_newest && !segment->sealed()) TRY(env_.disk.sync_directory(directory_));
+        if (segments_.empty()) start_ = segment->first();
+        for (const TermStart& start : segment->index().terms) {
+            if (start.term < terms_.last()) return damaged("terms fall between segments", moved_);
+            terms_.append(start.term, start.first);
+        }
+        moved_ = segment->end();
+        segments_.push_back(std::move(segment));
+    }
+    end_ = committed_ = moved_;
+    return {};
+}
+
+Error Log::damaged(std::string_view what, Position where) const {
+    env_.log.error(
+        "log is damaged",
+        {{"group", group_}, {"what", what}, {"position", where}, {"segments_end", moved_}});
+    return Error::corrupt;
+}
+
+Result<std::vector<GroupId>> Log::list(Environment& env) {
+    std::vector<GroupId> groups;
+    const Result<std::vector<std::string>> names = env.disk.list(groups_directory);
+    if (!names.ok() && names.error() == Error::not_found) return groups;
+    if (!names.ok()) return names.error();
+    for (const std::string& name : names.value())
+        if (const auto number = number_in(name)) groups.emplace_back(*number);
+    std::sort(groups.begin(), groups.end());
+    return groups;
+}
+
+Result<> Log::remove(Environment& env, GroupId group) {
+    const std::string directory = directory_of(group);
+    const Result<std::vector<std::string>> names = env.disk.list(directory);
+    if (!names.ok() && names.error() == Error::not_found) return {};
+    if (!names.ok()) return names.error();
+    // From the newest on, so that what is left after a power cut is still the beginning of a log.
+    for (std::size_t i = names.value().size(); i-- > 0;)
+        TRY(env.disk.remove(directory + '/' + names.value()[i]));
+    TRY(env.disk.sync_directory(directory));
+    TRY(env.disk.remove(directory));
+    return env.disk.sync_directory(groups_directory);
+}
+
+// ---- Replay ----
+
+Result<> Log::replay(const wire::Frame& frame) {
+    CHECK(!replayed_ && frame.group == group_);
+    switch (frame.kind) {
+    case wire::Frame::Kind::vote:
+    case wire::Frame::Kind::seal: return {};
+    case wire::Frame::Kind::cut: replay_cut(frame.first); return {};
+    case wire::Frame::Kind::mark:
+        if (frame.first.index > moved_.index)
+            return damaged("segments have lost entries that the journal no longer has",
+                           frame.first);
+        return {};
+    default: return replay_entry(frame);
+    }
+}
+
+// What segments hold was committed, so a cut that reaches below their end was made before that, and
+// of other entries.
+void Log::replay_cut(Position end) {
+    const std::int64_t index = std::max(end.index, moved_.index);
+    early_.erase(early_.lower_bound(index), early_.end());
+    while (end_.index > index) pop();
+}
+
+// Entries may come again, when they have been carried over to a later file, and later ones may come
+// before them, when the file is gone in which they first were. What does not follow yet waits. At
+// the end nothing may be waiting, so nothing that was in the journal is lost without a word.
+Result<> Log::replay_entry(const wire::Frame& frame) {
+    const std::int64_t index = frame.first.index;
+    if (index < moved_.index) return {};
+    if (const wire::Frame* same = in_memory(index)) {
+        if (same->first == frame.first && same->term == frame.term) return {};
+        return damaged("two entries in one place", frame.first);
+    }
+    if (!follows(frame)) {
+        early_.insert_or_assign(index, owned(frame));
+        return {};
+    }
+    early_.erase(index);
+    push(owned(frame));
+    for (auto next = early_.begin(); next != early_.end() && follows(next->second);
+         next = early_.erase(next))
+        push(std::move(next->second));
+    return {};
+}
+
+bool Log::follows(const wire::Frame& frame) const {
+    return frame.first == end_ && frame.term >= terms_.last();
+}
+
+Result<> Log::finish_replay() {
+    CHECK(!replayed_);
+    if (!early_.empty()) return damaged("entries are missing", end_);
+    replayed_ = true;
+    committed_ = moved_;
+    journal_.release(group_, moved_);
+    return {};
+}
+
+// ---- Writing ----
+
+void Log::append(const wire::Frame& frame) {
+    CHECK(replayed_ && frame.is_entry() && frame.group == group_ && follows(frame));
+    wire::Frame entry = frame;
+    entry.round = 0;
+    if (entry.payload_crc == 0) entry.payload_crc = crc32c(entry.payload);
+    journal_.append(entry);
+    push(std::move(entry));
+    budget_.make_room();
+}
+
+void Log::cut(Position end) {
+    CHECK(replayed_ && end.index >= committed_.index && end.index <= end_.index);
+    if (end.index == end_.index) return;
+    while (end_.index > end.index) pop();
+    CHECK(end_ == end);
+    wire::Frame cut;
+    cut.kind = wire::Frame::Kind::cut;
+    cut.group = group_;
+    cut.first = end;
+    journal_.append(cut);
+}
+
+void Log::set_committed(Position committed) {
+    CHECK(committed.index <= end_.index);
+    if (committed.index <= committed_.index) return;
+    for (std::int64_t i = std::max(committed_.index, moved_.index); i < committed.index; ++i)
+        movable_bytes_ += weight(*in_memory(i));
+    committed_ = committed;
+    if (writer_ && movable_bytes_ >= config_.segment_flush_bytes) writer_->wake(*this);
+}
+
+void Log::push(wire::Frame frame) {
+    terms_.append(frame.term, frame.first);
+    end_ = frame.end();
+    budget_.change(static_cast<std::int64_t>(weight(frame)), 0);
+    tail_.push_back(std::move(frame));
+}
+
+void Log::pop() {
+    CHECK(!tail_.empty() && tail_.back().first.index >= moved_.index);
+    end_ = tail_.back().first;
+    terms_.cut(end_);
+    budget_.change(-static_cast<std::int64_t>(weight(tail_.back())), 0);
+    tail_.pop_back();
+}
+
+std::size_t Log::weight(const wire::Frame& frame) {
+    return sizeof(wire::Frame) + size_of(frame.payload);
+}
+
+// ---- Memory ----
+
+const wire::Frame* Log::in_memory(std::int64_t index) const {
+    if (tail_.empty() || index < tail_.front().first.index || index >= end_.index) return nullptr;
+    return &tail_[static_cast<std::size_t>(index - tail_.front().first.index)];
+}
+
+bool Log::drop_oldest() {
+    if (tail_.empty() || tail_.front().first.index >= moved_.index) return false;
+    const std::size_t bytes = weight(tail_.front());
+    cached_bytes_ -= bytes;
+    budget_.change(-static_cast<std::int64_t>(bytes), -static_cast<std::int64_t>(bytes));
+    tail_.pop_front();
+    return true;
+}
+
+void Log::drop_cached() {
+    while (cached_bytes_ > config_.cache_bytes && drop_oldest()) {
+    }
+}
+
+// ---- Reading ----
+
+std::vector<wire::Frame> Log::tail(Position from, std::size_t bytes_max) const {
+    std::vector<wire::Frame> frames;
+    std::size_t total = 0;
+    for (std::int64_t i = from.index; const wire::Frame* frame = in_memory(i); ++i) {
+        total += size_of(frame->payload);
+        if (!frames.empty() && total > bytes_max) break;
+        frames.push_back(*frame);
+    }
+    return frames;
+}
+
+Segment* Log::segment_at(std::int64_t index) const {
+    const auto after =
+        std::partition_point(segments_.begin(), segments_.end(),
+                             [&](const auto& segment) { return segment->first().index <= index; });
+    return after == segments_.begin() ? nullptr : (after - 1)->get();
+}
+
+Segment* Log::segment_at(Offset offset) const {
+    const auto after =
+        std::partition_point(segments_.begin(), segments_.end(), [&](const auto& segment) {
+            return segment->first().offset <= offset;
+        });
+    return after == segments_.begin() ? nullptr : (after - 1)->get();
+}
+
+Result<std::vector<wire::Frame>> Log::read_frames(Position from, Position limit,
+                                                  std::size_t bytes_max) {
+    if (from.index < start_.index) return Error::not_found;
+    const std::int64_t end = std::min(limit.index, end_.index);
+    if (from.index >= end) return std::vector<wire::Frame>();
+    if (in_memory(from.index)) {
+        std::vector<wire::Frame> frames = tail(from, bytes_max);
+        while (!frames.empty() && frames.back().first.index >= end) frames.pop_back();
+        return frames;
+    }
+    Segment* const segment = segment_at(from.index);
+    CHECK(segment && from.index < segment->end().index);
+    return segment->read(from.index, end, bytes_max);
+}
+
+// The entry in memory that holds `offset`; the front one must not begin after it.
+std::size_t Log::place_in_tail(Offset offset) const {
+    const auto after =
+        std::partition_point(tail_.begin(), tail_.end(), [&](const wire::Frame& frame) {
+            return frame.first.offset <= offset;
+        });
+    return static_cast<std::size_t>(after - tail_.begin()) - 1;
+}
+
+Result<BytesChain> Log::read(Offset from, Offset limit, std::size_t bytes_max) {
+    if (from < start_.offset) return Error::not_found;
+    BytesChain batches;
+    if (from >= std::min(limit, end_.offset)) return batches;
+    if (tail_.empty() || from < tail_.front().first.offset) {
+        Segment* const segment = segment_at(from);
+        CHECK(segment && from < segment->end().offset);
+        for (const wire::Frame& frame : TRY(segment->read_records(from, limit, bytes_max)))
+            batches.insert(batches.end(), frame.payload.begin(), frame.payload.end());
+        return batches;
+    }
+    std::size_t total = 0;
+    for (std::size_t i = place_in_tail(from); i < tail_.size(); ++i) {
+        const wire::Frame& frame = tail_[i];
+        if (frame.kind != wire::Frame::Kind::records) continue;
+        if (frame.first.offset >= limit) break;
+        total += size_of(frame.payload);
+        if (!batches.empty() && total > bytes_max) break;
+        batches.insert(batches.end(), frame.payload.begin(), frame.payload.end());
+    }
+    return batches;
+}
+
+Result<Offset> Log::offset_for_time(std::int64_t timestamp_ms, Offset limit) {
+    const auto answer = [&](Offset found) -> Result<Offset> {
+        if (found < limit) return found;
+        return Error::not_found;
+    };
+    // While this waits for the disk, entries may move from memory to a segment that was looked at
+    // already: then once more from there.
+    for (std::size_t i = 0; i < segments_.size();) {
+        const Position end = moved_;
+        for (; i < segments_.size(); ++i) {
+            if (segments_[i]->index().timestamp_max < timestamp_ms) continue;
+            if (const auto found = TRY(segments_[i]->find_time(timestamp_ms)))
+                return answer(found->offset);
+        }
+        if (end == moved_) break;
+        --i;
+    }
+    for (const wire::Frame& frame : tail_)
+        if (frame.first.index >= moved_.index && wire::batch_timestamp_max(frame) >= timestamp_ms)
+            return answer(frame.first.offset);
+    return Error::not_found;
+}
+
+Result<Position> Log::position_of(Offset offset) {
+    if (offset < start_.offset) return Error::not_found;
+    if (offset >= end_.offset) return end_;
+    if (!tail_.empty() && offset >= tail_.front().first.offset)
+        return tail_[place_in_tail(offset)].first;
+    Segment* const segment = segment_at(offset);
+    CHECK(segment && offset < segment->end().offset);
+    return TRY(segment->read_records(offset, offset + 1, 0)).front().first;
+}
+
+// ---- For the SegmentWriter ----
+
+Result<> Log::make_directory() {
+    if (directory_made_) return {};
+    TRY(create_directory(env_.disk, groups_directory));
+    TRY(create_directory(env_.disk, directory_));
+    TRY(env_.disk.sync_directory(""));
+    TRY(env_.disk.sync_directory(groups_directory));
+    directory_made_ = true;
+    return {};
+}
+
+// Segments that were made together would all be full together, were their sizes the same.
+Result<Segment*> Log::growing_segment() {
+    if (!segments_.empty()) {
+        Segment& newest = *segments_.back();
+        if (segment_bytes_max_ == 0) segment_bytes_max_ = config_.segment_bytes;
+        if (!newest.sealed() && newest.bytes() < segment_bytes_max_) return &newest;
+        if (!newest.sealed()) TRY(newest.seal());
+    }
+    TRY(make_directory());
+    const std::uint64_t jitter = config_.segment_bytes / 20;
+    segment_bytes_max_ = config_.segment_bytes - jitter + env_.random.below(2 * jitter + 1);
+    if (segments_.empty()) start_ = moved_;
+    segments_.push_back(
+        Segment::create(env_, segment_path(directory_, moved_.index), group_, moved_));
+    return segments_.back().get();
+}
+
+Result<std::size_t> Log::move_piece() {
+    if (!has_movable()) return std::size_t{0};
+    Segment& segment = *TRY(growing_segment());
+    // An attempt before this one may have ended between the write and the sync.
+    std::vector<wire::Frame> frames;
+    std::size_t total = 0;
+    for (std::int64_t i = segment.end().index; i < committed_.index; ++i) {
+        const wire::Frame& frame = *in_memory(i);
+        total += wire::stored_size(frame);
+        if (!frames.empty() && total > piece_bytes_max) break;
+        frames.push_back(frame);
+    }
+    if (!frames.empty()) TRY(segment.append(frames));
+    const Result<> synced = segment.sync();
+    // Nobody knows what is durable now, and a second sync that succeeds proves nothing.
+    if (!synced.ok())
+        return synced.error() == Error::cancelled ? Error::cancelled : Error::device_failed;
+
+    std::size_t moved = 0;
+    for (std::int64_t i = moved_.index; i < segment.end().index; ++i)
+        moved += weight(*in_memory(i));
+    moved_ = segment.end();
+    movable_bytes_ -= moved;
+    cached_bytes_ += moved;
+    budget_.change(0, static_cast<std::int64_t>(moved));
+    journal_.release(group_, moved_);
+    drop_cached();
+    budget_.make_room();
+    return moved;
+}
+
+void Log::carry_over(Position end) {
+    for (std::int64_t i = moved_.index; i < std::min(end.index, end_.index); ++i)
+        journal_.append(*in_memory(i));
+}
+
+std::size_t Log::bytes_before(Position end) const {
+    std::size_t bytes = 0;
+    for (std::int64_t i = moved_.index; i < std::min(end.index, end_.index); ++i)
+        bytes += wire::stored_size(*in_memory(i));
+    return bytes;
+}
+
+} // namespace pyralog

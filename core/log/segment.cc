@@ -1,0 +1,266 @@
+#include "core/log/segment.h"
+
+#include <algorithm>
+
+namespace pyralog {
+
+namespace {
+
+constexpr std::size_t scan_bytes = 1_MiB;
+// A read takes what it was asked for and a little more, within these bounds.
+constexpr std::size_t window_bytes_min = 16_KiB;
+constexpr std::size_t window_bytes_max = 1_MiB;
+
+std::string_view directory_of(std::string_view path) { return path.substr(0, path.rfind('/')); }
+
+Result<Bytes> read_bytes(File& file, std::uint64_t position, std::size_t count) {
+    Buffer memory(count);
+    const std::size_t got = TRY(file.read_at(position, memory.view()));
+    return std::move(memory).freeze(got);
+}
+
+} // namespace
+
+// Reads one frame after the other, in windows that frames are slices of.
+class Segment::Cursor {
+public:
+    Cursor(const Segment& segment, std::uint64_t position, std::size_t bytes_wanted)
+        : segment_(segment), position_(position), end_(segment.index_.bytes),
+          window_bytes_(std::clamp(bytes_wanted, window_bytes_min, window_bytes_max)) {}
+
+    bool at_end() const { return position_ >= end_; }
+
+    Result<wire::Frame> next() {
+        TRY(have(wire::Frame::header_size));
+        const auto decoded =
+            wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
+                window_.view().subspan(at_, wire::Frame::header_size)));
+        if (!decoded.ok()) return bad("a frame's header is bad");
+        wire::FrameHeader header = decoded.value();
+        if (header.frame.group != segment_.group_) return bad("a frame is another group's");
+        const std::size_t stored = wire::stored_size(header.payload_size);
+        if (stored > end_ - position_) return bad("a frame is longer than the segment");
+        TRY(have(stored));
+        if (header.payload_size > 0)
+            header.frame.payload.push_back(
+                window_.slice(at_ + wire::Frame::header_size, header.payload_size));
+        if (!wire::payload_intact(header.frame)) return bad("a frame's payload is bad");
+        at_ += stored;
+        position_ += stored;
+        return header.frame;
+    }
+
+private:
+    // At least `count` bytes from here on in the window.
+    Result<> have(std::size_t count) {
+        if (window_.size() - at_ >= count) return {};
+        const std::size_t asked =
+            std::min<std::uint64_t>(std::max(count, window_bytes_), end_ - position_);
+        if (asked < count) return bad("a frame is longer than the segment");
+        Result<Bytes> read = read_bytes(*segment_.file_, position_, asked);
+        if (!read.ok() && read.error() == Error::corrupt) return bad("a sector cannot be read");
+        window_ = TRY(std::move(read));
+        at_ = 0;
+        if (window_.size() < count) return bad("the file is too short");
+        return {};
+    }
+    Error bad(std::string_view what) const {
+        segment_.env_.log.error(
+            "segment is damaged",
+            {{"file", segment_.path_}, {"file_position", position_}, {"what", what}});
+        return Error::corrupt;
+    }
+
+    const Segment& segment_;
+    std::uint64_t position_;
+    std::uint64_t end_;
+    std::size_t window_bytes_;
+    Bytes window_;
+    std::size_t at_ = 0; // In the window.
+};
+
+Segment::Segment(Environment& env, std::string path, GroupId group, Position first)
+    : env_(env), path_(std::move(path)), group_(group), index_(first) {}
+
+std::unique_ptr<Segment> Segment::create(Environment& env, std::string path, GroupId group,
+                                         Position first) {
+    return std::unique_ptr<Segment>(new Segment(env, std::move(path), group, first));
+}
+
+Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string path, GroupId group,
+                                               std::int64_t first_index) {
+    std::unique_ptr<File> file = TRY(env.disk.open(path, Disk::Open::existing));
+    const std::uint64_t file_size = TRY(file->size());
+    Result<Bytes> start = read_bytes(*file, 0, wire::SegmentHeader::size);
+    if (!start.ok() && start.error() != Error::corrupt) return start.error();
+    const auto header = start.ok() ? wire::decode_segment_header(start.value().view())
+                                   : std::optional<wire::SegmentHeader>();
+    if (!header) {
+        env.log.warning("segment has no header", {{"file", path}, {"bytes", file_size}});
+        return std::unique_ptr<Segment>();
+    }
+    if (header->group != group || header->first.index != first_index) {
+        env.log.error(
+            "segment is damaged",
+            {{"file", path}, {"file_position", 0}, {"what", "the file has another one's name"}});
+        return Error::corrupt;
+    }
+    std::unique_ptr<Segment> segment = create(env, std::move(path), group, header->first);
+    segment->file_ = std::move(file);
+    if (!TRY(segment->load_footer(*header, file_size))) TRY(segment->scan(file_size));
+    segment->named_ = segment->sealed_;
+    return segment;
+}
+
+// False if there is no good one.
+Result<bool> Segment::load_footer(const wire::SegmentHeader& header, std::uint64_t file_size) {
+    constexpr std::size_t trailer_size = wire::SegmentFooter::trailer_size;
+    if (file_size < wire::SegmentHeader::size + trailer_size) return false;
+    const auto read = [&](std::uint64_t position, std::size_t count) -> Result<Bytes> {
+        Result<Bytes> bytes = read_bytes(*file_, position, count);
+        if (!bytes.ok() && bytes.error() == Error::corrupt) return Bytes();
+        return bytes;
+    };
+    const Bytes end = TRY(read(file_size - trailer_size, trailer_size));
+    const auto trailer = wire::decode_trailer(end.view(), file_size);
+    if (!trailer) return false;
+    const Bytes body = TRY(read(trailer->file_position, trailer->body_bytes));
+    std::optional<wire::SegmentIndex> index = wire::decode_footer(body.view(), *trailer, header);
+    if (!index) return false;
+    index_ = std::move(*index);
+    sealed_ = true;
+    return true;
+}
+
+// Synced first: what is found here is going to be released from the journal.
+Result<> Segment::scan(std::uint64_t file_size) {
+    TRY(file_->sync());
+    std::size_t wanted = scan_bytes;
+    while (index_.bytes < file_size) {
+        Result<Bytes> read = read_bytes(*file_, index_.bytes,
+                                        std::min<std::uint64_t>(wanted, file_size - index_.bytes));
+        if (!read.ok() && read.error() == Error::corrupt) break;
+        const Bytes bytes = TRY(std::move(read));
+        const wire::SegmentScan scan = wire::scan_segment(bytes, group_, index_);
+        const bool was_last = index_.bytes + (bytes.size() - scan.taken) >= file_size;
+        if (scan.needed == 0 || was_last || bytes.empty()) break;
+        wanted = std::max(scan_bytes, scan.needed);
+    }
+    if (index_.bytes < file_size)
+        env_.log.info("segment ends before its file",
+                      {{"file", path_}, {"file_position", index_.bytes}, {"end", index_.end}});
+    return {};
+}
+
+// Both a new file, and one that a power cut left without a header.
+Result<> Segment::make_file() {
+    Result<std::unique_ptr<File>> made = env_.disk.open(path_, Disk::Open::create_new);
+    if (!made.ok() && made.error() == Error::already_exists)
+        made = env_.disk.open(path_, Disk::Open::existing);
+    std::unique_ptr<File> file = TRY(std::move(made));
+    TRY(file->resize(0));
+    TRY(file->write_at(0, {wire::encode(wire::SegmentHeader{group_, index_.first})}));
+    file_ = std::move(file);
+    trimmed_ = true;
+    return {};
+}
+
+Result<> Segment::append(std::span<const wire::Frame> frames) {
+    CHECK(!sealed_ && !frames.empty());
+    if (!file_) TRY(make_file());
+    if (!trimmed_) {
+        TRY(file_->resize(index_.bytes));
+        trimmed_ = true;
+    }
+    Buffer headers(frames.size() * wire::Frame::header_size);
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+        wire::Frame frame = frames[i];
+        frame.round = 0;
+        wire::encode_header(
+            frame,
+            headers.view().subspan(i * wire::Frame::header_size).first<wire::Frame::header_size>());
+    }
+    const Bytes stored_headers = std::move(headers).freeze();
+    const Bytes zeros = Bytes::copy_of(std::string_view("\0\0\0\0\0\0\0\0", wire::frame_alignment));
+    BytesChain chain;
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+        const wire::Frame& frame = frames[i];
+        chain.push_back(
+            stored_headers.slice(i * wire::Frame::header_size, wire::Frame::header_size));
+        chain.insert(chain.end(), frame.payload.begin(), frame.payload.end());
+        const std::size_t padding =
+            wire::stored_size(frame) - wire::Frame::header_size - size_of(frame.payload);
+        if (padding > 0) chain.push_back(zeros.slice(0, padding));
+    }
+    trimmed_ = false; // Should the write fail.
+    TRY(file_->write_at(index_.bytes, chain));
+    trimmed_ = true;
+    for (const wire::Frame& frame : frames) index_.add(frame);
+    return {};
+}
+
+Result<> Segment::sync() {
+    CHECK(file_);
+    TRY(file_->sync());
+    if (!named_) TRY(env_.disk.sync_directory(directory_of(path_)));
+    named_ = true;
+    return {};
+}
+
+Result<> Segment::seal() {
+    CHECK(!sealed_ && file_);
+    TRY(file_->write_at(index_.bytes, {wire::encode_footer(index_)}));
+    TRY(file_->sync());
+    sealed_ = true;
+    return {};
+}
+
+Result<std::vector<wire::Frame>> Segment::read(std::int64_t from, std::int64_t limit,
+                                               std::size_t bytes_max) const {
+    std::vector<wire::Frame> frames;
+    std::size_t total = 0;
+    const std::int64_t end = std::min(limit, index_.end.index);
+    Cursor cursor(*this, index_.place_of_index(from), bytes_max);
+    while (!cursor.at_end()) {
+        wire::Frame frame = TRY(cursor.next());
+        if (frame.first.index < from) continue;
+        if (frame.first.index >= end) break;
+        total += size_of(frame.payload);
+        if (!frames.empty() && total > bytes_max) break;
+        frames.push_back(std::move(frame));
+    }
+    return frames;
+}
+
+Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit,
+                                                       std::size_t bytes_max) const {
+    std::vector<wire::Frame> frames;
+    std::size_t total = 0;
+    Cursor cursor(*this, index_.place_of(from), bytes_max);
+    while (!cursor.at_end()) {
+        wire::Frame frame = TRY(cursor.next());
+        if (frame.end().offset <= from || frame.kind != wire::Frame::Kind::records) continue;
+        if (frame.first.offset >= limit) break;
+        total += size_of(frame.payload);
+        if (!frames.empty() && total > bytes_max) break;
+        frames.push_back(std::move(frame));
+        if (total >= bytes_max) break;
+    }
+    return frames;
+}
+
+Result<std::optional<Position>> Segment::find_time(std::int64_t timestamp_ms) const {
+    const auto mark = std::find_if(index_.marks.begin(), index_.marks.end(),
+                                   [&](const auto& m) { return m.timestamp_max >= timestamp_ms; });
+    if (mark == index_.marks.end()) return std::optional<Position>();
+    Cursor cursor(*this, mark->file_position, 2 * wire::SegmentIndex::mark_distance);
+    while (!cursor.at_end()) {
+        const wire::Frame frame = TRY(cursor.next());
+        if (frame.kind == wire::Frame::Kind::records &&
+            wire::batch_timestamp_max(frame) >= timestamp_ms)
+            return std::optional<Position>(frame.first);
+    }
+    return std::optional<Position>();
+}
+
+} // namespace pyralog

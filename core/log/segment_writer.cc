@@ -1,0 +1,173 @@
+#include "core/log/segment_writer.h"
+
+#include <algorithm>
+
+namespace pyralog {
+
+namespace {
+
+constexpr Duration space_retry_delay = 1s;
+
+} // namespace
+
+SegmentWriter::SegmentWriter(Environment& env, Journal& journal, const LogConfig& config)
+    : env_(env), journal_(journal), config_(config), changed_(env.fibers),
+      pieces_total_(env.metrics, "pyralog_segment_pieces_total",
+                    "How often entries of one log were moved to a segment."),
+      bytes_total_(env.metrics, "pyralog_segment_bytes_total", "Bytes moved to segments."),
+      carried_total_(env.metrics, "pyralog_segment_carried_total",
+                     "How often entries that were not committed kept a journal file in use, and "
+                     "were written once more.") {}
+
+SegmentWriter::~SegmentWriter() {
+    for (const auto& [group, log] : logs_) log->writer_ = nullptr;
+}
+
+void SegmentWriter::add(Log& log) {
+    CHECK(log.writer_ == nullptr && !logs_.contains(log.group()));
+    logs_.emplace(log.group(), &log);
+    log.writer_ = this;
+    if (log.movable_bytes_ >= config_.segment_flush_bytes) wake(log);
+}
+
+void SegmentWriter::remove(Log& log) {
+    if (log.writer_ != this) return;
+    logs_.erase(log.group());
+    std::erase(ready_, &log);
+    log.waits_for_writer_ = false;
+    if (busy_ == &log) {
+        // One log is busy at a time, and only its owner removes it.
+        Signal idle(env_.fibers);
+        idle_ = &idle;
+        idle.wait_through();
+    }
+    log.writer_ = nullptr;
+}
+
+void SegmentWriter::wake(Log& log) {
+    if (log.waits_for_writer_) return;
+    log.waits_for_writer_ = true;
+    ready_.push_back(&log);
+    changed_.notify_all();
+}
+
+Log* SegmentWriter::find(GroupId group) const {
+    const auto found = logs_.find(group);
+    return found == logs_.end() ? nullptr : found->second;
+}
+
+Result<> SegmentWriter::run() {
+    Scope scope(env_.fibers);
+    // Ends with the scope, or with the journal: then the node ends as well.
+    scope.spawn("journal watch", [this] { (void)watch_journal(); });
+    for (;;) {
+        TRY(changed_.wait(
+            [this] { return file_full_ || !ready_.empty() || flushes_done_ < flushes_wanted_; }));
+        const Result<> done = work();
+        if (done.ok()) continue;
+        if (done.error() != Error::out_of_space) return done;
+        // What is not moved stays in the journal, which says when that becomes too much.
+        env_.log.error("no space for segments");
+        TRY(env_.fibers.sleep_until(env_.clock.now() + space_retry_delay));
+    }
+}
+
+Result<> SegmentWriter::watch_journal() {
+    std::uint64_t seen = journal_.file_number();
+    for (;;) {
+        TRY(journal_.file_changed().wait(
+            [&] { return journal_.failed() || journal_.file_number() != seen; }));
+        if (journal_.failed()) return Error::device_failed;
+        seen = journal_.file_number();
+        file_full_ = true;
+        changed_.notify_all();
+    }
+}
+
+// Whatever fails is still there to be done the next time.
+Result<> SegmentWriter::work() {
+    if (flushes_done_ < flushes_wanted_) {
+        const std::uint64_t ticket = flushes_wanted_;
+        TRY(move_all());
+        flushes_done_ = ticket;
+        changed_.notify_all();
+    }
+    if (file_full_) {
+        file_full_ = false;
+        const Result<> freed = free_oldest_file();
+        if (!freed.ok()) {
+            file_full_ = true;
+            return freed;
+        }
+    }
+    if (!ready_.empty()) {
+        Log& log = *ready_.front();
+        TRY(move(log.group(), log.committed().index));
+        if (!ready_.empty() && ready_.front() == &log) {
+            ready_.pop_front();
+            log.waits_for_writer_ = false;
+        }
+    }
+    return {};
+}
+
+// One file after the other, as long as moving sets them free. What then still keeps the oldest one
+// is not committed.
+Result<> SegmentWriter::free_oldest_file() {
+    std::vector<Journal::Pin> pins = journal_.pinned();
+    while (!pins.empty()) {
+        for (const Journal::Pin& pin : pins) TRY(move(pin.group, pin.end.index));
+        std::vector<Journal::Pin> left = journal_.pinned();
+        bool moved = left.size() != pins.size();
+        for (std::size_t i = 0; !moved && i < left.size(); ++i)
+            moved = left[i].group != pins[i].group || left[i].end != pins[i].end;
+        pins = std::move(left);
+        if (!moved) break;
+    }
+    if (pins.empty() || journal_.bytes_in_use() <= journal_.config().journal_bytes_max / 2)
+        return {};
+    // Never more than half a file, so that files come free faster than this fills them.
+    std::size_t budget = journal_.config().file_bytes / 2;
+    for (const Journal::Pin& pin : pins) {
+        Log* const log = find(pin.group);
+        if (!log) continue;
+        const std::size_t bytes = log->bytes_before(pin.end);
+        if (bytes > budget) continue;
+        budget -= bytes;
+        log->carry_over(pin.end);
+        carried_total_.add();
+    }
+    return {};
+}
+
+Result<> SegmentWriter::move_all() {
+    std::vector<GroupId> groups;
+    for (const auto& [group, log] : logs_) groups.push_back(group);
+    for (const GroupId group : groups)
+        if (Log* const log = find(group)) TRY(move(group, log->committed().index));
+    return {};
+}
+
+// Up to `end`, or as far as it is committed; in whole pieces, so perhaps further.
+Result<> SegmentWriter::move(GroupId group, std::int64_t end) {
+    for (Log* log = find(group); log; log = find(group)) {
+        if (log->segments_end().index >= end) return {};
+        busy_ = log;
+        const Result<std::size_t> moved = log->move_piece();
+        busy_ = nullptr;
+        if (idle_) std::exchange(idle_, nullptr)->set(); // `log` may be gone from here on.
+        const std::size_t bytes = TRY(moved);
+        if (bytes == 0) return {};
+        pieces_total_.add();
+        bytes_total_.add(bytes);
+    }
+    return {};
+}
+
+Result<> SegmentWriter::flush() {
+    const std::uint64_t ticket = ++flushes_wanted_;
+    changed_.notify_all();
+    return changed_.wait([&] { return flushes_done_ >= ticket; });
+}
+
+} // namespace pyralog

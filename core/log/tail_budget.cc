@@ -1,0 +1,35 @@
+#include "core/log/tail_budget.h"
+
+#include "core/base/check.h"
+#include "core/log/log.h"
+
+#include <algorithm>
+
+namespace pyralog {
+
+TailBudget::TailBudget(Metrics& metrics, std::size_t bytes_max)
+    : bytes_max_(bytes_max),
+      held_(metrics, "pyralog_log_cache_bytes", "Entries of all logs that are held in memory.") {}
+
+void TailBudget::join(Log& log) { logs_.push_back(&log); }
+
+void TailBudget::leave(Log& log) {
+    std::erase(logs_, &log);
+    hand_ = 0;
+}
+
+void TailBudget::change(std::int64_t bytes, std::int64_t droppable) {
+    bytes_ = static_cast<std::size_t>(static_cast<std::int64_t>(bytes_) + bytes);
+    droppable_ = static_cast<std::size_t>(static_cast<std::int64_t>(droppable_) + droppable);
+    held_.set(static_cast<std::int64_t>(bytes_));
+}
+
+// One entry from each log in turn, the oldest it has.
+void TailBudget::make_room() {
+    while (bytes_ > bytes_max_ && droppable_ > 0) {
+        hand_ = (hand_ + 1) % logs_.size();
+        (void)logs_[hand_]->drop_oldest(); // If it has nothing, the next one has.
+    }
+}
+
+} // namespace pyralog
