@@ -418,12 +418,16 @@ Result<Segment*> Log::growing_segment() {
 }
 
 Result<std::size_t> Log::move_piece() {
-    if (!has_movable()) return std::size_t{0};
+    const Position limit = committed_;
+    if (moved_.index >= limit.index) return std::size_t{0};
+    // A majority may have an entry before this node's disk has it. Segments never get ahead of the
+    // journal, so that recovery finds in it all that led to what they hold, cuts included.
+    TRY(journal_.sync());
     Segment& segment = *TRY(growing_segment());
     // An attempt before this one may have ended between the write and the sync.
     std::vector<wire::Frame> frames;
     std::size_t total = 0;
-    for (std::int64_t i = segment.end().index; i < committed_.index; ++i) {
+    for (std::int64_t i = segment.end().index; i < limit.index; ++i) {
         const wire::Frame& frame = *in_memory(i);
         total += wire::stored_size(frame);
         if (!frames.empty() && total > piece_bytes_max) break;

@@ -121,7 +121,6 @@ private:
     Result<> make_directory();
     void carry_over(Position end); // Appends what is not in segments to the journal once more.
     std::size_t bytes_before(Position end) const; // Of what that would append.
-    bool has_movable() const { return moved_.index < committed_.index; }
 
     void drop_cached(); // As much as cache_bytes demands.
     bool drop_oldest(); // False if there is nothing to drop.

@@ -7,6 +7,9 @@ namespace pyralog {
 namespace {
 
 constexpr Duration space_retry_delay = 1s;
+// While a journal file is kept by what was not committed when it became full, this is how often to
+// look again.
+constexpr Duration pin_retry_delay = 1s;
 
 } // namespace
 
@@ -72,11 +75,18 @@ Result<> SegmentWriter::run() {
     }
 }
 
+// A node that has just recovered has old files as well.
 Result<> SegmentWriter::watch_journal() {
-    std::uint64_t seen = journal_.file_number();
+    std::uint64_t seen = 0;
+    const auto full = [&] { return journal_.failed() || journal_.file_number() != seen; };
     for (;;) {
-        TRY(journal_.file_changed().wait(
-            [&] { return journal_.failed() || journal_.file_number() != seen; }));
+        if (journal_.pinned().empty()) {
+            TRY(journal_.file_changed().wait(full));
+        } else {
+            const Deadline retry(env_.fibers, env_.clock.now() + pin_retry_delay);
+            const Result<> waited = journal_.file_changed().wait(full);
+            if (!waited.ok() && waited.error() != Error::timed_out) return waited;
+        }
         if (journal_.failed()) return Error::device_failed;
         seen = journal_.file_number();
         file_full_ = true;
