@@ -100,11 +100,11 @@ Result<> Log::open_segments() {
             if (is_newest) break;
             return damaged("a segment has lost its header", moved_);
         }
-        if (!segments_.empty() && segment->first() != moved_)
-            return damaged("segments do not follow each other", moved_);
+        // Nothing is ever dropped from the beginning of a log yet, so the first one is at zero.
+        if (segment->first() != moved_)
+            return damaged("segments do not follow each other", segment->first());
         // A name that only memory holds is no name yet.
         if (is_newest && !segment->sealed()) TRY(env_.disk.sync_directory(directory_));
-        if (segments_.empty()) start_ = segment->first();
         for (const TermStart& start : segment->index().terms) {
             if (start.term < terms_.last()) return damaged("terms fall between segments", moved_);
             terms_.append(start.term, start.first);
@@ -411,7 +411,6 @@ Result<Segment*> Log::growing_segment() {
     TRY(make_directory());
     const std::uint64_t jitter = config_.segment_bytes / 20;
     segment_bytes_max_ = config_.segment_bytes - jitter + env_.random.below(2 * jitter + 1);
-    if (segments_.empty()) start_ = moved_;
     segments_.push_back(
         Segment::create(env_, segment_path(directory_, moved_.index), group_, moved_));
     return segments_.back().get();
@@ -425,12 +424,14 @@ Result<std::size_t> Log::move_piece() {
     TRY(journal_.sync());
     Segment& segment = *TRY(growing_segment());
     // An attempt before this one may have ended between the write and the sync.
+    const std::uint64_t room = segment_bytes_max_ - std::min(segment_bytes_max_, segment.bytes());
+    const std::uint64_t piece_bytes = std::min<std::uint64_t>(piece_bytes_max, room);
     std::vector<wire::Frame> frames;
     std::size_t total = 0;
     for (std::int64_t i = segment.end().index; i < limit.index; ++i) {
         const wire::Frame& frame = *in_memory(i);
         total += wire::stored_size(frame);
-        if (!frames.empty() && total > piece_bytes_max) break;
+        if (!frames.empty() && total > piece_bytes) break;
         frames.push_back(frame);
     }
     if (!frames.empty()) TRY(segment.append(frames));

@@ -1,0 +1,370 @@
+// Logs above journal and segments, on the simulated disk.
+#include "core/log/test_node.h"
+
+#include <algorithm>
+
+#include <catch2/catch.hpp>
+
+using namespace pyralog;
+using namespace pyralog::log_test;
+
+namespace {
+
+std::vector<std::string> segments(TestNode& node, int group) {
+    std::vector<std::string> paths;
+    const auto names = node.disk().list("groups/" + std::to_string(group));
+    if (!names) return paths;
+    for (const std::string& name : *names)
+        paths.push_back("groups/" + std::to_string(group) + '/' + name);
+    return paths;
+}
+
+// Appends, commits and moves `count` entries of `bytes`, two records each.
+Result<> fill(Life& life, int group, int count, std::size_t bytes = 1000) {
+    Log& log = *TRY(life.log(group));
+    for (int i = 0; i < count; ++i) {
+        TRY(life.append(group, Term(1), bytes, 2));
+        if (i % 10 == 9) TRY(life.journal.sync());
+    }
+    TRY(life.journal.sync());
+    log.set_committed(log.end());
+    return life.writer.flush();
+}
+
+TestNode::Script filled(int group, int count, std::size_t bytes = 1000) {
+    return [=](Life& life) { return fill(life, group, count, bytes); };
+}
+
+// Reads all of the log; how many entries there were.
+Result<std::int64_t> read_all(Life& life, int group, std::size_t bytes = 1000) {
+    Log& log = *TRY(life.log(group));
+    std::int64_t count = 0;
+    for (Position at = log.start(); at != log.end();) {
+        for (const wire::Frame& frame : TRY(log.read_frames(at, log.end(), 4000))) {
+            const wire::Frame expected = Life::entry(at, group, frame.term, bytes, frame.records);
+            if (frame.first != at) return Error::malformed;
+            if (joined(frame.payload).text() != joined(expected.payload).text())
+                return Error::malformed;
+            at = frame.end();
+            ++count;
+        }
+    }
+    return count;
+}
+
+Result<> reopen(TestNode& node, int group, std::int64_t expected) {
+    return node.live([=](Life& life) -> Result<> {
+        const std::int64_t found = TRY(read_all(life, group));
+        CHECK(found == expected);
+        return {};
+    });
+}
+
+void with_disk(TestNode& node, const std::function<Result<>(Disk&)>& deed) {
+    node.world.boot(TestNode::id, [&](Environment& env) { return deed(env.disk); });
+    REQUIRE(node.finish().ok());
+}
+
+} // namespace
+
+TEST_CASE("a log reads the same from memory and from segments", "[log]") {
+    TestNode node;
+    const Result<> done = node.live([](Life& life) -> Result<> {
+        TRY(fill(life, 1, 100));
+        Log& log = *TRY(life.log(1));
+        CHECK(log.segments_end() == log.end());
+        for (int i = 0; i < 5; ++i) TRY(life.append(1, Term(1), 1000, 2));
+        CHECK(TRY(read_all(life, 1)) == 105);
+        CHECK(log.tail({}, 1000).empty()); // Long out of memory.
+        CHECK(log.tail({103, {}}, 1_MiB).size() == 2);
+        for (std::int64_t offset = 0; offset < 210; ++offset) {
+            const BytesChain batch = TRY(log.read(Offset(offset), log.end().offset, 1));
+            const Position first{offset / 2, Offset(offset / 2 * 2)};
+            const wire::Frame expected = Life::entry(first, 1, Term(1), 1000, 2);
+            CHECK(joined(batch).text() == joined(expected.payload).text());
+            CHECK(TRY(log.position_of(Offset(offset))) == first);
+        }
+        return {};
+    });
+    CHECK(done.ok());
+}
+
+TEST_CASE("a read is bounded by its limit and by its size", "[log]") {
+    TestNode node;
+    const Result<> done = node.live([](Life& life) -> Result<> {
+        TRY(fill(life, 1, 20));
+        Log& log = *TRY(life.log(1));
+        for (const std::int64_t from : {0, 30}) { // From a segment, and from memory.
+            CHECK(size_of(TRY(log.read(Offset(from), Offset(from + 6), 1_MiB))) == 3000);
+            CHECK(size_of(TRY(log.read(Offset(from), Offset(from + 6), 2500))) == 2000);
+            CHECK(size_of(TRY(log.read(Offset(from), Offset(from + 6), 0))) == 1000);
+            CHECK(TRY(log.read(Offset(from), Offset(from), 1_MiB)).empty());
+        }
+        CHECK(TRY(log.read(Offset(40), Offset(50), 1_MiB)).empty());
+        CHECK(log.read(Offset(-1), Offset(50), 1_MiB).error() == Error::not_found);
+        return {};
+    });
+    CHECK(done.ok());
+}
+
+TEST_CASE("Raft's own entries are not records", "[log]") {
+    TestNode node;
+    const Result<> done = node.live([](Life& life) -> Result<> {
+        for (int i = 0; i < 30; ++i) {
+            TRY(life.append(1, Term(i + 1), 0, 0));
+            TRY(life.append(1, Term(i + 1), 500, 3));
+        }
+        Log& log = *TRY(life.log(1));
+        log.set_committed(log.end());
+        TRY(life.writer.flush());
+        CHECK(log.end() == Position{60, Offset(90)});
+        CHECK(log.terms().starts().size() == 30);
+        const BytesChain all = TRY(log.read(Offset(0), Offset(90), 1_MiB));
+        CHECK(size_of(all) % 500 == 0);
+        CHECK(size_of(TRY(log.read(Offset(89), Offset(90), 1_MiB))) == 500);
+        return {};
+    });
+    CHECK(done.ok());
+    const Result<> again = node.live([](Life& life) -> Result<> {
+        Log& log = *TRY(life.log(1));
+        CHECK(log.end() == Position{60, Offset(90)});
+        CHECK(log.terms().starts().size() == 30);
+        CHECK(log.terms().at(59) == Term(30));
+        return {};
+    });
+    CHECK(again.ok());
+}
+
+TEST_CASE("a time is found in the batch that holds it", "[log]") {
+    TestNode node;
+    const Result<> done = node.live([](Life& life) -> Result<> {
+        Log& log = *TRY(life.log(1));
+        for (int i = 0; i < 60; ++i) {
+            wire::Frame frame = Life::entry(log.end(), 1, Term(1), 700, 1);
+            std::string batch(joined(frame.payload).text());
+            const std::uint64_t time = 1000 + 10 * static_cast<std::uint64_t>(i);
+            for (std::size_t k = 0; k < 8; ++k)
+                batch[35 + k] = static_cast<char>(time >> (56 - 8 * k));
+            frame.payload = {Bytes::copy_of(batch)};
+            log.append(frame);
+            if (i == 50) {
+                log.set_committed(log.end());
+                TRY(life.writer.flush());
+            }
+        }
+        const Offset end = log.end().offset;
+        CHECK(TRY(log.offset_for_time(0, end)) == Offset(0));
+        CHECK(TRY(log.offset_for_time(1000, end)) == Offset(0));
+        CHECK(TRY(log.offset_for_time(1001, end)) == Offset(1));
+        CHECK(TRY(log.offset_for_time(1305, end)) == Offset(31));
+        CHECK(TRY(log.offset_for_time(1555, end)) == Offset(56));
+        CHECK(log.offset_for_time(1591, end).error() == Error::not_found);
+        CHECK(log.offset_for_time(1555, Offset(50)).error() == Error::not_found);
+        return {};
+    });
+    CHECK(done.ok());
+}
+
+TEST_CASE("a cut stays cut", "[log]") {
+    TestNode node;
+    REQUIRE(node.live([](Life& life) -> Result<> {
+                    Log& log = *TRY(life.log(1));
+                    for (int i = 0; i < 10; ++i) TRY(life.append(1, Term(1), 1000, 1));
+                    log.set_committed({4, Offset(4)});
+                    log.cut({6, Offset(6)});
+                    CHECK(log.end() == Position{6, Offset(6)});
+                    TRY(life.append(1, Term(3), 1000, 1));
+                    CHECK(log.terms().last() == Term(3));
+                    return life.journal.sync();
+                })
+                .ok());
+    CHECK(reopen(node, 1, 7).ok());
+}
+
+TEST_CASE("a cut that is older than the segments does not touch them", "[log]") {
+    TestNode node;
+    REQUIRE(node.live([](Life& life) -> Result<> {
+                    Log& log = *TRY(life.log(1));
+                    for (int i = 0; i < 10; ++i) TRY(life.append(1, Term(1), 1000, 1));
+                    log.cut({2, Offset(2)});
+                    for (int i = 0; i < 5; ++i) TRY(life.append(1, Term(2), 1000, 1));
+                    log.set_committed({5, Offset(5)});
+                    TRY(life.writer.flush());
+                    return life.journal.sync();
+                })
+                .ok());
+    CHECK(reopen(node, 1, 7).ok());
+}
+
+TEST_CASE("a sealed segment opens by its footer, and without it by a scan", "[log]") {
+    TestNode node;
+    REQUIRE(node.live(filled(1, 100)).ok());
+    const auto paths = segments(node, 1);
+    REQUIRE(paths.size() >= 4);
+    CHECK(reopen(node, 1, 100).ok());
+    const std::uint64_t size = node.disk().content(paths[1])->size();
+    REQUIRE(node.disk().rot(paths[1], size - 20, std::byte{1}));
+    CHECK(reopen(node, 1, 100).ok());
+}
+
+TEST_CASE("rot in a segment is found when it is read", "[log]") {
+    TestNode node;
+    REQUIRE(node.live(filled(1, 100)).ok());
+    REQUIRE(node.disk().rot(segments(node, 1)[1], 3000, std::byte{1}));
+    const Result<> done = reopen(node, 1, 100);
+    REQUIRE(node.opened.ok());
+    REQUIRE(!done.ok());
+    CHECK(done.error() == Error::corrupt);
+}
+
+TEST_CASE("a segment that is missing is noticed", "[log]") {
+    for (const std::size_t which : {0, 1, 2}) { // The first, one in the middle, the last.
+        TestNode node;
+        REQUIRE(node.live(filled(1, 100)).ok());
+        const auto paths = segments(node, 1);
+        REQUIRE(paths.size() >= 4);
+        // Until the journal no longer has what group 1 has written.
+        REQUIRE(node.live(filled(2, 200)).ok());
+        REQUIRE(node.live(filled(2, 200)).ok());
+        with_disk(node, [&](Disk& disk) -> Result<> {
+            TRY(disk.remove(which == 2 ? paths.back() : paths[which]));
+            return disk.sync_directory("groups/1");
+        });
+        (void)reopen(node, 1, 100);
+        INFO("which " << which);
+        REQUIRE(!node.opened.ok());
+        CHECK(node.opened.error() == Error::corrupt);
+    }
+}
+
+TEST_CASE("a lost segment comes back from the journal as long as that has it", "[log]") {
+    TestNode node;
+    REQUIRE(node.live(filled(1, 20)).ok());
+    with_disk(node, [&](Disk& disk) -> Result<> {
+        TRY(disk.remove(segments(node, 1).front()));
+        return disk.sync_directory("groups/1");
+    });
+    CHECK(reopen(node, 1, 20).ok());
+}
+
+TEST_CASE("the end of the last segment comes back from the journal", "[log]") {
+    TestNode node;
+    REQUIRE(node.live([](Life& life) -> Result<> {
+                    TRY(fill(life, 1, 8));
+                    return {};
+                })
+                .ok());
+    const std::string path = segments(node, 1).back();
+    const std::uint64_t size = node.disk().content(path)->size();
+    REQUIRE(node.disk().rot(path, size - 1500, std::byte{1}));
+    CHECK(reopen(node, 1, 8).ok());
+    // And goes back to a segment, in place of what was bad.
+    CHECK(node.live(filled(1, 3)).ok());
+    CHECK(reopen(node, 1, 11).ok());
+}
+
+TEST_CASE("memory is bounded by the log's share, and by the node's", "[log]") {
+    TestNode node;
+    const Result<> done = node.live([&](Life& life) -> Result<> {
+        for (int group = 1; group <= 20; ++group) {
+            TRY(fill(life, group, 10));
+            CHECK(life.budget.bytes() <= node.settings.log.node_cache_bytes);
+        }
+        for (int group = 1; group <= 20; ++group) CHECK(TRY(read_all(life, group)) == 10);
+        return {};
+    });
+    CHECK(done.ok());
+}
+
+TEST_CASE("a group that was deleted is gone, and does not hold the journal", "[log]") {
+    TestNode node;
+    REQUIRE(node.live([](Life& life) -> Result<> {
+                    for (int i = 0; i < 10; ++i) TRY(life.append(1, Term(1), 1000));
+                    TRY(fill(life, 2, 50));
+                    CHECK(!life.journal.pinned().empty());
+                    life.writer.remove(*life.logs.at(GroupId(1)));
+                    life.logs.erase(GroupId(1));
+                    life.journal.forget(GroupId(1));
+                    CHECK(life.journal.pinned().empty());
+                    life.writer.remove(*life.logs.at(GroupId(2)));
+                    life.logs.erase(GroupId(2));
+                    life.journal.forget(GroupId(2));
+                    TRY(Log::remove(life.env, GroupId(2)));
+                    return Log::remove(life.env, GroupId(2));
+                })
+                .ok());
+    CHECK(segments(node, 2).empty());
+}
+
+TEST_CASE("a full disk is waited out by the segment writer", "[log]") {
+    TestNode node;
+    const Result<> done = node.live([&](Life& life) -> Result<> {
+        TRY(fill(life, 1, 3));
+        Log& log = *TRY(life.log(1));
+        node.disk().set_quota(0);
+        for (int i = 0; i < 6; ++i) TRY(life.append(1, Term(1), 1000, 2));
+        log.set_committed(log.end());
+        TRY(life.env.fibers.sleep_until(life.env.clock.now() + 3s));
+        CHECK(log.segments_end().index == 3);
+        node.disk().set_quota({});
+        TRY(life.env.fibers.sleep_until(life.env.clock.now() + 3s));
+        CHECK(log.segments_end().index == 9);
+        return {};
+    });
+    CHECK(done.ok());
+    CHECK(reopen(node, 1, 9).ok());
+}
+
+TEST_CASE("a log may leave while it is being moved", "[log]") {
+    for (int delay = 0; delay < 300; delay += 7) {
+        TestNode node(static_cast<std::uint64_t>(delay));
+        const Result<> done = node.live([&](Life& life) -> Result<> {
+            for (int i = 0; i < 20; ++i) TRY(life.append(1, Term(1), 1000, 2));
+            Log& log = *TRY(life.log(1));
+            log.set_committed(log.end());
+            TRY(life.env.fibers.sleep_until(life.env.clock.now() + Duration(delay * 10'000)));
+            life.writer.remove(log);
+            life.logs.erase(GroupId(1));
+            TRY(life.journal.sync());
+            return life.env.fibers.sleep_until(life.env.clock.now() + 10ms);
+        });
+        REQUIRE(done.ok());
+        REQUIRE(reopen(node, 1, 20).ok());
+    }
+}
+
+TEST_CASE("entries move while others read, append and cut", "[log]") {
+    for (std::uint64_t seed = 1; seed < 20; ++seed) {
+        TestNode node(seed);
+        const Result<> done = node.live([&](Life& life) -> Result<> {
+            Log& log = *TRY(life.log(1));
+            bool writing = true;
+            Result<> read;
+            Scope scope(life.env.fibers);
+            scope.spawn("reader", [&] {
+                while (writing && read.ok()) {
+                    const Position end = log.committed();
+                    for (Position at; at.index < end.index && read.ok();) {
+                        const auto frames = log.read_frames(at, end, 3000);
+                        if (!frames.ok()) read = frames.error();
+                        if (!frames.ok() || frames.value().empty()) break;
+                        at = frames.value().back().end();
+                    }
+                    if (!life.env.fibers.sleep_until(life.env.clock.now() + 20us).ok()) return;
+                }
+            });
+            for (int i = 0; i < 300; ++i) {
+                TRY(life.append(1, Term(1 + i / 10), 1000, 2));
+                if (i % 5 == 4) log.set_committed(log.end());
+                if (i % 17 == 0 && log.committed() != log.end())
+                    log.cut(TRY(log.read_frames(log.committed(), log.end(), 1)).front().first);
+                if (i % 3 == 0) TRY(life.journal.sync());
+            }
+            writing = false;
+            scope.join();
+            CHECK(read.ok());
+            return life.journal.sync();
+        });
+        REQUIRE(done.ok());
+    }
+}
