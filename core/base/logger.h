@@ -41,7 +41,8 @@ struct Field {
     template <class Tag, class Rep>
     Field(std::string_view n, const Tagged<Tag, Rep>& v) : Field(n, v.value) {}
     Field(std::string_view n, Error v) : name(n), value(to_string(v)) {}
-    Field(std::string_view n, Duration v) : name(n), value(std::to_string(v.count() / 1000) + "us") {}
+    Field(std::string_view n, Duration v)
+        : name(n), value(std::to_string(v.count() / 1000) + "us") {}
     Field(std::string_view n, Position v)
         : name(n), value(std::to_string(v.index) + '/' + std::to_string(v.offset.value)) {}
 

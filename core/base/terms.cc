@@ -23,7 +23,8 @@ void TermTable::trim(Position start) {
     std::size_t drop = 0;
     while (drop + 1 < starts_.size() && starts_[drop + 1].first.index <= start.index) ++drop;
     starts_.erase(starts_.begin(), starts_.begin() + static_cast<std::ptrdiff_t>(drop));
-    if (!starts_.empty() && starts_.front().first.index < start.index) starts_.front().first = start;
+    if (!starts_.empty() && starts_.front().first.index < start.index)
+        starts_.front().first = start;
 }
 
 std::optional<TermStart> TermTable::start_at_or_before(std::int64_t index) const {

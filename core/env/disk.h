@@ -5,7 +5,8 @@
 //
 // All calls may wait. A call on a file is carried out even if its fiber is cancelled meanwhile: the
 // kernel may hold the buffer. What the device refuses comes back as Error::device_failed (nobody
-// knows what the disk holds), Error::out_of_space, or Error::not_found and already_exists for names.
+// knows what the disk holds), Error::out_of_space, or, for names, Error::not_found and
+// already_exists.
 #pragma once
 
 #include "core/base/bytes.h"

@@ -247,8 +247,10 @@ void Scheduler::run_one(std::size_t pick) {
 void Scheduler::finish(Fiber& fiber) {
     CHECK(fiber.open.empty() && fiber.deadline == nullptr);
     if (Scope* scope = fiber.scope) {
-        (fiber.scope_previous ? fiber.scope_previous->scope_next : scope->first_) = fiber.scope_next;
-        (fiber.scope_next ? fiber.scope_next->scope_previous : scope->last_) = fiber.scope_previous;
+        Fiber* const before = fiber.scope_previous;
+        Fiber* const after = fiber.scope_next;
+        (before ? before->scope_next : scope->first_) = after;
+        (after ? after->scope_previous : scope->last_) = before;
         if (--scope->count_ == 0 && scope->joining_) wake(scope->opener_);
     } else {
         std::erase(roots_, &fiber);
