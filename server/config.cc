@@ -148,6 +148,11 @@ std::vector<std::string> Config::problems() const {
         found.push_back("topic.message_bytes_max is " + format_bytes(topic.message_bytes_max) +
                         ", but kafka.request_bytes_max, which must hold it, is " +
                         format_bytes(kafka.request_bytes_max));
+    if (!raft.validate().ok())
+        found.push_back("raft.heartbeat_interval is " + format_duration(raft.heartbeat_interval) +
+                        ", but raft.election_timeout is only " +
+                        format_duration(raft.election_timeout) +
+                        ": three heartbeats must fit into it");
     if (data_dir.empty()) found.push_back("node.data_dir is empty: name a directory");
     if (kafka.host.empty()) found.push_back("kafka.host is empty: name an address of this machine");
     if (admin_host.empty()) found.push_back("admin.host is empty: name an address of this machine");

@@ -10,6 +10,8 @@
 #include "core/base/logger.h"
 #include "core/base/types.h"
 #include "core/env/network.h"
+#include "core/log/config.h"
+#include "raft/config.h"
 
 #include <map>
 #include <optional>
@@ -65,6 +67,9 @@ struct Config {
 
     KafkaConfig kafka;
     TopicConfig topic;
+    raft::RaftConfig raft;
+    JournalConfig journal;
+    LogConfig log;
 
     std::string admin_host = "127.0.0.1";
     std::uint16_t admin_port = 9094;
@@ -201,6 +206,9 @@ void Config::describe(Visitor& setting) {
             "Where this node listens for its peers, if not at its address among the members.");
     kafka.describe(setting);
     topic.describe(setting);
+    raft.describe(setting);
+    journal.describe(setting);
+    log.describe(setting);
     setting("admin.host", admin_host, AnyText{255},
             "The address to listen on for status, stop and metrics. There is no password: keep it "
             "local.");
