@@ -39,8 +39,8 @@ std::string one_line(std::string text) {
 std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
     CommandLine line;
     CLI::App app("A replicated log that Kafka clients can use.", "pyralog");
-    app.require_subcommand(1);
-    app.fallthrough(); // The same flags before and behind the command.
+    app.require_subcommand(0, 1); // None is told below, in words that name them.
+    app.fallthrough();            // The same flags before and behind the command.
     app.footer("Every setting can also be given in the file, or as PYRALOG_SECTION_NAME in the\n"
                "environment; flags overrule the environment, which overrules the file.\n"
                "`pyralog config` shows them all, with their values and where those come from.");
@@ -79,12 +79,14 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
         return Farewell{mistake(one_line(error.what())), 2};
     }
 
+    if (app.get_subcommands().empty())
+        return Farewell{mistake("say what to do: start, stop, status or config"), 2};
+
     using Command = CommandLine::Command;
     line.command = start->parsed()    ? Command::start
                    : stop->parsed()   ? Command::stop
                    : status->parsed() ? Command::status
                                       : Command::config;
-    static_cast<void>(show);
     if (config->count() > 0) line.config_file = file;
     if (admin_option->count() > 0) {
         line.admin = parse_address(admin);

@@ -1,0 +1,44 @@
+// The server: what the user wants, then a world, and a node in it.
+#include "io/real/world.h"
+#include "server/broker.h"
+#include "server/cli/program.h"
+
+#include <cstdio>
+#include <unistd.h>
+
+using namespace pyralog;
+
+namespace {
+
+int start(const cli::Program& program) {
+    cli::DataDir directory(program.node.data_dir);
+    if (!program.prepare(directory)) return cli::exit_failed;
+    real::World world(program.io);
+    const Result<> ended =
+        world.run([&](Environment& env) { return server::Broker(env, program.node).run(); });
+    // Being told to stop is what a node hopes for.
+    if (ended.ok() || ended.error() == Error::cancelled) return 0;
+    cli::complain("the node has ended: " + std::string(to_string(ended.error())) +
+                  ": the log above says what of");
+    return cli::exit_failed;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    const auto parsed = cli::parse_command_line(argc, argv);
+    if (const auto* farewell = std::get_if<cli::Farewell>(&parsed)) {
+        std::fputs(farewell->text.c_str(), farewell->exit_code == 0 ? stdout : stderr);
+        return farewell->exit_code;
+    }
+    const auto& line = std::get<cli::CommandLine>(parsed);
+    cli::Program program;
+    if (!program.load(line, environ)) return cli::exit_mistake;
+    switch (line.command) {
+    case cli::CommandLine::Command::start: return start(program);
+    case cli::CommandLine::Command::stop: return cli::stop_node(line, program);
+    case cli::CommandLine::Command::status: return cli::show_status(line, program);
+    case cli::CommandLine::Command::config: return cli::show_config(line, program);
+    }
+    return cli::exit_mistake;
+}
