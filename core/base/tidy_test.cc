@@ -26,7 +26,9 @@ struct LongFunction {
     std::string_view path;
     std::size_t lines;
 };
-constexpr std::array<LongFunction, 0> long_functions{};
+constexpr std::array<LongFunction, 1> long_functions{{
+    {"core/env/contract.h", 134}, // Each is a list of cases, one for each promise of a device.
+}};
 
 // ---- A text, taken apart ----
 
@@ -104,8 +106,11 @@ std::string place(std::string_view path, std::size_t line) {
     return std::string(path) + ':' + std::to_string(line + 1) + ": ";
 }
 
+// Tests, and the headers that only they include.
 bool is_test(std::string_view path) {
-    return path.ends_with("_test.cc") || path == "core/env/contract.h";
+    const std::string_view name = path.substr(path.rfind('/') + 1);
+    return name.find("_test.") != std::string_view::npos || name.starts_with("test_") ||
+           path == "core/env/contract.h";
 }
 
 // ---- Who may include whom ----
@@ -251,9 +256,7 @@ const std::vector<Banned>& banned_names() {
         {"std::mutex", "a node is one thread", {"io/real/", "bench/"}},
         {"std::atomic", "a node is one thread", {"io/real/", "bench/"}},
         {"thread_local", "a node is one thread", {}},
-        {"getenv",
-         "settings come in the Config",
-         {"server/cli/", "core/base/", "raft/script_test"}},
+        {"getenv", "settings come in the Config", {"server/cli/"}},
         {"catch (...)", "would swallow what unwinds a stack", {}},
         {"shared_ptr", "somebody owns it", {"io/real/"}},
         {"unordered_map", "its order may be seen", {}},
@@ -286,6 +289,7 @@ Strings name_complaints(std::string_view path, std::string_view text) {
     for (std::size_t i = 0; i < lines.size(); ++i) {
         for (const Banned& banned : banned_names())
             if (names(lines[i], banned.name) && !lines[i].starts_with("#include") &&
+                !(banned.name == "getenv" && is_test(path)) && // For UPDATE=1.
                 !begins_with_any(path, banned.only_in))
                 found.push_back(place(path, i) + std::string(banned.name) +
                                 " is banned here: " + std::string(banned.why));
