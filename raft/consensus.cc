@@ -76,6 +76,11 @@ void Consensus::tick(Time now) {
         send_heartbeats(false);
 }
 
+void Consensus::campaign(Time now) {
+    advance_time(now);
+    if (role_ == Role::follower && !leader_ && term() < term_max) start_election();
+}
+
 void Consensus::receive(Time now, NodeId from, const Message& message) {
     advance_time(now);
     if (from == self_) return;

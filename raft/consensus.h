@@ -93,6 +93,11 @@ public:
     // stand still between two inputs; where it seems to go back, it stands still.
 
     void tick(Time now); // deadline() has passed. Harmless before.
+
+    // Stands for election without waiting for the deadline. Never needed; it saves a new group,
+    // which nobody leads, its first timeout. Does nothing where a leader is heard.
+    void campaign(Time now);
+
     void receive(Time now, NodeId from, const Message& message);
 
     // On the leader: claims the next place for a batch of so many records. Error::unavailable when

@@ -1,0 +1,113 @@
+// core/wire/peer.h
+//
+// What nodes send each other. A stream carries bytes one way only, from the node that connected:
+//
+//     connector  Hello ──────────→  acceptor
+//                ←────────── Hello            (or the stream ends: not of this cluster)
+//                Packet Packet Packet ... →
+//
+// Each is a header of 16 bytes and a body, which the header gives the size and the checksum of:
+//
+//     u32 magic | u32 body size | u32 CRC-32C of the body | u32 CRC-32C of these 12 bytes
+//
+// A packet holds the messages that had gathered when it was sent. The payloads of frames are
+// slices of what the log holds; they are not copied.
+#pragma once
+
+#include "core/base/result.h"
+#include "core/wire/codec.h"
+#include "core/wire/frame.h"
+#include "core/wire/raft.h"
+
+#include <array>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace pyralog::wire {
+
+struct Hello {
+    static constexpr std::int16_t protocol = 1;
+
+    std::int16_t version = protocol;
+    std::string cluster;
+    NodeId node;
+    std::uint64_t incarnation = 0; // Drawn anew at each start.
+    std::string kafka_host;        // Where clients reach this node.
+    std::uint16_t kafka_port = 0;
+};
+
+template <class Codec>
+void describe(Codec& field, Hello& h) {
+    field(h.version, h.cluster, h.node, h.incarnation, h.kafka_host, h.kafka_port);
+}
+
+// A request to the leader of a group, from a node that is not: what is to be proposed there.
+struct Forward {
+    std::uint64_t id = 0; // Of the sender's; comes back in the reply.
+    Bytes command;
+};
+
+template <class Codec>
+void describe(Codec& field, Forward& f) {
+    field(f.id, f.command);
+}
+
+struct ForwardReply {
+    std::uint64_t id = 0;
+    std::uint8_t outcome = 0; // Zero, or one more than the value of an Error.
+    Bytes answer;
+};
+
+template <class Codec>
+void describe(Codec& field, ForwardReply& r) {
+    field(r.id, r.outcome, r.answer);
+}
+
+// Who leads, said to everybody by the leader itself: nodes without a replica have no other way to
+// know. The highest term counts.
+struct Leadership {
+    Term term;
+    bool leads = false;
+};
+
+template <class Codec>
+void describe(Codec& field, Leadership& l) {
+    field(l.term, l.leads);
+}
+
+using PeerBody = std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, Forward,
+                              ForwardReply, Leadership>;
+
+struct PeerMessage {
+    GroupId group;
+    PeerBody body;
+    std::vector<Frame> frames; // Of an AppendRequest; its entries are told by them.
+};
+
+struct Packet {
+    std::vector<PeerMessage> messages;
+};
+
+// What the message takes on the wire, nearly; for the bounds of queues.
+std::size_t size_of(const PeerMessage& message);
+
+struct PeerHeader {
+    static constexpr std::size_t size = 16;
+    std::uint32_t body_size = 0;
+    std::uint32_t body_crc = 0;
+};
+
+// A header and its body, to be written in one go.
+BytesChain to_peer(const Hello& hello);
+BytesChain to_peer(const Packet& packet);
+
+// Error::malformed if these are not 16 bytes of ours, or if they announce more than `body_size_max`.
+Result<PeerHeader> peer_header(std::span<const std::byte> bytes, std::size_t body_size_max);
+
+// Error::corrupt if the checksum is wrong, of the body or of a payload in it.
+Result<Hello> hello_from(const PeerHeader& header, Bytes body);
+Result<Packet> packet_from(const PeerHeader& header, Bytes body);
+
+} // namespace pyralog::wire

@@ -1,0 +1,255 @@
+#include "raft/group.h"
+
+#include "core/base/crc32c.h"
+#include "raft/host.h"
+
+namespace pyralog::raft {
+
+Group::Group(Environment& env, Host& host, GroupId id, const RaftConfig& config,
+             std::unique_ptr<Log> log, wire::Vote vote, wire::Members members)
+    : env_(env), host_(host), id_(id), config_(config), log_(std::move(log)),
+      consensus_(config, host.self(), std::move(members), vote, log_->segments_end(), log_->end(),
+                 log_->terms(), env.random.fork("consensus " + std::to_string(id.value) + ' ' +
+                                                std::to_string(env.random.next())),
+                 env.clock.now()),
+      committed_(log_->segments_end()), changed_(env.fibers) {}
+
+Group::~Group() { CHECK(users_ == 0); }
+
+GroupRef::~GroupRef() {
+    if (group_ && --group_->users_ == 0 && group_->closing_) group_->host_.released();
+}
+
+// ---- For who serves clients ----
+
+Result<Group::Proposal> Group::propose(const wire::RecordBatch& batch) {
+    if (closing_) return Error::not_found;
+    if (host_.is_backlogged()) return Error::unavailable;
+    const Range place = TRY(consensus_.propose(env_.clock.now(), batch.records()));
+    wire::Frame frame;
+    frame.group = id_;
+    frame.term = consensus_.term();
+    frame.first = place.first;
+    frame.records = batch.records();
+    frame.payload = batch.stamped(place.first.offset, frame.term);
+    frame.payload_crc = crc32c(frame.payload);
+    std::vector<wire::Frame> material;
+    material.push_back(std::move(frame));
+    const Proposal proposal{place, consensus_.term()};
+    input_done(std::move(material));
+    return proposal;
+}
+
+// What has become of a proposal: done, or never, or unknown for good. Nothing of these: ask later.
+Result<> Group::settled(const Proposal& proposal, bool here) const {
+    const Position end = proposal.place.end;
+    const bool there = consensus_.end().index >= end.index &&
+                       consensus_.terms().at(proposal.place.first.index) == proposal.term;
+    if (!there) return Error::not_leader; // Cut: a newer leader has overruled it.
+    if (committed_.index >= end.index) return {};
+    if (here && consensus_.durable_end().index >= end.index) return {};
+    // Whoever leads now may or may not have it.
+    if (consensus_.term() != proposal.term || !leads()) return Error::unavailable;
+    return Error::timed_out;
+}
+
+Result<> Group::wait_settled(const Proposal& proposal, bool here) {
+    TRY(changed_.wait([&] {
+        const Result<> now = settled(proposal, here);
+        return closing_ || now.ok() || now.error() != Error::timed_out;
+    }));
+    if (closing_) return Error::not_found;
+    return settled(proposal, here);
+}
+
+Result<> Group::settle(const Proposal& proposal) { return wait_settled(proposal, false); }
+Result<> Group::settle_here(const Proposal& proposal) { return wait_settled(proposal, true); }
+
+Result<Offset> Group::read_barrier() {
+    const Term term = consensus_.term();
+    const std::uint64_t number = TRY(consensus_.barrier(env_.clock.now()));
+    input_done();
+    TRY(changed_.wait([&] {
+        return closing_ || barriers_passed_ >= number || !leads() || consensus_.term() != term;
+    }));
+    if (closing_) return Error::not_found;
+    if (!leads() || consensus_.term() != term) return Error::not_leader;
+    return committed_.offset;
+}
+
+Result<Offset> Group::wait_committed(Offset beyond) {
+    TRY(changed_.wait([&] { return closing_ || committed_.offset > beyond; }));
+    if (closing_) return Error::not_found;
+    return committed_.offset;
+}
+
+Result<BytesChain> Group::read(Offset from, std::size_t bytes_max) {
+    return log_->read(from, committed_.offset, bytes_max);
+}
+
+bool Group::serves() const {
+    return leads() && committed_.index > 0 &&
+           consensus_.terms().at(committed_.index - 1) == consensus_.term();
+}
+
+// ---- For the Host ----
+
+void Group::tick(Time now) {
+    consensus_.tick(now);
+    input_done();
+}
+
+void Group::campaign(Time now) {
+    consensus_.campaign(now);
+    input_done();
+}
+
+void Group::receive(NodeId from, wire::PeerMessage message) {
+    Message value;
+    if (auto* append = std::get_if<wire::AppendRequest>(&message.body)) {
+        // The entries are told by the frames, which must lie end to end.
+        append->entries.clear();
+        Position next = append->first;
+        for (const wire::Frame& frame : message.frames) {
+            if (frame.first != next) return;
+            next = frame.end();
+            wire::Entry entry{frame.term, frame.records, {}};
+            if (frame.kind == wire::Frame::Kind::members) {
+                Result<wire::Members> members = wire::decode<wire::Members>(joined(frame.payload));
+                if (!members.ok() || frame.records != 0) return;
+                entry.members = std::move(members).value();
+            }
+            append->entries.push_back(std::move(entry));
+        }
+        // A follower has no other way to say that it cannot take more: the leader will ask again.
+        if (!message.frames.empty() && host_.is_backlogged()) return;
+        value = std::move(*append);
+    } else if (auto* reply = std::get_if<wire::AppendReply>(&message.body)) {
+        value = *reply;
+    } else if (auto* request = std::get_if<wire::VoteRequest>(&message.body)) {
+        value = *request;
+    } else if (auto* vote = std::get_if<wire::VoteReply>(&message.body)) {
+        value = *vote;
+    } else {
+        return;
+    }
+    consensus_.receive(env_.clock.now(), from, value);
+    input_done(std::move(message.frames));
+}
+
+void Group::saved(const Effects& effects) {
+    for (const Envelope& reply : effects.send_when_durable)
+        std::visit([&](const auto& m) { send(reply.to, m); }, reply.message);
+    consensus_.persisted(effects.ticket);
+    input_done();
+}
+
+void Group::close() {
+    closing_ = true;
+    changed_.notify_all();
+    for (Condition* watcher : watchers_) watcher->notify_all();
+}
+
+// After every input. Nothing here waits: the journal and the transport only queue. `material` has
+// the frames of what was proposed or received.
+void Group::input_done(std::vector<wire::Frame> material) {
+    Effects effects = consensus_.take_effects();
+    for (const auto& step : effects.persist)
+        std::visit([&](const auto& s) { persist(s, material); }, step);
+    for (const Envelope& envelope : effects.send)
+        std::visit([&](const auto& m) { send(envelope.to, m); }, envelope.message);
+    for (const Entries& wanted : effects.replicate) replicate(wanted);
+    const bool moved = committed_ != effects.committed;
+    committed_ = effects.committed;
+    barriers_passed_ = effects.barriers_passed;
+    if (moved) log_->set_committed(committed_);
+    if (effects.needs_disk()) host_.when_durable(*this, std::move(effects));
+    host_.deadline_changed(*this);
+    const bool led_by_another = told_of_leader();
+    changed_.notify_all();
+    if (moved || led_by_another)
+        for (Condition* watcher : watchers_) watcher->notify_all();
+}
+
+// Tells the Host of a new leader. True if there is one, or there is none any more.
+bool Group::told_of_leader() {
+    if (leader_told_ == consensus_.leader() && term_told_ == consensus_.term()) return false;
+    const bool leader_changed = leader_told_ != consensus_.leader();
+    leader_told_ = consensus_.leader();
+    term_told_ = consensus_.term();
+    if (leader_changed || leads()) host_.leader_changed(*this);
+    return true;
+}
+
+void Group::persist(const Append& step, std::vector<wire::Frame>& material) {
+    for (wire::Frame& frame : material) {
+        if (frame.first != step.first) continue;
+        CHECK(frame.term == step.entry.term && frame.records == step.entry.records);
+        log_->append(frame);
+        return;
+    }
+    // Nobody gave us this one: it is the first of our own term.
+    CHECK(step.entry.is_term_start() && leads());
+    wire::Frame frame;
+    frame.kind = wire::Frame::Kind::term_start;
+    frame.group = id_;
+    frame.term = step.entry.term;
+    frame.first = step.first;
+    log_->append(frame);
+}
+
+void Group::persist(const Cut& step, std::vector<wire::Frame>&) { log_->cut(step.end); }
+
+void Group::persist(const wire::Vote& step, std::vector<wire::Frame>&) {
+    wire::Frame frame;
+    frame.kind = wire::Frame::Kind::vote;
+    frame.group = id_;
+    frame.term = step.term;
+    frame.payload = {wire::encode(step)};
+    frame.payload_crc = crc32c(frame.payload);
+    host_.journal_->append(frame);
+}
+
+void Group::send(NodeId to, wire::PeerBody body, std::vector<wire::Frame> frames) {
+    host_.transport_.send(to, {id_, std::move(body), std::move(frames)});
+}
+
+void Group::replicate(const Entries& wanted) {
+    std::vector<wire::Frame> frames = log_->tail(wanted.request.first, config_.append_bytes_max);
+    if (frames.empty())
+        replicate_from_disk(wanted);
+    else
+        send_entries(wanted, std::move(frames));
+}
+
+void Group::send_entries(const Entries& wanted, std::vector<wire::Frame> frames) {
+    const auto count_max = static_cast<std::size_t>(config_.append_entries_max);
+    if (frames.size() > count_max) frames.resize(count_max);
+    const Position end = frames.back().end();
+    send(wanted.to, wanted.request, std::move(frames));
+    consensus_.sent(wanted.to, end);
+}
+
+// A follower that is far behind. One read at a time for each; what Consensus wants meanwhile it
+// will want again.
+void Group::replicate_from_disk(const Entries& wanted) {
+    if (!host_.running_ || closing_ || !reading_for_.insert(wanted.to).second) return;
+    host_.running_->spawn("read for follower", [this, ref = GroupRef(this), wanted] {
+        Result<std::vector<wire::Frame>> frames =
+            log_->read_frames(wanted.request.first, log_->end(), config_.append_bytes_max);
+        reading_for_.erase(wanted.to);
+        if (!frames.ok() && frames.error() != Error::cancelled)
+            env_.log.warning("cannot read entries for a follower",
+                             {{"group", id_}, {"node", wanted.to}, {"error", frames.error()}});
+        if (!frames.ok() || frames.value().empty()) return;
+        // The request is as old as the read: it is only good if nothing has changed since.
+        const Progress* progress = consensus_.progress(wanted.to);
+        if (!leads() || consensus_.term() != wanted.request.term || !progress ||
+            progress->next() != wanted.request.first)
+            return;
+        send_entries(wanted, std::move(frames).value());
+        input_done();
+    });
+}
+
+} // namespace pyralog::raft

@@ -1,0 +1,145 @@
+// raft/group.h
+//
+// One replica of one partition: a Consensus, its Log, and those who wait for them. It has no fiber
+// and no timer of its own, so an idle group costs its memory only. The Host has both, for all.
+//
+//   requests ─┐                  ┌─ send ────────────────────────────→ Transport
+//   messages ─┼→ Consensus ──→ Effects ─ persist → Journal → sync ─┬→ send_when_durable
+//   deadline ─┘                  └─ committed → readers            └→ persisted() ──→ Consensus
+//
+// A Group lives until its Host removes it, which waits for everybody who holds a GroupRef. Waits
+// end with Error::not_found when that begins.
+#pragma once
+
+#include "core/log/log.h"
+#include "core/wire/peer.h"
+#include "core/wire/record_batch.h"
+#include "raft/consensus.h"
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <vector>
+
+namespace pyralog::raft {
+
+class Host;
+
+class Group {
+public:
+    Group(Environment&, Host&, GroupId, const RaftConfig&, std::unique_ptr<Log>, wire::Vote,
+          wire::Members);
+    ~Group();
+    Group(const Group&) = delete;
+    Group& operator=(const Group&) = delete;
+
+    // ---- For who serves clients ----
+
+    // Two steps, so that a connection keeps its requests in order and still has many in flight.
+    // propose() claims the next place and does not wait. Error::not_leader; Error::unavailable when
+    // too much is under way already.
+    struct Proposal {
+        Range place;
+        Term term;
+    };
+    Result<Proposal> propose(const wire::RecordBatch& batch);
+
+    // Returns once a majority has the batch on disk. Error::not_leader: it never will.
+    // Error::unavailable: it may, or it may not.
+    Result<> settle(const Proposal& proposal);
+
+    // The same for this replica's disk alone, which is what Kafka's acks=1 asks for.
+    Result<> settle_here(const Proposal& proposal);
+
+    // An end that no later leader can take back, and that holds all that was acknowledged before
+    // the call.
+    Result<Offset> read_barrier();
+
+    // Returns once more than `beyond` is committed here. The answer is the end of that.
+    Result<Offset> wait_committed(Offset beyond);
+
+    // Notified whenever more is committed here, or the leader changes. Who watches removes itself
+    // before the Condition or its GroupRef ends.
+    void watch(Condition& changed) { watchers_.push_back(&changed); }
+    void unwatch(Condition& changed) { std::erase(watchers_, &changed); }
+
+    // Whole batches of committed records, from the one that holds `from`; never less than one.
+    Result<BytesChain> read(Offset from, std::size_t bytes_max);
+
+    GroupId id() const { return id_; }
+    bool leads() const { return consensus_.role() == Role::leader; }
+    // Leads, and has committed an entry of its own term: it knows what is committed.
+    bool serves() const;
+    Term term() const { return consensus_.term(); }
+    std::optional<NodeId> leader() const { return consensus_.leader(); }
+    Position committed() const { return committed_; }
+    const Consensus& consensus() const { return consensus_; }
+    const Log& log() const { return *log_; }
+    Log& log() { return *log_; }
+
+    // ---- For the Host ----
+
+    void tick(Time now);
+    void campaign(Time now); // Stands for election now: nobody else leads this group yet.
+    void receive(NodeId from, wire::PeerMessage message);
+    void saved(const Effects& effects); // The journal has them.
+    void close();                       // Everybody who waits here is to leave.
+    bool is_closing() const { return closing_; }
+    bool in_use() const { return users_ > 0; }
+
+private:
+    friend class GroupRef;
+
+    void input_done(std::vector<wire::Frame> material = {});
+    void persist(const Append& step, std::vector<wire::Frame>& material);
+    void persist(const Cut& step, std::vector<wire::Frame>& material);
+    void persist(const wire::Vote& step, std::vector<wire::Frame>& material);
+    void send(NodeId to, wire::PeerBody body, std::vector<wire::Frame> frames = {});
+    void replicate(const Entries& wanted);
+    void replicate_from_disk(const Entries& wanted);
+    void send_entries(const Entries& wanted, std::vector<wire::Frame> frames);
+    Result<> settled(const Proposal& proposal, bool here) const;
+    Result<> wait_settled(const Proposal& proposal, bool here);
+    bool told_of_leader();
+
+    Environment& env_;
+    Host& host_;
+    const GroupId id_;
+    const RaftConfig& config_;
+    std::unique_ptr<Log> log_;
+    Consensus consensus_;
+    Position committed_;
+    std::uint64_t barriers_passed_ = 0;
+    Condition changed_;
+    std::vector<Condition*> watchers_;
+    std::set<NodeId> reading_for_; // Followers for whom entries are being read from the disk.
+    std::optional<NodeId> leader_told_;
+    Term term_told_;
+    std::size_t users_ = 0;
+    bool closing_ = false;
+};
+
+// Keeps a Group alive across waits.
+class GroupRef {
+public:
+    GroupRef() = default;
+    explicit GroupRef(Group* group) : group_(group) {
+        if (group_) ++group_->users_;
+    }
+    GroupRef(GroupRef&& other) noexcept : group_(std::exchange(other.group_, nullptr)) {}
+    GroupRef& operator=(GroupRef&& other) noexcept {
+        std::swap(group_, other.group_);
+        return *this;
+    }
+    ~GroupRef();
+
+    explicit operator bool() const { return group_ != nullptr; }
+    Group& operator*() const { return *group_; }
+    Group* operator->() const { return group_; }
+
+private:
+    Group* group_ = nullptr;
+};
+
+} // namespace pyralog::raft

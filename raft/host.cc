@@ -1,0 +1,271 @@
+#include "raft/host.h"
+
+#include "core/base/crc32c.h"
+
+#include <algorithm>
+
+namespace pyralog::raft {
+
+namespace {
+
+// A candidate may hear of a new group before its voters do. So many requests for votes are kept for
+// them; of what is lost, the candidate's next election makes good.
+constexpr std::size_t early_max = 1024;
+
+// What tells this node's journal from another's: cluster and node, as a number.
+std::uint64_t identity_of(const wire::Hello& self) {
+    const std::string text = self.cluster + '/' + std::to_string(self.node.value);
+    const auto bytes = std::as_bytes(std::span(text));
+    return std::uint64_t{crc32c(bytes)} << 32 | static_cast<std::uint32_t>(self.node.value);
+}
+
+} // namespace
+
+Host::Host(Environment& env, Settings settings, wire::Hello self,
+           std::vector<Transport::Peer> peers)
+    : env_(env), settings_(settings), self_(self.node), budget_(env.metrics,
+                                                                settings.log.node_cache_bytes),
+      journal_(std::make_unique<Journal>(env, "journal", settings.journal, identity_of(self))),
+      segment_writer_(std::make_unique<SegmentWriter>(env, *journal_, settings.log)),
+      transport_(env, settings.transport, std::move(self), std::move(peers)),
+      unsaved_changed_(env.fibers), deadlines_changed_(env.fibers), unused_(env.fibers),
+      groups_gauge_(env.metrics, "pyralog_groups", "Raft groups with a replica on this node."),
+      elections_(env.metrics, "pyralog_elections_won_total",
+                 "How often a replica of this node has become a leader.") {
+    transport_.on_receive(
+        [this](NodeId from, wire::PeerMessage message) { receive(from, std::move(message)); });
+    transport_.on_connected([this](NodeId peer) { peer_connected(peer); });
+}
+
+Host::~Host() {
+    for (auto& [id, group] : groups_) segment_writer_->remove(group->log());
+}
+
+// ---- Recovery, and groups that come and go ----
+
+Result<> Host::open(const std::vector<Member>& groups) {
+    std::map<GroupId, std::unique_ptr<Log>> logs;
+    for (const Member& member : groups)
+        logs[member.group] =
+            TRY(Log::open(env_, *journal_, budget_, settings_.log, member.group));
+    const Time began = env_.clock.now();
+    std::uint64_t frames = 0;
+    TRY(journal_->open([&](const wire::Frame& frame) -> Result<> {
+        ++frames;
+        const auto log = logs.find(frame.group);
+        if (log == logs.end()) return {}; // Of a topic that has been deleted.
+        return log->second->replay(frame);
+    }));
+    for (const Member& member : groups) {
+        wire::Vote vote;
+        if (const auto frame = journal_->vote(member.group)) {
+            Result<wire::Vote> saved = wire::decode<wire::Vote>(joined(frame->payload));
+            if (!saved.ok()) return Error::corrupt;
+            vote = saved.value();
+        }
+        std::unique_ptr<Log>& log = logs[member.group];
+        TRY(log->finish_replay());
+        groups_[member.group] = make_group(member, std::move(log), vote);
+    }
+    for (const GroupId group : journal_->groups())
+        if (!groups_.contains(group)) journal_->forget(group);
+    for (const GroupId group : TRY(Log::list(env_)))
+        if (!groups_.contains(group)) TRY(Log::remove(env_, group));
+    env_.log.info("recovered", {{"groups", groups_.size()},
+                                {"journal_frames", frames},
+                                {"took", env_.clock.now() - began}});
+    return {};
+}
+
+std::unique_ptr<Group> Host::make_group(const Member& member, std::unique_ptr<Log> log,
+                                        wire::Vote vote) {
+    segment_writer_->add(*log);
+    auto group = std::make_unique<Group>(env_, *this, member.group, settings_.raft, std::move(log),
+                                         vote, member.members);
+    groups_gauge_.add(1);
+    deadline_changed(*group);
+    return group;
+}
+
+Result<> Host::create(const Member& member, bool campaign) {
+    if (groups_.contains(member.group)) return Error::already_exists;
+    std::unique_ptr<Log> log =
+        TRY(Log::open(env_, *journal_, budget_, settings_.log, member.group));
+    TRY(log->finish_replay());
+    CHECK(!groups_.contains(member.group));
+    Group& group = *(groups_[member.group] = make_group(member, std::move(log), {}));
+    if (campaign) group.campaign(env_.clock.now());
+    for (auto& [from, message] : std::exchange(early_, {})) {
+        if (message.group == member.group)
+            group.receive(from, std::move(message));
+        else
+            early_.emplace_back(from, std::move(message));
+    }
+    return {};
+}
+
+Result<> Host::remove(GroupId id) {
+    const auto found = groups_.find(id);
+    if (found == groups_.end()) return {};
+    Group& group = *found->second;
+    group.close();
+    TRY(unused_.wait([&] { return !group.in_use(); }));
+    segment_writer_->remove(group.log());
+    if (const auto deadline = deadline_of_.find(id); deadline != deadline_of_.end()) {
+        deadlines_.erase({deadline->second, id});
+        deadline_of_.erase(deadline);
+    }
+    std::erase_if(unsaved_, [&](const Unsaved& u) { return u.group == id; });
+    groups_.erase(id);
+    leaders_elsewhere_.erase(id);
+    groups_gauge_.add(-1);
+    journal_->forget(id);
+    return Log::remove(env_, id);
+}
+
+GroupRef Host::find(GroupId id) {
+    const auto found = groups_.find(id);
+    if (found == groups_.end() || found->second->is_closing()) return {};
+    return GroupRef(found->second.get());
+}
+
+void Host::released() { unused_.notify_all(); }
+
+// ---- The fibers ----
+
+Result<> Host::run(std::unique_ptr<Listener> listener) {
+    Result<> ended;
+    Scope scope(env_.fibers);
+    running_ = &scope;
+    const auto keep = [&](std::string_view name, auto body) {
+        scope.spawn(name, [&scope, &ended, body] {
+            const Result<> over = body();
+            // The first to end says why; the others then end for being cancelled.
+            if (ended.ok() && !over.ok()) ended = over;
+            scope.cancel();
+        });
+    };
+    keep("journal", [this] { return journal_->run(); });
+    keep("segment writer", [this] { return segment_writer_->run(); });
+    keep("saved", [this] { return sync_all(); });
+    keep("deadlines", [this] { return keep_deadlines(); });
+    if (listener)
+        keep("peers", [this, &listener] { return transport_.run(std::move(listener)); });
+    scope.join();
+    running_ = nullptr;
+    return ended;
+}
+
+Result<> Host::sync_all() {
+    for (;;) {
+        TRY(unsaved_changed_.wait([this] { return !unsaved_.empty(); }));
+        saving_.swap(unsaved_);
+        TRY(journal_->sync());
+        for (const Unsaved& done : saving_)
+            if (const auto group = groups_.find(done.group); group != groups_.end())
+                group->second->saved(done.effects);
+        saving_.clear();
+    }
+}
+
+Result<> Host::keep_deadlines() {
+    for (;;) {
+        const Time now = env_.clock.now();
+        if (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+            Group& group = *groups_.at(deadlines_.begin()->second);
+            group.tick(now);
+            CHECK(group.consensus().deadline() > now); // So this ends.
+            continue;
+        }
+        if (deadlines_.empty()) {
+            TRY(deadlines_changed_.wait([this] { return !deadlines_.empty(); }));
+            continue;
+        }
+        const Time next = deadlines_.begin()->first;
+        const Deadline until(env_.fibers, next);
+        const Result<> earlier = deadlines_changed_.wait(
+            [this, next] { return deadlines_.empty() || deadlines_.begin()->first < next; });
+        if (!earlier.ok() && earlier.error() != Error::timed_out) return earlier.error();
+    }
+}
+
+// ---- From groups ----
+
+void Host::when_durable(Group& group, Effects effects) {
+    unsaved_.push_back({group.id(), std::move(effects)});
+    unsaved_changed_.notify_all();
+}
+
+void Host::deadline_changed(Group& group) {
+    const Time now_due = group.consensus().deadline();
+    const auto [entry, is_new] = deadline_of_.try_emplace(group.id(), now_due);
+    if (!is_new) {
+        if (entry->second == now_due) return;
+        deadlines_.erase({entry->second, group.id()});
+        entry->second = now_due;
+    }
+    const bool first = deadlines_.empty() || now_due < deadlines_.begin()->first;
+    deadlines_.emplace(now_due, group.id());
+    if (first) deadlines_changed_.notify_all();
+}
+
+void Host::leader_changed(Group& group) {
+    if (group.leads()) elections_.add();
+    if (group.leads()) {
+        for (const auto& [node, address] : transport_.kafka_addresses())
+            transport_.send(node, {group.id(), wire::Leadership{group.term(), true}, {}});
+    }
+    env_.log.debug("leader changed", {{"group", group.id()},
+                                      {"term", group.term()},
+                                      {"leader", group.leader().value_or(NodeId(0))}});
+    if (leader_changed_) leader_changed_(group.id());
+}
+
+bool Host::is_backlogged() const { return journal_->backlogged(); }
+
+// ---- From peers ----
+
+void Host::receive(NodeId from, wire::PeerMessage message) {
+    if (const auto* leads = std::get_if<wire::Leadership>(&message.body)) {
+        Leader& known = leaders_elsewhere_[message.group];
+        if (leads->term < known.term) return;
+        known.term = leads->term;
+        known.node = from;
+        if (leader_changed_) leader_changed_(message.group);
+        return;
+    }
+    if (std::holds_alternative<wire::Forward>(message.body) ||
+        std::holds_alternative<wire::ForwardReply>(message.body)) {
+        if (other_) other_(from, std::move(message));
+        return;
+    }
+    const auto group = groups_.find(message.group);
+    if (group != groups_.end()) {
+        if (!group->second->is_closing()) group->second->receive(from, std::move(message));
+        return;
+    }
+    if (!std::holds_alternative<wire::VoteRequest>(message.body)) return;
+    if (early_.size() == early_max) early_.pop_front();
+    early_.emplace_back(from, std::move(message));
+}
+
+void Host::peer_connected(NodeId peer) {
+    for (const auto& [id, group] : groups_)
+        if (group->leads())
+            transport_.send(peer, {id, wire::Leadership{group->term(), true}, {}});
+}
+
+std::optional<NodeId> Host::leader_of(GroupId id) const {
+    if (const auto group = groups_.find(id); group != groups_.end()) return group->second->leader();
+    const auto known = leaders_elsewhere_.find(id);
+    if (known == leaders_elsewhere_.end()) return {};
+    return known->second.node;
+}
+
+Term Host::term_of(GroupId id) const {
+    if (const auto group = groups_.find(id); group != groups_.end()) return group->second->term();
+    const auto known = leaders_elsewhere_.find(id);
+    return known == leaders_elsewhere_.end() ? Term() : known->second.term;
+}
+
+} // namespace pyralog::raft

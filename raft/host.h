@@ -1,0 +1,126 @@
+// raft/host.h
+//
+// All groups of a node: recovery, the next deadline, one sync for all, and messages to their group.
+//
+// Whoever needs the disk hands in its effects, and one fiber syncs for everybody: whatever gathered
+// while one sync ran shares the next. That is all the batching there is, and it keeps step with the
+// disk by itself.
+#pragma once
+
+#include "core/log/config.h"
+#include "core/log/journal.h"
+#include "core/log/segment_writer.h"
+#include "raft/group.h"
+#include "raft/transport.h"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <vector>
+
+namespace pyralog::raft {
+
+class Host {
+public:
+    struct Settings {
+        const RaftConfig& raft;
+        const JournalConfig& journal;
+        const LogConfig& log;
+        const TransportConfig& transport;
+    };
+    struct Member {
+        GroupId group;
+        wire::Members members;
+    };
+
+    Host(Environment&, Settings, wire::Hello self, std::vector<Transport::Peer> peers);
+    ~Host();
+
+    // Recovers these groups from the disk; what it holds of others is forgotten. Error::corrupt if
+    // what was durable is damaged.
+    Result<> open(const std::vector<Member>& groups);
+
+    // Agrees with the peers, until cancelled or until the disk has failed. Once, after open().
+    Result<> run(std::unique_ptr<Listener> listener);
+
+    // A new group on this node, which stands for election at once if it is to `campaign`.
+    // Error::already_exists.
+    Result<> create(const Member& group, bool campaign);
+
+    // Waits until nobody uses it any more, and removes its files.
+    Result<> remove(GroupId group);
+
+    // Empty if it is not, or no longer, on this node.
+    GroupRef find(GroupId group);
+
+    // Who leads, as far as this node has heard, of groups here and elsewhere.
+    std::optional<NodeId> leader_of(GroupId group) const;
+    Term term_of(GroupId group) const;
+
+    // A message that is not Raft's, from a peer. Must not wait.
+    using Other = std::function<void(NodeId from, wire::PeerMessage message)>;
+    void on_other(Other other) { other_ = std::move(other); }
+    // A group here has got a leader or lost it, or one elsewhere has got one. Must not wait.
+    void on_leader_changed(std::function<void(GroupId)> changed) {
+        leader_changed_ = std::move(changed);
+    }
+
+    Transport& transport() { return transport_; }
+    NodeId self() const { return self_; }
+    // Groups in the order of their ids, for those who look at all of them between two waits.
+    const std::map<GroupId, std::unique_ptr<Group>>& groups() const { return groups_; }
+    bool is_backlogged() const;
+
+private:
+    friend class Group;
+    friend class GroupRef;
+
+    struct Unsaved {
+        GroupId group;
+        Effects effects;
+    };
+
+    Result<> sync_all();
+    Result<> keep_deadlines();
+    void receive(NodeId from, wire::PeerMessage message);
+    void peer_connected(NodeId peer);
+    std::unique_ptr<Group> make_group(const Member& member, std::unique_ptr<Log> log,
+                                      wire::Vote vote);
+
+    // From groups.
+    void when_durable(Group& group, Effects effects);
+    void deadline_changed(Group& group);
+    void leader_changed(Group& group);
+    void released(); // The last GroupRef of some group has gone.
+
+    struct Leader {
+        Term term;
+        std::optional<NodeId> node;
+    };
+
+    Environment& env_;
+    const Settings settings_;
+    const NodeId self_;
+    TailBudget budget_;
+    std::unique_ptr<Journal> journal_;
+    std::unique_ptr<SegmentWriter> segment_writer_;
+    Transport transport_;
+    std::map<GroupId, std::unique_ptr<Group>> groups_;
+    std::map<GroupId, Leader> leaders_elsewhere_;
+    std::deque<std::pair<NodeId, wire::PeerMessage>> early_; // For groups that are not here yet.
+    std::set<std::pair<Time, GroupId>> deadlines_;
+    std::map<GroupId, Time> deadline_of_;
+    std::vector<Unsaved> unsaved_; // Effects that wait for the next sync,
+    std::vector<Unsaved> saving_;  // and those that wait for the one under way.
+    Condition unsaved_changed_;
+    Condition deadlines_changed_;
+    Condition unused_;
+    Other other_;
+    std::function<void(GroupId)> leader_changed_;
+    Scope* running_ = nullptr; // While run() runs: for reads on behalf of slow followers.
+    Metrics::Gauge groups_gauge_;
+    Metrics::Counter elections_;
+};
+
+} // namespace pyralog::raft

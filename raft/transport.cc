@@ -1,0 +1,209 @@
+#include "raft/transport.h"
+
+#include <algorithm>
+
+namespace pyralog::raft {
+
+namespace {
+
+// A peer reconnects before we have noticed that its last stream died; more than a few such leftovers
+// are no peer of ours.
+constexpr std::size_t incoming_per_peer_max = 4;
+constexpr std::size_t hello_size_max = 4_KiB;
+constexpr Duration reconnect_delay_min = 20ms;
+
+} // namespace
+
+Transport::Transport(Environment& env, const TransportConfig& config, wire::Hello self,
+                     std::vector<Peer> peers)
+    : env_(env), config_(config), self_(std::move(self)),
+      sent_bytes_(env.metrics, "pyralog_peer_sent_bytes_total", "Bytes sent to peers."),
+      received_bytes_(env.metrics, "pyralog_peer_received_bytes_total",
+                      "Bytes received from peers."),
+      sent_packets_(env.metrics, "pyralog_peer_sent_packets_total", "Packets sent to peers."),
+      dropped_(env.metrics, "pyralog_peer_dropped_messages_total",
+               "Messages to peers that did not fit into the queue or found no stream."),
+      refused_(env.metrics, "pyralog_peer_refused_streams_total",
+               "Streams from peers that were closed for what came over them.") {
+    for (Peer& peer : peers) {
+        CHECK(peer.node != self_.node);
+        const NodeId node = peer.node;
+        outgoing_.emplace(node, std::make_unique<Outgoing>(env_, std::move(peer)));
+    }
+}
+
+Result<> Transport::run(std::unique_ptr<Listener> listener) {
+    Scope scope(env_.fibers);
+    for (auto& [node, to] : outgoing_)
+        scope.spawn("peer out", [this, &to = *to] { keep_connected(to); });
+    return accept_all(*listener, scope);
+}
+
+void Transport::send(NodeId to, wire::PeerMessage message) {
+    const auto found = outgoing_.find(to);
+    if (found == outgoing_.end()) return dropped_.add(); // It has left the cluster.
+    Outgoing& out = *found->second;
+    const std::size_t size = wire::size_of(message);
+    // Without a stream nothing is kept: it would be old when it arrived.
+    if (!out.connected || out.queue_bytes + size > config_.queue_bytes_max) return dropped_.add();
+    out.queue_bytes += size;
+    out.queue.push_back(std::move(message));
+    if (out.queue.size() == 1) out.changed.notify_all();
+}
+
+bool Transport::connected(NodeId peer) const {
+    const auto found = outgoing_.find(peer);
+    return found != outgoing_.end() && found->second->connected;
+}
+
+void Transport::learn(const wire::Hello& peer) {
+    kafka_addresses_[peer.node] = Address{peer.kafka_host, peer.kafka_port};
+}
+
+// ---- To a peer ----
+
+void Transport::keep_connected(Outgoing& to) {
+    Duration delay = reconnect_delay_min;
+    for (;;) {
+        const Time began = env_.clock.now();
+        const Result<> ended = talk(to);
+        const bool was_up = to.connected;
+        to.connected = false;
+        to.queue.clear();
+        to.queue_bytes = 0;
+        if (ended.error() == Error::cancelled) return;
+        env_.log.debug("stream to peer ended", {{"peer", to.peer.node}, {"error", ended.error()}});
+        // A peer that was there a moment ago is asked again at once, and then ever more seldom.
+        if (was_up && env_.clock.now() - began > config_.reconnect_delay_max)
+            delay = reconnect_delay_min;
+        const Duration pause = env_.random.between(delay / 2, delay);
+        if (!env_.fibers.sleep_until(env_.clock.now() + pause).ok()) return;
+        delay = std::min(delay * 2, std::max(config_.reconnect_delay_max, reconnect_delay_min));
+    }
+}
+
+// Always ends with an error: a stream to a peer is meant to last.
+Result<> Transport::talk(Outgoing& to) {
+    std::unique_ptr<Stream> stream;
+    {
+        const Deadline deadline(env_.fibers, env_.clock.now() + config_.connect_timeout);
+        stream = TRY(env_.network.connect(to.peer.address));
+        TRY(stream->write(wire::to_peer(self_)));
+        const wire::Hello answer = TRY(read_hello(*stream));
+        if (answer.node != to.peer.node) {
+            env_.log.warning("another node answers at the address of a peer",
+                             {{"peer", to.peer.node},
+                              {"address", to_string(to.peer.address)},
+                              {"answers", answer.node}});
+            return Error::malformed;
+        }
+        learn(answer);
+    }
+    to.connected = true;
+    env_.log.debug("stream to peer is up", {{"peer", to.peer.node}});
+    if (connected_) connected_(to.peer.node);
+
+    // Nothing is to come back on this stream but its end, which a writer alone would notice late.
+    Scope scope(env_.fibers);
+    bool over = false;
+    scope.spawn("peer watch", [&] {
+        std::byte byte{};
+        (void)stream->read_some({&byte, 1}); // However it ends, the stream is of no more use.
+        over = true;
+        to.changed.notify_all();
+    });
+    for (;;) {
+        const Deadline idle(env_.fibers, env_.clock.now() + config_.keepalive_interval);
+        const Result<> more = to.changed.wait([&] { return over || !to.queue.empty(); });
+        if (over) return Error::disconnected;
+        if (!more.ok() && more.error() != Error::timed_out) return more.error();
+        const Deadline stuck(env_.fibers, env_.clock.now() + config_.silence_max);
+        TRY(write_packets(to, *stream));
+    }
+}
+
+// One packet of what is there; an empty one says that we are alive.
+Result<> Transport::write_packets(Outgoing& to, Stream& stream) {
+    wire::Packet packet;
+    std::size_t size = 0;
+    while (!to.queue.empty()) {
+        const std::size_t next = wire::size_of(to.queue.front());
+        if (size > 0 && size + next > config_.packet_bytes_max) break;
+        size += next;
+        packet.messages.push_back(std::move(to.queue.front()));
+        to.queue.pop_front();
+        to.queue_bytes -= next;
+    }
+    const BytesChain bytes = wire::to_peer(packet);
+    sent_bytes_.add(size_of(bytes));
+    sent_packets_.add();
+    return stream.write(bytes);
+}
+
+// ---- From peers ----
+
+Result<> Transport::accept_all(Listener& listener, Scope& scope) {
+    for (;;) {
+        std::unique_ptr<Stream> stream = TRY(listener.accept());
+        if (incoming_count_ >= incoming_per_peer_max * (outgoing_.size() + 1)) {
+            refused_.add();
+            continue;
+        }
+        ++incoming_count_;
+        scope.spawn("peer in", [this, stream = std::move(stream)] {
+            const Result<> ended = listen_to(*stream);
+            --incoming_count_;
+            if (ended.error() == Error::corrupt || ended.error() == Error::malformed) {
+                refused_.add();
+                env_.log.warning(
+                    "closed a stream from a peer for what came over it",
+                    {{"address", to_string(stream->peer())}, {"error", ended.error()}});
+            }
+        });
+    }
+}
+
+Result<wire::Hello> Transport::read_hello(Stream& stream) {
+    std::array<std::byte, wire::PeerHeader::size> head{};
+    TRY(read_exactly(stream, head));
+    const wire::PeerHeader header = TRY(wire::peer_header(head, hello_size_max));
+    Buffer body(header.body_size);
+    TRY(read_exactly(stream, body.view()));
+    const wire::Hello hello = TRY(wire::hello_from(header, std::move(body).freeze()));
+    if (hello.version != wire::Hello::protocol || hello.cluster != self_.cluster) {
+        env_.log.warning("a node of another cluster or protocol has called",
+                         {{"address", to_string(stream.peer())},
+                          {"cluster", hello.cluster},
+                          {"protocol", hello.version}});
+        return Error::malformed;
+    }
+    return hello;
+}
+
+Result<NodeId> Transport::greet(Stream& stream) {
+    const Deadline deadline(env_.fibers, env_.clock.now() + config_.connect_timeout);
+    const wire::Hello hello = TRY(read_hello(stream));
+    if (!outgoing_.contains(hello.node)) return Error::malformed; // Nobody we know.
+    learn(hello);
+    TRY(stream.write(wire::to_peer(self_)));
+    return hello.node;
+}
+
+Result<> Transport::listen_to(Stream& stream) {
+    const NodeId from = TRY(greet(stream));
+    for (;;) {
+        const Deadline silence(env_.fibers, env_.clock.now() + config_.silence_max);
+        std::array<std::byte, wire::PeerHeader::size> head{};
+        TRY(read_exactly(stream, head));
+        // One message may be larger than a packet should be: a batch cannot be split.
+        const wire::PeerHeader header = TRY(wire::peer_header(
+            head, config_.packet_bytes_max + wire::Frame::payload_size_max + 64_KiB));
+        Buffer body(header.body_size);
+        TRY(read_exactly(stream, body.view()));
+        received_bytes_.add(wire::PeerHeader::size + header.body_size);
+        wire::Packet packet = TRY(wire::packet_from(header, std::move(body).freeze()));
+        for (wire::PeerMessage& message : packet.messages) receive_(from, std::move(message));
+    }
+}
+
+} // namespace pyralog::raft

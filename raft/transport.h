@@ -1,0 +1,111 @@
+// raft/transport.h
+//
+// One stream to each peer and one from each: connect, hello, packets. What has gathered while one
+// packet was being written goes into the next. Messages may be lost, never garbled, and between two
+// nodes they keep their order while a stream lives; Raft asks for no more.
+//
+// Everything is bounded: a queue to a peer holds `queue_bytes_max`, and what does not fit is
+// dropped and counted. Raft sends again what matters.
+#pragma once
+
+#include "core/base/config.h"
+#include "core/env/environment.h"
+#include "core/wire/peer.h"
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace pyralog::raft {
+
+struct TransportConfig {
+    std::size_t packet_bytes_max = 8_MiB;
+    std::size_t queue_bytes_max = 32_MiB;
+    Duration keepalive_interval = 1s;
+    Duration silence_max = 5s;
+    Duration connect_timeout = 2s;
+    Duration reconnect_delay_max = 1s;
+
+    template <class Visitor>
+    void describe(Visitor& setting) {
+        setting("peer.packet_bytes_max", packet_bytes_max, Bounds<std::size_t>{64_KiB, 64_MiB},
+                "A packet to a peer is closed when it has grown to this size.");
+        setting("peer.queue_bytes_max", queue_bytes_max, Bounds<std::size_t>{256_KiB, 1_GiB},
+                "What may wait to be sent to one peer; more than this is dropped and sent again.");
+        setting("peer.keepalive_interval", keepalive_interval, Bounds<Duration>{50ms, 60s},
+                "How often an idle stream to a peer says that it is alive.");
+        setting("peer.silence_max", silence_max, Bounds<Duration>{200ms, 300s},
+                "A stream from a peer on which nothing comes for this long is closed.");
+        setting("peer.connect_timeout", connect_timeout, Bounds<Duration>{50ms, 60s},
+                "How long connecting and saying hello to a peer may take.");
+        setting("peer.reconnect_delay_max", reconnect_delay_max, Bounds<Duration>{10ms, 60s},
+                "The longest pause before the next attempt to reach a peer.");
+    }
+};
+
+class Transport {
+public:
+    struct Peer {
+        NodeId node;
+        Address address;
+    };
+    // Called on the fiber that reads from that peer. Must not wait.
+    using Receive = std::function<void(NodeId from, wire::PeerMessage message)>;
+    using Connected = std::function<void(NodeId peer)>;
+
+    // `self` is what peers are told. `peers` is everybody else.
+    Transport(Environment&, const TransportConfig&, wire::Hello self, std::vector<Peer> peers);
+
+    // Both before run(). `connected` is told when a stream to a peer has come up.
+    void on_receive(Receive receive) { receive_ = std::move(receive); }
+    void on_connected(Connected connected) { connected_ = std::move(connected); }
+
+    // Listens on `local` and talks to everybody until cancelled.
+    Result<> run(std::unique_ptr<Listener> listener);
+
+    // Queues; does not wait. What cannot be sent is dropped.
+    void send(NodeId to, wire::PeerMessage message);
+
+    // Is a stream to this peer up?
+    bool connected(NodeId peer) const;
+
+    // Where clients reach a peer, once it has said so.
+    const std::map<NodeId, Address>& kafka_addresses() const { return kafka_addresses_; }
+
+private:
+    struct Outgoing {
+        Outgoing(Environment& env, Peer p) : peer(std::move(p)), changed(env.fibers) {}
+        Peer peer;
+        std::deque<wire::PeerMessage> queue;
+        std::size_t queue_bytes = 0;
+        bool connected = false;
+        Condition changed;
+    };
+
+    void keep_connected(Outgoing& to);
+    Result<> talk(Outgoing& to);
+    Result<> write_packets(Outgoing& to, Stream& stream);
+    Result<> accept_all(Listener& listener, Scope& scope);
+    Result<> listen_to(Stream& stream);
+    Result<NodeId> greet(Stream& stream);
+    Result<wire::Hello> read_hello(Stream& stream);
+    void learn(const wire::Hello& peer);
+
+    Environment& env_;
+    const TransportConfig& config_;
+    const wire::Hello self_;
+    std::map<NodeId, std::unique_ptr<Outgoing>> outgoing_;
+    std::map<NodeId, Address> kafka_addresses_;
+    std::size_t incoming_count_ = 0;
+    Receive receive_;
+    Connected connected_;
+    Metrics::Counter sent_bytes_;
+    Metrics::Counter received_bytes_;
+    Metrics::Counter sent_packets_;
+    Metrics::Counter dropped_;
+    Metrics::Counter refused_;
+};
+
+} // namespace pyralog::raft
