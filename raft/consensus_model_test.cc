@@ -226,7 +226,7 @@ TEST_CASE("whatever the world does, all invariants hold, and when it stops all a
 
 TEST_CASE("long histories keep all invariants", "[raft][model]") {
     constexpr int steps = 5000;
-    constexpr int runs = 200;
+    constexpr int runs = 800;
     const auto begun = std::chrono::steady_clock::now();
     for (std::uint64_t seed = 1; seed <= runs; ++seed) {
         const std::string failure = run(seed, steps);
