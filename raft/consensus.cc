@@ -152,7 +152,14 @@ void Consensus::become_follower(Term in) {
     refused_.clear();
 }
 
-void Consensus::save_vote() { effects_.persist.push_back(vote_); }
+// A new term and a vote in it are often one event, and then one frame.
+void Consensus::save_vote() {
+    auto& steps = effects_.persist;
+    if (!steps.empty() && std::holds_alternative<Vote>(steps.back()))
+        steps.back() = vote_;
+    else
+        steps.push_back(vote_);
+}
 
 void Consensus::append(Entry entry) {
     const Position first = end_;
