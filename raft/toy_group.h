@@ -136,9 +136,10 @@ public:
             const Unsaved saved = std::move(r.unsaved.front());
             r.unsaved.pop_front();
             for (const Step& step : saved.steps) write(r.disk.log, &r.disk.vote, step);
-            r.disk.committed = std::min(r.committed, end_of(r.disk.log));
             for (const Envelope& envelope : saved.send) post(node, envelope.to, envelope.message);
             r.consensus->persisted(saved.ticket);
+            // Of this log, not of one that has been overruled but is still on the disk.
+            r.disk.committed = std::min(r.committed, r.consensus->durable_end());
             carry_out(node, nullptr, 0);
         }
     }
