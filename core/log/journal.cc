@@ -155,7 +155,7 @@ Result<> Journal::write_round() {
     if (write_position_ + bytes > files_.back().bytes) TRY(begin_file(bytes));
     const bool seal = frames.front().kind == wire::Frame::Kind::seal;
     if (!seal)
-        for (const wire::Frame& frame : frames) note(frame, next_round_);
+        for (const wire::Frame& frame : frames) note(frame);
     TRY(write_frames(frames, write_position_, {}));
     write_position_ += bytes;
     sealed_ = seal;
@@ -252,7 +252,7 @@ Result<> Journal::begin_file(std::uint64_t round_size) {
     encode(header, block.view());
 
     salt_ = header.salt;
-    files_.push_back({header.number, spare.bytes, 0, 0});
+    files_.push_back({header.number, spare.bytes, 0});
     const std::vector<wire::Frame> marks = checkpoint();
     TRY(write_frames(marks, 0, std::move(block).freeze()));
     TRY(env_.disk.rename(spare.path, path_of(header.number)));
@@ -370,12 +370,14 @@ Journal::InUse* Journal::in_use(std::uint64_t number) {
     return place < files_.size() ? &files_[place] : nullptr;
 }
 
-// Before the round is written: a file is held for an entry a little too early, never too late.
-void Journal::note(const wire::Frame& frame, std::uint64_t round) {
+// Before the round is written: a file is held for an entry a little too early, never too late. Nor
+// is one let go too early that a cut or a repetition makes needless: files are dropped between
+// rounds, when this one is durable.
+void Journal::note(const wire::Frame& frame) {
     if (frame.kind == wire::Frame::Kind::seal) return;
     Known& known = known_[frame.group];
     switch (frame.kind) {
-    case wire::Frame::Kind::cut: note_cut(known, frame, round); break;
+    case wire::Frame::Kind::cut: note_cut(known, frame); break;
     case wire::Frame::Kind::mark:
         known.released = std::max(known.released, frame.first);
         if (frame.term == Term() && frame.payload.empty()) break;
@@ -391,11 +393,11 @@ void Journal::note(const wire::Frame& frame, std::uint64_t round) {
         known.vote = std::move(vote);
         break;
     }
-    default: note_entry(known, frame, round);
+    default: note_entry(known, frame);
     }
 }
 
-void Journal::note_entry(Known& known, const wire::Frame& frame, std::uint64_t round) {
+void Journal::note_entry(Known& known, const wire::Frame& frame) {
     const std::int64_t index = frame.first.index;
     const std::uint64_t number = files_.back().number;
     if (index < known.next) {
@@ -405,7 +407,7 @@ void Journal::note_entry(Known& known, const wire::Frame& frame, std::uint64_t r
                 return false;
             held.first = index + 1;
             if (held.first < held.end.index) return false;
-            let_go(held, round);
+            let_go(held);
             return true;
         });
     }
@@ -421,23 +423,21 @@ void Journal::note_entry(Known& known, const wire::Frame& frame, std::uint64_t r
     held.end = std::max(held.end, frame.end());
 }
 
-void Journal::note_cut(Known& known, const wire::Frame& frame, std::uint64_t round) {
+void Journal::note_cut(Known& known, const wire::Frame& frame) {
     known.next = std::min(known.next, frame.first.index);
     std::erase_if(known.held, [&](Held& held) {
         if (held.end.index <= frame.first.index) return false;
         held.end = frame.first;
         if (held.first < held.end.index) return false;
-        let_go(held, round);
+        let_go(held);
         return true;
     });
 }
 
-// A file must not be used again before the round is durable that makes its entries needless.
-void Journal::let_go(const Held& held, std::uint64_t round) {
+void Journal::let_go(const Held& held) {
     InUse* file = in_use(held.file);
     CHECK(file && file->pins > 0);
     --file->pins;
-    file->settled_round = std::max(file->settled_round, round);
 }
 
 void Journal::release(GroupId group, Position end) {
@@ -452,7 +452,7 @@ void Journal::release(GroupId group, Position end) {
     known.next = std::max(known.next, end.index);
     std::erase_if(known.held, [&](const Held& held) {
         if (held.end.index > end.index) return false;
-        let_go(held, 0);
+        let_go(held);
         return true;
     });
     recount();
@@ -461,16 +461,14 @@ void Journal::release(GroupId group, Position end) {
 void Journal::forget(GroupId group) {
     const auto found = known_.find(group);
     if (found == known_.end()) return;
-    for (const Held& held : found->second.held) let_go(held, 0);
+    for (const Held& held : found->second.held) let_go(held);
     known_.erase(found);
     recount();
 }
 
 void Journal::recount() {
     needed_from_ = 0;
-    while (needed_from_ + 1 < files_.size() && files_[needed_from_].pins == 0 &&
-           files_[needed_from_].settled_round <= durable_round_)
-        ++needed_from_;
+    while (needed_from_ + 1 < files_.size() && files_[needed_from_].pins == 0) ++needed_from_;
     bytes_in_use_ = 0;
     for (std::size_t i = needed_from_; i < files_.size(); ++i) bytes_in_use_ += files_[i].bytes;
     bytes_gauge_.set(static_cast<std::int64_t>(bytes_in_use_));

@@ -101,8 +101,7 @@ private:
     struct InUse {
         std::uint64_t number = 0;
         std::uint64_t bytes = 0;
-        std::size_t pins = 0;            // Groups with entries in it that are not yet elsewhere.
-        std::uint64_t settled_round = 0; // What made entries in it needless is durable after this.
+        std::size_t pins = 0; // Groups with entries in it that are not yet elsewhere.
     };
     // A file without a name of its own, ready to become the next one.
     struct Spare {
@@ -153,10 +152,10 @@ private:
     bool wants_spare() const;
     std::string path_of(std::uint64_t number) const;
 
-    void note(const wire::Frame& frame, std::uint64_t round);
-    void note_entry(Known& known, const wire::Frame& frame, std::uint64_t round);
-    void note_cut(Known& known, const wire::Frame& frame, std::uint64_t round);
-    void let_go(const Held& held, std::uint64_t round);
+    void note(const wire::Frame& frame);
+    void note_entry(Known& known, const wire::Frame& frame);
+    void note_cut(Known& known, const wire::Frame& frame);
+    void let_go(const Held& held);
     InUse* in_use(std::uint64_t number);
     void recount();
 

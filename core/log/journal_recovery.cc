@@ -107,7 +107,7 @@ Result<std::vector<Journal::Found>> Journal::find_files() {
     for (const auto& [number, name] : names) {
         if (number < newest.header.oldest) {
             const std::uint64_t bytes = TRY(size_of_file(directory_ + '/' + name));
-            dropped_.push_back({number, bytes, 0, 0});
+            dropped_.push_back({number, bytes, 0});
         } else if (number < newest.header.number) {
             files.push_back(TRY(look_at(name, number)));
             headers.push_back(files.back().header);
@@ -139,11 +139,11 @@ Result<> Journal::replay_file(const Found& found, std::optional<std::uint64_t> a
                       {{"file", found.path},
                        {"file_position", scan.file_position},
                        {"round", scan.round_end}});
-    files_.push_back({found.header.number, found.header.bytes, 0, 0});
+    files_.push_back({found.header.number, found.header.bytes, 0});
     durable_round_ = scan.round_end - 1;
     for (const wire::Frame& frame : scan.frames) {
         if (frame.kind == wire::Frame::Kind::seal) continue;
-        note(frame, frame.round);
+        note(frame);
         TRY(replay(frame));
     }
     return {};

@@ -263,6 +263,35 @@ TEST_CASE("the end of the last segment comes back from the journal", "[log]") {
     CHECK(reopen(node, 1, 11).ok());
 }
 
+TEST_CASE("what a dead process had not synced is synced before it is relied on", "[log]") {
+    bool ended = false;
+    for (std::uint64_t steps = 1; !ended; ++steps) {
+        REQUIRE(steps < 1000);
+        TestNode node(steps);
+        bool synced = false;
+        node.boot([&](Life& life) -> Result<> {
+            for (int i = 0; i < 3; ++i) TRY(life.append(1, Term(1), 1000, 2));
+            TRY(life.journal.sync());
+            synced = true;
+            Log& log = *TRY(life.log(1));
+            log.set_committed(log.end());
+            return life.writer.flush();
+        });
+        ended = !node.steps(steps);
+        if (!ended) node.world.kill(TestNode::id);
+        // It goes by what it sees in the segment, and the journal forgets the entries.
+        REQUIRE(node.live(filled(2, 200)).ok());
+        node.cut_power();
+        INFO("steps " << steps);
+        REQUIRE(node.live([&](Life& life) -> Result<> {
+                        const std::int64_t found = TRY(read_all(life, 1));
+                        if (synced) CHECK(found == 3);
+                        return {};
+                    })
+                    .ok());
+    }
+}
+
 TEST_CASE("memory is bounded by the log's share, and by the node's", "[log]") {
     TestNode node;
     const Result<> done = node.live([&](Life& life) -> Result<> {
