@@ -109,8 +109,8 @@ public:
     std::byte* data() { return view_.data(); }
     std::size_t size() const { return view_.size(); }
 
-    // The way back, for memory that is used again and again: everything that was allocated, writable,
-    // if nobody else shares it. Nothing otherwise.
+    // The way back, for memory that is used again and again: everything that was allocated, and
+    // writable, if nobody else shares it. Nothing otherwise.
     static std::optional<Buffer> thaw(Bytes&& bytes);
 
     // The first `count` bytes, from now on shared and unchangeable.
