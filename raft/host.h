@@ -67,6 +67,7 @@ public:
     }
 
     Transport& transport() { return transport_; }
+    const Transport& transport() const { return transport_; }
     NodeId self() const { return self_; }
     // Groups in the order of their ids, for those who look at all of them between two waits.
     const std::map<GroupId, std::unique_ptr<Group>>& groups() const { return groups_; }

@@ -153,6 +153,10 @@ std::vector<std::string> Config::problems() const {
                         ", but raft.election_timeout is only " +
                         format_duration(raft.election_timeout) +
                         ": three heartbeats must fit into it");
+    if (peer.keepalive_interval * 2 > peer.silence_max)
+        found.push_back("peer.keepalive_interval is " + format_duration(peer.keepalive_interval) +
+                        ", but peer.silence_max is only " + format_duration(peer.silence_max) +
+                        ": two keepalives must fit into it");
     if (data_dir.empty()) found.push_back("node.data_dir is empty: name a directory");
     if (kafka.host.empty()) found.push_back("kafka.host is empty: name an address of this machine");
     if (admin_host.empty()) found.push_back("admin.host is empty: name an address of this machine");

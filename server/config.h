@@ -12,6 +12,7 @@
 #include "core/env/network.h"
 #include "core/log/config.h"
 #include "raft/config.h"
+#include "raft/transport.h"
 
 #include <map>
 #include <optional>
@@ -70,6 +71,7 @@ struct Config {
     raft::RaftConfig raft;
     JournalConfig journal;
     LogConfig log;
+    raft::TransportConfig peer;
 
     std::string admin_host = "127.0.0.1";
     std::uint16_t admin_port = 9094;
@@ -209,6 +211,7 @@ void Config::describe(Visitor& setting) {
     raft.describe(setting);
     journal.describe(setting);
     log.describe(setting);
+    peer.describe(setting);
     setting("admin.host", admin_host, AnyText{255},
             "The address to listen on for status, stop and metrics. There is no password: keep it "
             "local.");

@@ -1,0 +1,191 @@
+#include "server/broker.h"
+
+#include "server/admin.h"
+#include "server/connection.h"
+#include "server/node.h"
+
+namespace pyralog::server {
+
+namespace {
+
+// Between two attempts to tell the cluster where this node is reached.
+constexpr Duration register_pause = 200ms;
+constexpr Duration register_patience = 10s;
+// Too many open files, and the like: accepting is tried again after this.
+constexpr Duration accept_pause = 100ms;
+
+wire::Hello hello_of(Environment& env, const Config& config) {
+    wire::Hello hello;
+    hello.cluster = config.cluster_name;
+    hello.node = config.id();
+    hello.incarnation = env.random.next();
+    hello.kafka_host = config.advertised().host;
+    hello.kafka_port = config.advertised().port;
+    return hello;
+}
+
+std::vector<raft::Transport::Peer> peers_of(const Config& config) {
+    std::vector<raft::Transport::Peer> peers;
+    for (const auto& [node, address] : config.members)
+        if (node != config.id()) peers.push_back({node, address});
+    return peers;
+}
+
+} // namespace
+
+struct Broker::Listeners {
+    std::unique_ptr<Listener> kafka, peers, admin;
+};
+
+Broker::Broker(Environment& env, const Config& config) : env_(env), config_(config) {}
+Broker::~Broker() = default;
+
+Result<> Broker::run() {
+    // Ports first: one that is taken is told before anything on the disk is touched.
+    Listeners listeners;
+    TRY(listen(listeners));
+    host_ = std::make_unique<raft::Host>(
+        env_, raft::Host::Settings{config_.raft, config_.journal, config_.log, config_.peer},
+        hello_of(env_, config_), peers_of(config_));
+    controller_ = std::make_unique<Controller>(env_, *host_, config_.member_ids());
+    node_ = std::make_unique<Node>(env_, config_, *host_, *controller_);
+    TRY(recover());
+    serving_ = true;
+    const Result<> ended = serve(std::move(listeners));
+    serving_ = false;
+    state_ = Status::State::stopping;
+    if (!ended.ok() && ended.error() != Error::cancelled)
+        env_.log.error("the node ends", {{"error", ended.error()}});
+    else
+        env_.log.info("the node has stopped");
+    return ended;
+}
+
+Result<> Broker::listen(Listeners& listeners) {
+    const auto at = [&](const Address& address, std::unique_ptr<Listener>& listener) -> Result<> {
+        auto made = env_.network.listen(address);
+        if (!made.ok()) {
+            env_.log.error("cannot listen",
+                           {{"address", to_string(address)}, {"error", made.error()}});
+            return made.error();
+        }
+        listener = std::move(made).value();
+        return {};
+    };
+    TRY(at(config_.kafka_address(), listeners.kafka));
+    if (const auto peers = config_.peer_address()) TRY(at(*peers, listeners.peers));
+    if (config_.admin_port != 0) TRY(at(config_.admin_address(), listeners.admin));
+    return {};
+}
+
+Result<> Broker::recover() {
+    TRY(env_.kv.open());
+    TRY(controller_->restore());
+    return host_->open(controller_->groups());
+}
+
+Result<> Broker::serve(Listeners listeners) {
+    if (listeners.admin)
+        TRY(write_admin_address(env_.disk, listeners.admin->address()));
+    Result<> ended;
+    Scope scope(env_.fibers);
+    const auto keep = [&](std::string_view name, auto body) {
+        scope.spawn(name, [&scope, &ended, body] {
+            const Result<> over = body();
+            // The first to end says why; the others then end for being cancelled.
+            if (ended.ok() && !scope.cancelled()) ended = over;
+            scope.cancel();
+        });
+    };
+    keep("host", [&] { return host_->run(std::move(listeners.peers)); });
+    keep("controller", [&] { return controller_->run(); });
+    keep("clients", [&] { return accept_clients(*listeners.kafka); });
+    scope.spawn("register", [&] { (void)register_self(); }); // Ends by itself or is cancelled.
+    const AdminActions actions{
+        [this] { return status(); },
+        [this] { return env_.metrics.expose(); },
+        [&scope] { scope.cancel(); },
+    };
+    if (listeners.admin)
+        keep("admin", [&] { return serve_admin(env_, *listeners.admin, actions); });
+    env_.log.info("serving", {{"node", config_.node_id},
+                              {"cluster", config_.cluster_name},
+                              {"kafka", to_string(listeners.kafka->address())},
+                              {"nodes", config_.member_ids().size()}});
+    scope.join();
+    return ended;
+}
+
+Result<> Broker::accept_clients(Listener& listener) {
+    Scope scope(env_.fibers);
+    for (;;) {
+        Result<std::unique_ptr<Stream>> accepted = listener.accept();
+        if (!accepted.ok()) {
+            if (accepted.error() == Error::cancelled) return Error::cancelled;
+            env_.log.warning("cannot accept clients", {{"error", accepted.error()}});
+            TRY(env_.fibers.sleep_until(env_.clock.now() + accept_pause));
+            continue;
+        }
+        if (node_->connections.value() >= config_.kafka.connections_max) {
+            env_.log.warning("turned a client away: there are as many as may be",
+                             {{"clients", node_->connections.value()}});
+            continue;
+        }
+        scope.spawn("client", [this, stream = std::move(accepted).value()]() mutable {
+            Connection(*node_, std::move(stream)).run();
+        });
+    }
+}
+
+// Says in the catalogue where clients reach this node, if it does not say so already.
+Result<> Broker::register_self() {
+    const Address mine = config_.advertised();
+    for (;;) {
+        const auto& nodes = controller_->catalogue().nodes();
+        const auto known = nodes.find(config_.id());
+        if (known != nodes.end() && known->second == mine) break;
+        {
+            const Deadline deadline(env_.fibers, env_.clock.now() + register_patience);
+            const Result<Outcome> done =
+                controller_->submit(RegisterNode{config_.id(), mine.host, mine.port});
+            if (!done.ok() && done.error() == Error::cancelled) return Error::cancelled;
+        }
+        TRY(env_.fibers.sleep_until(env_.clock.now() + register_pause));
+    }
+    return {};
+}
+
+Status Broker::status() const {
+    Status status;
+    status.node = config_.id();
+    status.cluster = config_.cluster_name;
+    status.state = state_;
+    if (!serving_) return status;
+    status.controller = host_->leader_of(controller_group);
+    const Catalogue& catalogue = controller_->catalogue();
+    std::map<NodeId, NodeStatus> nodes;
+    for (const NodeId id : config_.member_ids()) {
+        NodeStatus& node = nodes[id];
+        node.id = id;
+        if (const auto known = catalogue.nodes().find(id); known != catalogue.nodes().end())
+            node.address = known->second;
+        node.is_up = id == config_.id() || host_->transport().connected(id);
+    }
+    for (const auto& [name, topic] : catalogue.topics()) {
+        ++status.topics;
+        for (const Topic::Partition& partition : topic.partitions) {
+            ++status.partitions;
+            for (const NodeId replica : partition.replicas) ++nodes[replica].replicas;
+            if (const auto leader = host_->leader_of(partition.group))
+                ++nodes[*leader].partitions_led;
+            else
+                ++status.partitions_without_leader;
+        }
+    }
+    if (status.controller && catalogue.nodes().contains(config_.id()))
+        status.state = Status::State::ready;
+    for (const auto& [id, node] : nodes) status.nodes.push_back(node);
+    return status;
+}
+
+} // namespace pyralog::server

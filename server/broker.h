@@ -1,0 +1,55 @@
+// server/broker.h
+//
+// The node. It is made of an Environment and a Config, and of nothing else, so the one that serves
+// clients and the one that the simulator torments are the same.
+#pragma once
+
+#include "core/env/environment.h"
+#include "server/config.h"
+#include "server/status.h"
+
+#include <memory>
+
+namespace pyralog::raft {
+class Host;
+}
+
+namespace pyralog::server {
+
+struct Node;
+
+class Broker {
+public:
+    // `config` must make sense: see Config::problems(). Both outlive the Broker.
+    Broker(Environment& env, const Config& config);
+    ~Broker();
+
+    // Recovers, joins the cluster, serves clients. Returns when it is told to stop, cancelled, or
+    // with the error that makes it unfit to serve. Once.
+    Result<> run();
+
+    // As the side door tells it.
+    Status status() const;
+
+    // For those who look on, once recovery is done; null before and afterwards.
+    const raft::Host* host() const { return serving_ ? host_.get() : nullptr; }
+
+private:
+    struct Listeners;
+
+    Result<> listen(Listeners& listeners);
+    Result<> recover();
+    Result<> serve(Listeners listeners);
+    Result<> accept_clients(Listener& listener);
+    Result<> register_self();
+
+    Environment& env_;
+    const Config& config_;
+    std::unique_ptr<raft::Host> host_;
+    std::unique_ptr<class Controller> controller_;
+    std::unique_ptr<Node> node_;
+    Status::State state_ = Status::State::starting;
+    bool serving_ = false;
+};
+
+} // namespace pyralog::server

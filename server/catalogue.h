@@ -1,0 +1,121 @@
+// server/catalogue.h
+//
+// Which topics there are, where their partitions lie, and where the nodes can be reached: a state
+// machine that every node runs over the same commands, those of the controller's log, and so comes
+// to the same state. Pure. What a command does depends on the state and on the command alone.
+#pragma once
+
+#include "core/base/random.h"
+#include "core/base/types.h"
+#include "core/env/kv_store.h"
+#include "core/env/network.h"
+#include "core/wire/codec.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace pyralog::server {
+
+using wire::Uuid;
+
+// The controller's own group. Those of partitions follow it.
+constexpr GroupId controller_group{0};
+
+struct Topic {
+    struct Partition {
+        GroupId group;
+        std::vector<NodeId> replicas; // The first one stands for election first.
+        bool operator==(const Partition&) const = default;
+    };
+    std::string name;
+    Uuid id;
+    std::vector<Partition> partitions;
+    bool operator==(const Topic&) const = default;
+};
+
+template <class Codec>
+void describe(Codec& field, Topic::Partition& p) {
+    field(p.group, p.replicas);
+}
+template <class Codec>
+void describe(Codec& field, Topic& t) {
+    field(t.name, t.id, t.partitions);
+}
+
+// ---- Commands ----
+
+struct RegisterNode {
+    NodeId node;
+    std::string host; // Where clients reach it.
+    std::uint16_t port = 0;
+};
+struct CreateTopic {
+    std::string name;
+    Uuid id; // Drawn by whoever proposes it.
+    std::int32_t partitions = 0;
+    std::int32_t replication_factor = 0;
+};
+struct DeleteTopic {
+    std::string name;
+};
+using Command = std::variant<RegisterNode, CreateTopic, DeleteTopic>;
+
+Bytes encode_command(const Command& command);
+Result<Command> decode_command(Bytes bytes);
+
+// Says of a command that has been applied what became of it.
+enum class Outcome : std::uint8_t { done, exists, not_found, no_such_placement };
+
+// What a change asks of the nodes.
+struct Placed {
+    GroupId group;
+    std::vector<NodeId> replicas;
+    bool is_new = true; // Else it has been removed.
+};
+
+class Catalogue {
+public:
+    // `members` are the nodes on which replicas can be placed.
+    explicit Catalogue(std::vector<NodeId> members) : members_(std::move(members)) {}
+
+    struct Applied {
+        Outcome outcome = Outcome::done;
+        std::vector<Placed> placed;
+        KvStore::Batch changes; // What of the stored form this changes.
+    };
+    Applied apply(const Command& command);
+
+    // Takes in one entry of the stored form. Error::corrupt if it is none of ours.
+    Result<> restore(std::string_view key, std::string_view value);
+    // What the keys of the stored form begin with.
+    static constexpr std::string_view prefix = "catalogue/";
+
+    const std::map<std::string, Topic, std::less<>>& topics() const { return topics_; }
+    const std::map<NodeId, Address>& nodes() const { return nodes_; }
+    const Topic* find(std::string_view name) const;
+    const Topic* find(const Uuid& id) const;
+    const Topic::Partition* find(std::string_view name, std::int32_t partition) const;
+
+private:
+    Applied on(const RegisterNode& command);
+    Applied on(const CreateTopic& command);
+    Applied on(const DeleteTopic& command);
+
+    std::vector<NodeId> members_;
+    std::map<std::string, Topic, std::less<>> topics_;
+    std::map<NodeId, Address> nodes_;
+    std::int64_t next_group_ = 1;
+};
+
+// A topic's id: random, and never zero.
+Uuid draw_uuid(Random& random);
+
+// Kafka's rule: 1 to 249 of [a-zA-Z0-9._-], and neither "." nor "..".
+bool is_topic_name(std::string_view name);
+
+} // namespace pyralog::server

@@ -1,0 +1,227 @@
+#include "server/controller.h"
+
+#include "core/base/config.h"
+
+#include <algorithm>
+
+namespace pyralog::server {
+
+namespace {
+
+constexpr std::string_view applied_key = "controller/applied";
+constexpr std::size_t read_bytes_max = 1_MiB;
+constexpr std::size_t outcomes_max = 1024;    // Nobody waits for longer than this many commands.
+constexpr std::size_t answering_max = 64;     // Commands of other nodes under way here.
+constexpr Duration forward_patience = 5s;     // Then the leader is asked for again.
+constexpr Duration retry_pause = 50ms;
+
+// What goes back to the node that passed a command on.
+struct Answer {
+    Outcome outcome = Outcome::done;
+    Offset applied; // So far that node must have applied, to see it.
+};
+
+template <class Codec>
+void describe(Codec& field, Answer& a) {
+    field(a.outcome, a.applied);
+    field.require(a.outcome <= Outcome::no_such_placement);
+}
+
+} // namespace
+
+Controller::Controller(Environment& env, raft::Host& host, std::vector<NodeId> members)
+    : env_(env), host_(host), members_(members), catalogue_(std::move(members)),
+      changed_(env.fibers), applied_changed_(env.fibers) {
+    host_.on_other(
+        [this](NodeId from, wire::PeerMessage message) { receive(from, std::move(message)); });
+    host_.on_leader_changed([this](GroupId) { changed_.notify_all(); });
+}
+
+Result<> Controller::restore() {
+    if (const auto applied = TRY(env_.kv.get(applied_key))) {
+        const auto offset = parse_integer(*applied);
+        if (!offset || *offset < 0) return Error::corrupt;
+        applied_ = Offset(*offset);
+    }
+    Result<> sound;
+    TRY(env_.kv.scan(Catalogue::prefix, [&](std::string_view key, std::string_view value) {
+        sound = catalogue_.restore(key, value);
+        return sound.ok();
+    }));
+    if (!sound.ok()) return Error::corrupt;
+    return {};
+}
+
+std::vector<raft::Host::Member> Controller::groups() const {
+    std::vector<raft::Host::Member> groups;
+    groups.push_back({controller_group, {members_, {}, {}}});
+    for (const auto& [name, topic] : catalogue_.topics()) {
+        for (const Topic::Partition& partition : topic.partitions) {
+            std::vector<NodeId> voters = partition.replicas;
+            std::sort(voters.begin(), voters.end());
+            if (std::binary_search(voters.begin(), voters.end(), host_.self()))
+                groups.push_back({partition.group, {std::move(voters), {}, {}}});
+        }
+    }
+    return groups;
+}
+
+// ---- Applying ----
+
+Result<> Controller::run() {
+    Scope scope(env_.fibers);
+    running_ = &scope;
+    struct Leave {
+        Scope*& running;
+        ~Leave() { running = nullptr; }
+    } const leave{running_};
+    const raft::GroupRef group = host_.find(controller_group);
+    CHECK(group);
+    for (;;) {
+        TRY(group->wait_committed(applied_));
+        TRY(apply_all(joined(TRY(group->read(applied_, read_bytes_max)))));
+    }
+}
+
+Result<> Controller::apply_all(Bytes batches) {
+    while (!batches.empty()) {
+        auto taken = wire::RecordBatch::take_first(batches);
+        const auto* batch = std::get_if<wire::RecordBatch>(&taken);
+        if (!batch) return Error::corrupt;
+        const std::vector<wire::Record> records = TRY(wire::records_of(*batch));
+        for (const wire::Record& record : records) {
+            if (record.offset < applied_) continue; // A batch is read whole.
+            const Result<Command> command = decode_command(record.value.value_or(Bytes()));
+            if (!command.ok()) return Error::corrupt; // It was checked before it was proposed.
+            TRY(apply(record.offset, command.value()));
+        }
+    }
+    return {};
+}
+
+Result<> Controller::apply(Offset offset, const Command& command) {
+    Catalogue::Applied applied = catalogue_.apply(command);
+    applied.changes.put(applied_key, std::to_string((offset + 1).value));
+    // The stored form goes first: a group that it does not know is deleted at the next start.
+    TRY(env_.kv.commit(std::move(applied.changes)));
+    for (const Placed& placed : applied.placed) TRY(place(placed));
+    applied_ = offset + 1;
+    outcomes_[offset] = applied.outcome;
+    if (outcomes_.size() > outcomes_max) outcomes_.erase(outcomes_.begin());
+    applied_changed_.notify_all();
+    changed_.notify_all();
+    return {};
+}
+
+Result<> Controller::place(const Placed& placed) {
+    std::vector<NodeId> voters = placed.replicas;
+    std::sort(voters.begin(), voters.end());
+    if (!std::binary_search(voters.begin(), voters.end(), host_.self())) return {};
+    if (!placed.is_new) return host_.remove(placed.group);
+    const bool first = placed.replicas.front() == host_.self();
+    const Result<> created = host_.create({placed.group, {std::move(voters), {}, {}}}, first);
+    // Applied again after a crash between the store and the group.
+    if (!created.ok() && created.error() != Error::already_exists) return created.error();
+    return {};
+}
+
+// ---- Commands ----
+
+Result<Outcome> Controller::submit(const Command& command) {
+    for (;;) {
+        const auto leader = host_.leader_of(controller_group);
+        Result<Outcome> result = Error::unavailable;
+        if (leader)
+            result = *leader == host_.self() ? submit_here(command) : submit_to(*leader, command);
+        if (result.ok()) return as_seen_now(command, result.value());
+        switch (result.error()) {
+        case Error::not_leader:
+        case Error::unavailable:
+        case Error::disconnected:
+            TRY(env_.fibers.sleep_until(env_.clock.now() + retry_pause));
+            break;
+        default: return result;
+        }
+    }
+}
+
+// A command that was carried out without our hearing of it, and is repeated, finds its own work.
+Outcome Controller::as_seen_now(const Command& command, Outcome outcome) const {
+    const auto* create = std::get_if<CreateTopic>(&command);
+    if (outcome != Outcome::exists || !create) return outcome;
+    const Topic* topic = catalogue_.find(create->name);
+    return topic && topic->id == create->id ? Outcome::done : outcome;
+}
+
+Result<Outcome> Controller::submit_here(const Command& command) {
+    const raft::GroupRef group = host_.find(controller_group);
+    CHECK(group);
+    if (!group->serves()) return Error::unavailable;
+    wire::RecordBatchBuilder builder;
+    builder.add({}, encode_command(command).text(), env_.clock.wall().unix_ms);
+    auto parsed = wire::RecordBatch::parse(builder.build());
+    const raft::Group::Proposal proposal =
+        TRY(group->propose(std::get<wire::RecordBatch>(parsed)));
+    TRY(group->settle(proposal));
+    const Offset offset = proposal.place.first.offset;
+    TRY(applied_changed_.wait([&] { return applied_ > offset; }));
+    const auto outcome = outcomes_.find(offset);
+    if (outcome == outcomes_.end()) return Error::unavailable;
+    return outcome->second;
+}
+
+Result<Outcome> Controller::submit_to(NodeId leader, const Command& command) {
+    Asked asked(env_.fibers);
+    const std::uint64_t id = ++last_asked_;
+    asked_[id] = &asked;
+    host_.transport().send(leader,
+                           {controller_group, wire::Forward{id, encode_command(command)}, {}});
+    Result<> waited;
+    {
+        const Deadline patience(env_.fibers, env_.clock.now() + forward_patience);
+        waited = asked.answered.wait();
+    }
+    asked_.erase(id);
+    if (!waited.ok()) {
+        // Our own patience, or that of the caller? His shows in the next wait.
+        if (waited.error() == Error::timed_out) return Error::unavailable;
+        return waited.error();
+    }
+    if (asked.reply->outcome != 0) return Error::unavailable;
+    const Answer answer = TRY(wire::decode<Answer>(asked.reply->answer));
+    TRY(applied_changed_.wait([&] { return applied_ >= answer.applied; }));
+    return answer.outcome;
+}
+
+void Controller::receive(NodeId from, wire::PeerMessage message) {
+    if (const auto* request = std::get_if<wire::Forward>(&message.body)) {
+        answer(from, *request);
+    } else if (const auto* reply = std::get_if<wire::ForwardReply>(&message.body)) {
+        const auto found = asked_.find(reply->id);
+        if (found == asked_.end()) return; // Nobody waits any more.
+        found->second->reply = *reply;
+        found->second->answered.set();
+    }
+}
+
+void Controller::answer(NodeId from, const wire::Forward& request) {
+    const Result<Command> command = decode_command(request.command);
+    if (!running_ || !command.ok() || answering_ >= answering_max) return; // He will ask again.
+    ++answering_;
+    running_->spawn("forwarded", [this, from, id = request.id, command = command.value()] {
+        Result<Outcome> result = Error::cancelled;
+        {
+            const Deadline patience(env_.fibers, env_.clock.now() + forward_patience);
+            result = submit_here(command);
+        }
+        --answering_;
+        wire::ForwardReply reply{id, 0, {}};
+        if (result.ok())
+            reply.answer = wire::encode(Answer{result.value(), applied_});
+        else
+            reply.outcome = static_cast<std::uint8_t>(static_cast<int>(result.error()) + 1);
+        host_.transport().send(from, {controller_group, std::move(reply), {}});
+    });
+}
+
+} // namespace pyralog::server

@@ -1,0 +1,50 @@
+#include "server/dispatch.h"
+
+#include "server/handlers/handlers.h"
+
+#include <array>
+
+namespace pyralog::server {
+
+namespace {
+
+using wire::kafka::ApiKey;
+
+// Produce is announced from version 0 on, though 0 to 2 are refused: librdkafka up to 2.11 sends
+// everything uncompressed to a broker that does not cover version 0 (KAFKA-18659).
+constexpr std::array<Served, 9> table{{
+    {ApiKey::produce, 3, 9, 0, start_produce},
+    {ApiKey::fetch, 4, 12, 4, start_fetch},
+    {ApiKey::list_offsets, 1, 7, 1, start_list_offsets},
+    {ApiKey::metadata, 0, 12, 0, start_metadata},
+    {ApiKey::find_coordinator, 0, 4, 0, start_find_coordinator},
+    {ApiKey::api_versions, 0, 4, 0, start_api_versions},
+    {ApiKey::create_topics, 2, 7, 2, start_create_topics},
+    {ApiKey::delete_topics, 1, 6, 1, start_delete_topics},
+    {ApiKey::offset_for_leader_epoch, 2, 4, 2, start_offset_for_leader_epoch},
+}};
+
+} // namespace
+
+std::span<const Served> served_apis() { return table; }
+
+Result<std::unique_ptr<Started>> start(Node& node, Bytes frame) {
+    // A version that we do not know may have a header that we cannot read beyond this.
+    wire::Reader reader(frame);
+    ApiKey key{};
+    std::int16_t version = 0;
+    std::int32_t correlation_id = 0;
+    reader(key, version, correlation_id);
+    if (!reader.ok()) return Error::malformed;
+    for (const Served& api : table) {
+        if (api.key != key) continue;
+        if (version >= api.version_min && version <= api.version_max)
+            return api.start(node, TRY(wire::kafka::split_request(std::move(frame))));
+        if (key == ApiKey::api_versions) return refuse_api_versions(correlation_id);
+        if (key == ApiKey::produce && version >= api.announced_min && version < api.version_min)
+            return refuse_old_produce(TRY(wire::kafka::split_request(std::move(frame))));
+    }
+    return Error::malformed;
+}
+
+} // namespace pyralog::server

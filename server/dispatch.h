@@ -1,0 +1,55 @@
+// server/dispatch.h
+//
+// Which APIs there are, in which versions, and who answers them. The only such list: what
+// ApiVersions announces is made from it, so what we announce is what we serve.
+#pragma once
+
+#include "core/wire/kafka/api.h"
+#include "server/node.h"
+
+#include <concepts>
+#include <memory>
+#include <span>
+
+namespace pyralog::server {
+
+// A request that has begun. Requests of a connection begin in the order in which they come, and
+// are finished in that order; between the two, many are under way.
+class Started {
+public:
+    virtual ~Started() = default;
+    // Waits for what there is to wait for. The frame of the answer; empty if there is to be none.
+    // An error ends the connection.
+    virtual Result<BytesChain> finish() = 0;
+};
+
+template <class Function>
+class StartedWith : public Started {
+public:
+    explicit StartedWith(Function finish) : finish_(std::move(finish)) {}
+    Result<BytesChain> finish() override { return finish_(); }
+
+private:
+    Function finish_;
+};
+
+template <std::invocable Function>
+std::unique_ptr<Started> started(Function finish) {
+    return std::make_unique<StartedWith<Function>>(std::move(finish));
+}
+
+// Begins what the frame asks for. Does not wait. An error ends the connection: Kafka has no answer
+// to a request that cannot be read.
+Result<std::unique_ptr<Started>> start(Node& node, Bytes frame);
+
+// One API, as it is served.
+struct Served {
+    wire::kafka::ApiKey key;
+    std::int16_t version_min;
+    std::int16_t version_max;
+    std::int16_t announced_min; // May be lower than what is answered: see dispatch.cc.
+    Result<std::unique_ptr<Started>> (*start)(Node&, wire::kafka::RequestParts);
+};
+std::span<const Served> served_apis();
+
+} // namespace pyralog::server

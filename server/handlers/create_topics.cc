@@ -1,0 +1,96 @@
+#include "core/wire/kafka/create_topics.h"
+
+#include "server/handlers/handlers.h"
+
+#include <set>
+
+namespace pyralog::server {
+
+namespace {
+
+using wire::kafka::CreateTopicsRequest;
+using wire::kafka::CreateTopicsResponse;
+
+CreateTopicsResponse::Topic refused(const std::string& name, ErrorCode error,
+                                    std::string message) {
+    CreateTopicsResponse::Topic topic;
+    topic.name = name;
+    topic.error = error;
+    topic.error_message = std::move(message);
+    return topic;
+}
+
+// What is wrong with the request, if anything, without looking at what there is.
+std::optional<CreateTopicsResponse::Topic> objection(const Node& node,
+                                                     const CreateTopicsRequest::Topic& wanted,
+                                                     std::int32_t partitions,
+                                                     std::int32_t replicas) {
+    const auto members = static_cast<std::int32_t>(node.config.member_ids().size());
+    if (!is_topic_name(wanted.name))
+        return refused(wanted.name, ErrorCode::invalid_topic,
+                       "a name has 1 to 249 letters, digits, '.', '_' and '-'");
+    if (!wanted.assignments.empty())
+        return refused(wanted.name, ErrorCode::invalid_replica_assignment,
+                       "where replicas lie is decided by the cluster");
+    if (!wanted.configs.empty())
+        return refused(wanted.name, ErrorCode::invalid_config,
+                       "\"" + wanted.configs.front().name + "\" cannot be set for a topic");
+    if (partitions < 1 || partitions > node.config.topic.partitions_max)
+        return refused(wanted.name, ErrorCode::invalid_partitions,
+                       "partitions must be from 1 to " +
+                           std::to_string(node.config.topic.partitions_max));
+    if (replicas < 1 || replicas > members)
+        return refused(wanted.name, ErrorCode::invalid_replication_factor,
+                       "the replication factor must be from 1 to " + std::to_string(members) +
+                           ", the number of nodes");
+    return {};
+}
+
+CreateTopicsResponse::Topic create(Node& node, const CreateTopicsRequest::Topic& wanted,
+                                   bool validate_only) {
+    const std::int32_t partitions =
+        wanted.num_partitions == -1 ? node.config.topic.partitions : wanted.num_partitions;
+    const std::int32_t replicas = wanted.replication_factor == -1
+                                      ? node.config.default_replication_factor()
+                                      : wanted.replication_factor;
+    if (auto no = objection(node, wanted, partitions, replicas)) return std::move(*no);
+    const auto exists = [&] {
+        return refused(wanted.name, ErrorCode::topic_already_exists,
+                       "there is a topic of this name");
+    };
+    CreateTopicsResponse::Topic created;
+    created.name = wanted.name;
+    created.num_partitions = partitions;
+    created.replication_factor = static_cast<std::int16_t>(replicas);
+    if (validate_only) return node.controller.catalogue().find(wanted.name) ? exists() : created;
+    const CreateTopic command{wanted.name, draw_uuid(node.env.random), partitions, replicas};
+    const Result<Outcome> outcome = node.controller.submit(command);
+    if (!outcome.ok())
+        return refused(wanted.name, to_code(outcome.error()), "the controller did not answer");
+    if (outcome.value() == Outcome::exists) return exists();
+    if (outcome.value() != Outcome::done)
+        return refused(wanted.name, ErrorCode::invalid_replication_factor,
+                       "there are not enough nodes");
+    created.id = command.id;
+    return created;
+}
+
+} // namespace
+
+StartResult start_create_topics(Node& node, RequestParts parts) {
+    auto request = TRY(wire::kafka::decode_request<CreateTopicsRequest>(parts));
+    return started([&node, header = std::move(parts.header), request = std::move(request)] {
+        const Deadline deadline(node.env.fibers, node.after_ms(request.timeout_ms));
+        CreateTopicsResponse response;
+        std::set<std::string> seen;
+        for (const CreateTopicsRequest::Topic& topic : request.topics) {
+            response.topics.push_back(seen.insert(topic.name).second
+                                          ? create(node, topic, request.validate_only)
+                                          : refused(topic.name, ErrorCode::invalid_request,
+                                                    "the request names this topic twice"));
+        }
+        return answer(header, response);
+    });
+}
+
+} // namespace pyralog::server

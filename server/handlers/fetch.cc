@@ -1,0 +1,157 @@
+// Fetch: what is committed, as slices of what the log holds. A fetch that finds too little waits
+// until more is committed in one of its partitions, or its time is up.
+#include "core/wire/kafka/fetch.h"
+
+#include "server/handlers/handlers.h"
+
+#include <algorithm>
+
+namespace pyralog::server {
+
+namespace {
+
+using wire::kafka::FetchRequest;
+using wire::kafka::FetchResponse;
+
+// Wakes the fetch when anything changes in one of its partitions.
+class Watch {
+public:
+    Watch(raft::GroupRef group, Condition& changed) : group_(std::move(group)), changed_(&changed) {
+        group_->watch(*changed_);
+    }
+    Watch(Watch&& other) noexcept
+        : group_(std::move(other.group_)), changed_(std::exchange(other.changed_, nullptr)) {}
+    Watch& operator=(Watch&&) = delete;
+    ~Watch() {
+        if (changed_) group_->unwatch(*changed_);
+    }
+
+private:
+    raft::GroupRef group_;
+    Condition* changed_;
+};
+
+class Fetch : public Started {
+public:
+    Fetch(Node& node, RequestHeader header, FetchRequest request)
+        : node_(node), header_(std::move(header)), request_(std::move(request)),
+          until_(node.after_ms(request_.max_wait_ms)) {}
+
+    Result<BytesChain> finish() override {
+        Condition changed(node_.env.fibers);
+        std::vector<Watch> watches;
+        for (;;) {
+            is_final_ = false;
+            bytes_ = 0;
+            FetchResponse response = look();
+            const auto enough = static_cast<std::size_t>(std::max(request_.min_bytes, 0));
+            if (is_final_ || bytes_ >= enough || node_.env.clock.now() >= until_) {
+                node_.fetched_bytes.add(bytes_);
+                return answer(header_, response);
+            }
+            if (watches.empty()) {
+                watches = watch(changed);
+                continue; // What came while we read from the disk went by unnoticed.
+            }
+            const Deadline deadline(node_.env.fibers, until_);
+            // However it ends, what is there by then is the answer; but who is cancelled leaves.
+            const Result<> waited = wait_for_more(changed);
+            if (!waited.ok() && waited.error() != Error::timed_out) return waited.error();
+        }
+    }
+
+private:
+    FetchResponse look() {
+        FetchResponse response;
+        for (const FetchRequest::Topic& topic : request_.topics) {
+            response.topics.push_back({topic.name, {}});
+            for (const FetchRequest::Partition& partition : topic.partitions) {
+                FetchResponse::Partition found = look_at(topic.name, partition);
+                is_final_ |= found.error != ErrorCode::none;
+                response.topics.back().partitions.push_back(std::move(found));
+            }
+        }
+        return response;
+    }
+
+    FetchResponse::Partition look_at(const std::string& topic,
+                                     const FetchRequest::Partition& wanted) {
+        FetchResponse::Partition found;
+        found.index = wanted.index;
+        found.records = BytesChain();
+        const Node::Replica replica = node_.replica(topic, wanted.index);
+        found.error = check_leader(replica, wanted.current_leader_epoch);
+        if (found.error != ErrorCode::none) {
+            found.high_watermark = -1;
+            return found;
+        }
+        raft::Group& group = *replica.group;
+        const Offset start = group.log().start().offset;
+        const Offset end = group.committed().offset;
+        const Offset from(wanted.fetch_offset);
+        found.high_watermark = found.last_stable_offset = end.value;
+        found.log_start_offset = start.value;
+        if (from < start || from > group.log().end().offset) {
+            found.error = ErrorCode::offset_out_of_range;
+            return found;
+        }
+        const std::size_t room = room_for(wanted);
+        if (from >= end || room == 0) return found;
+        Result<BytesChain> records = group.read(from, room);
+        if (!records.ok()) {
+            found.error = to_code(records.error());
+            return found;
+        }
+        const std::size_t size = size_of(records.value());
+        // The first batch of an answer goes out however large it is, or nobody could ever get past
+        // it (KIP-74); a later one must fit.
+        if (bytes_ > 0 && size > room) return found;
+        bytes_ += size;
+        found.records = std::move(records).value();
+        return found;
+    }
+
+    std::size_t room_for(const FetchRequest::Partition& wanted) const {
+        const std::size_t whole =
+            std::min(static_cast<std::size_t>(std::max(request_.max_bytes, 0)),
+                     node_.config.kafka.fetch_bytes_max);
+        const std::size_t left = whole > bytes_ ? whole - bytes_ : 0;
+        const std::size_t room =
+            std::min(left, static_cast<std::size_t>(std::max(wanted.max_bytes, 0)));
+        return bytes_ == 0 ? std::max<std::size_t>(room, 1) : room;
+    }
+
+    std::vector<Watch> watch(Condition& changed) {
+        std::vector<Watch> watches;
+        for (const FetchRequest::Topic& topic : request_.topics) {
+            for (const FetchRequest::Partition& partition : topic.partitions) {
+                Node::Replica replica = node_.replica(topic.name, partition.index);
+                if (replica.group) watches.emplace_back(std::move(replica.group), changed);
+            }
+        }
+        return watches;
+    }
+
+    // Until the next notification.
+    Result<> wait_for_more(Condition& changed) {
+        bool asked_before = false;
+        return changed.wait([&] { return std::exchange(asked_before, true); });
+    }
+
+    Node& node_;
+    const RequestHeader header_;
+    const FetchRequest request_;
+    const Time until_;
+    std::size_t bytes_ = 0; // Of records, in the answer so far.
+    bool is_final_ = false; // There is something to tell that waiting will not improve.
+};
+
+} // namespace
+
+StartResult start_fetch(Node& node, RequestParts parts) {
+    auto request = TRY(wire::kafka::decode_request<FetchRequest>(parts));
+    return std::unique_ptr<Started>(
+        std::make_unique<Fetch>(node, std::move(parts.header), std::move(request)));
+}
+
+} // namespace pyralog::server

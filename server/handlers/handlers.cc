@@ -1,0 +1,34 @@
+#include "server/handlers/handlers.h"
+
+namespace pyralog::server {
+
+ErrorCode to_code(Error error) {
+    switch (error) {
+    case Error::cancelled: return ErrorCode::not_leader_or_follower; // We are going down.
+    case Error::timed_out: return ErrorCode::request_timed_out;
+    case Error::disconnected: return ErrorCode::broker_not_available;
+    case Error::not_found: return ErrorCode::unknown_topic_or_partition;
+    case Error::already_exists: return ErrorCode::topic_already_exists;
+    case Error::out_of_space: return ErrorCode::kafka_storage_error;
+    case Error::device_failed: return ErrorCode::kafka_storage_error;
+    case Error::corrupt: return ErrorCode::kafka_storage_error;
+    case Error::malformed: return ErrorCode::invalid_request;
+    case Error::not_leader: return ErrorCode::not_leader_or_follower;
+    case Error::unavailable: return ErrorCode::not_leader_or_follower;
+    }
+    return ErrorCode::unknown_server_error;
+}
+
+ErrorCode check_leader(const Node::Replica& replica, std::int32_t epoch_of_client) {
+    if (!replica.partition) return ErrorCode::unknown_topic_or_partition;
+    if (!replica.group) return ErrorCode::not_leader_or_follower;
+    const Term term = replica.group->term();
+    if (epoch_of_client >= 0 && Term(epoch_of_client) < term)
+        return ErrorCode::fenced_leader_epoch;
+    if (epoch_of_client >= 0 && Term(epoch_of_client) > term)
+        return ErrorCode::unknown_leader_epoch;
+    // A leader that has committed nothing of its own does not know yet what is committed.
+    return replica.group->serves() ? ErrorCode::none : ErrorCode::not_leader_or_follower;
+}
+
+} // namespace pyralog::server

@@ -1,0 +1,46 @@
+// server/handlers/handlers.h
+//
+// One function for each API, in a file of its own: a request begins, and what it returns finishes
+// it. And what our errors are in Kafka's words.
+#pragma once
+
+#include "core/wire/kafka/api.h"
+#include "server/dispatch.h"
+
+namespace pyralog::server {
+
+using StartResult = Result<std::unique_ptr<Started>>;
+using wire::kafka::ErrorCode;
+using wire::kafka::RequestHeader;
+using wire::kafka::RequestParts;
+
+StartResult start_produce(Node&, RequestParts);
+StartResult start_fetch(Node&, RequestParts);
+StartResult start_list_offsets(Node&, RequestParts);
+StartResult start_metadata(Node&, RequestParts);
+StartResult start_find_coordinator(Node&, RequestParts);
+StartResult start_api_versions(Node&, RequestParts);
+StartResult start_create_topics(Node&, RequestParts);
+StartResult start_delete_topics(Node&, RequestParts);
+StartResult start_offset_for_leader_epoch(Node&, RequestParts);
+
+// ApiVersions in a version that we do not have: what to ask instead (KIP-511).
+StartResult refuse_api_versions(std::int32_t correlation_id);
+// Produce before version 3, which carries batches of old formats.
+StartResult refuse_old_produce(RequestParts);
+
+// What a client is told when something did not work. There is a code for each that makes the usual
+// clients do the right thing by themselves: retry, look for the leader, or give up.
+ErrorCode to_code(Error error);
+
+// Of a partition that a client takes us to lead: may it have what it asks for? KIP-320: whoever
+// names an epoch must name the one that we are in.
+ErrorCode check_leader(const Node::Replica& replica, std::int32_t epoch_of_client);
+
+template <class Response>
+Result<BytesChain> answer(const RequestHeader& header, const Response& response) {
+    return wire::kafka::encode_frame(
+        wire::kafka::ResponseHeader{header.key, header.version, header.correlation_id}, response);
+}
+
+} // namespace pyralog::server

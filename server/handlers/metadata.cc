@@ -1,0 +1,117 @@
+// Metadata: who is there, and who leads what. A topic that is not there is created on the way, if
+// both sides want that.
+#include "core/wire/kafka/metadata.h"
+
+#include "server/handlers/handlers.h"
+
+namespace pyralog::server {
+
+namespace {
+
+using wire::kafka::MetadataRequest;
+using wire::kafka::MetadataResponse;
+
+// A client that hears LEADER_NOT_AVAILABLE asks again; one that is told the leader can go on. An
+// election in a new group takes milliseconds.
+constexpr Duration create_patience = 5s;
+constexpr Duration leader_patience = 1s;
+
+MetadataResponse::Partition describe_partition(const Node& node,
+                                               const Topic::Partition& partition) {
+    MetadataResponse::Partition described;
+    const auto leader = node.host.leader_of(partition.group);
+    described.leader_id = leader ? leader->value : -1;
+    described.leader_epoch = node.host.term_of(partition.group).value;
+    if (!leader) described.error = ErrorCode::leader_not_available;
+    for (const NodeId replica : partition.replicas) {
+        described.replica_nodes.push_back(replica.value);
+        const bool is_up = replica == node.host.self() || node.host.transport().connected(replica);
+        (is_up ? described.isr_nodes : described.offline_replicas).push_back(replica.value);
+    }
+    return described;
+}
+
+MetadataResponse::Topic describe_topic(const Node& node, const Topic& topic) {
+    MetadataResponse::Topic described;
+    described.name = topic.name;
+    described.id = topic.id;
+    for (const Topic::Partition& partition : topic.partitions) {
+        described.partitions.push_back(describe_partition(node, partition));
+        described.partitions.back().index =
+            static_cast<std::int32_t>(described.partitions.size()) - 1;
+    }
+    return described;
+}
+
+bool all_led(const Node& node, std::string_view name) {
+    const Topic* topic = node.controller.catalogue().find(name);
+    if (!topic) return true;
+    for (const Topic::Partition& partition : topic->partitions)
+        if (!node.host.leader_of(partition.group)) return false;
+    return true;
+}
+
+ErrorCode create(Node& node, const std::string& name) {
+    CreateTopic command{name, draw_uuid(node.env.random), node.config.topic.partitions,
+                        node.config.default_replication_factor()};
+    {
+        const Deadline deadline(node.env.fibers, node.env.clock.now() + create_patience);
+        const Result<Outcome> outcome = node.controller.submit(command);
+        if (!outcome.ok()) return ErrorCode::leader_not_available;
+    }
+    const Deadline deadline(node.env.fibers, node.env.clock.now() + leader_patience);
+    // Without a leader by then, the answer says so.
+    (void)node.controller.changed().wait([&] { return all_led(node, name); });
+    return ErrorCode::none;
+}
+
+MetadataResponse::Topic look_for(Node& node, const MetadataRequest::Topic& wanted,
+                                 bool may_create) {
+    MetadataResponse::Topic unknown;
+    unknown.name = wanted.name;
+    unknown.id = wanted.id;
+    const Catalogue& catalogue = node.controller.catalogue();
+    if (!wanted.name) {
+        const Topic* topic = catalogue.find(wanted.id);
+        unknown.error = ErrorCode::unknown_topic_id;
+        return topic ? describe_topic(node, *topic) : unknown;
+    }
+    if (const Topic* topic = catalogue.find(*wanted.name)) return describe_topic(node, *topic);
+    unknown.error = ErrorCode::unknown_topic_or_partition;
+    if (!is_topic_name(*wanted.name)) unknown.error = ErrorCode::invalid_topic;
+    if (!may_create || unknown.error == ErrorCode::invalid_topic) return unknown;
+    unknown.error = create(node, *wanted.name);
+    const Topic* topic = catalogue.find(*wanted.name);
+    if (!topic && unknown.error == ErrorCode::none)
+        unknown.error = ErrorCode::leader_not_available; // Created, and not applied here yet.
+    return topic ? describe_topic(node, *topic) : unknown;
+}
+
+} // namespace
+
+StartResult start_metadata(Node& node, RequestParts parts) {
+    auto request = TRY(wire::kafka::decode_request<MetadataRequest>(parts));
+    return started([&node, header = std::move(parts.header), request = std::move(request)] {
+        MetadataResponse response;
+        response.cluster_id = node.config.cluster_name;
+        const auto controller = node.host.leader_of(controller_group);
+        response.controller_id = controller ? controller->value : -1;
+        const bool all = !request.topics || (header.version == 0 && request.topics->empty());
+        if (all) {
+            for (const auto& [name, topic] : node.controller.catalogue().topics())
+                response.topics.push_back(describe_topic(node, topic));
+        } else {
+            const bool may_create =
+                node.config.topic.auto_create && request.allow_auto_topic_creation;
+            for (const MetadataRequest::Topic& topic : *request.topics)
+                response.topics.push_back(look_for(node, topic, may_create));
+        }
+        for (const auto& [id, address] : node.controller.catalogue().nodes()) {
+            if (id == node.host.self() || node.host.transport().connected(id))
+                response.brokers.push_back({id.value, address.host, address.port, {}});
+        }
+        return answer(header, response);
+    });
+}
+
+} // namespace pyralog::server

@@ -1,0 +1,47 @@
+#include "core/wire/kafka/offset_for_leader_epoch.h"
+
+#include "server/handlers/handlers.h"
+
+namespace pyralog::server {
+
+namespace {
+
+using wire::kafka::OffsetForLeaderEpochRequest;
+using wire::kafka::OffsetForLeaderEpochResponse;
+
+OffsetForLeaderEpochResponse::Partition
+look_at(Node& node, const std::string& topic,
+        const OffsetForLeaderEpochRequest::Partition& wanted) {
+    OffsetForLeaderEpochResponse::Partition found;
+    found.index = wanted.index;
+    const Node::Replica replica = node.replica(topic, wanted.index);
+    found.error = check_leader(replica, wanted.current_leader_epoch);
+    if (found.error != ErrorCode::none) return found;
+    const raft::Group& group = *replica.group;
+    const Term asked(wanted.leader_epoch);
+    if (asked > group.term()) return found; // -1, -1: we know of no such epoch.
+    // The largest epoch that is not above the one asked for, and where the next one begins.
+    for (const TermStart& start : group.log().terms().starts())
+        if (start.term <= asked) found.leader_epoch = start.term.value;
+    if (found.leader_epoch < 0) return found;
+    const auto next = group.log().terms().first_after(asked);
+    found.end_offset = (next ? next->first : group.log().end()).offset.value;
+    return found;
+}
+
+} // namespace
+
+StartResult start_offset_for_leader_epoch(Node& node, RequestParts parts) {
+    auto request = TRY(wire::kafka::decode_request<OffsetForLeaderEpochRequest>(parts));
+    return started([&node, header = std::move(parts.header), request = std::move(request)] {
+        OffsetForLeaderEpochResponse response;
+        for (const OffsetForLeaderEpochRequest::Topic& topic : request.topics) {
+            response.topics.push_back({topic.name, {}});
+            for (const OffsetForLeaderEpochRequest::Partition& partition : topic.partitions)
+                response.topics.back().partitions.push_back(look_at(node, topic.name, partition));
+        }
+        return answer(header, response);
+    });
+}
+
+} // namespace pyralog::server

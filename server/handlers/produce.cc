@@ -1,0 +1,162 @@
+// Produce: the batches are checked and given their places at once, in the order of the requests;
+// what is waited for is the disks.
+#include "core/wire/kafka/produce.h"
+
+#include "server/handlers/handlers.h"
+
+#include <variant>
+
+namespace pyralog::server {
+
+namespace {
+
+using wire::kafka::ProduceRequest;
+using wire::kafka::ProduceResponse;
+
+constexpr std::int16_t acks_all = -1;
+constexpr std::int16_t zstd_from_version = 7;
+
+ErrorCode to_code(wire::BatchFlaw flaw) {
+    switch (flaw) {
+    case wire::BatchFlaw::corrupt: return ErrorCode::corrupt_message;
+    case wire::BatchFlaw::old_format: return ErrorCode::unsupported_for_message_format;
+    case wire::BatchFlaw::invalid: return ErrorCode::invalid_record;
+    case wire::BatchFlaw::unknown_compression: return ErrorCode::unsupported_compression_type;
+    case wire::BatchFlaw::too_large: return ErrorCode::message_too_large;
+    }
+    return ErrorCode::unknown_server_error;
+}
+
+// A batch on its way, or why there is none.
+struct Written {
+    std::int32_t index = 0;
+    ErrorCode error = ErrorCode::none;
+    raft::GroupRef group;
+    raft::Group::Proposal proposal;
+    std::int32_t records = 0;
+};
+
+ErrorCode propose(Node& node, std::int16_t version, const std::string& topic,
+                  ProduceRequest::Partition& partition, Written& written) {
+    Node::Replica replica = node.replica(topic, partition.index);
+    if (const ErrorCode error = check_leader(replica, -1); error != ErrorCode::none) return error;
+    if (!partition.records) return ErrorCode::invalid_record;
+    if (partition.records->size() > node.config.topic.message_bytes_max)
+        return ErrorCode::message_too_large;
+    auto parsed = wire::RecordBatch::parse(std::move(*partition.records));
+    if (const auto* flaw = std::get_if<wire::BatchFlaw>(&parsed)) return to_code(*flaw);
+    const auto& batch = std::get<wire::RecordBatch>(parsed);
+    if (batch.header().compression() == wire::Compression::zstd && version < zstd_from_version)
+        return ErrorCode::unsupported_compression_type;
+    // No producer ids are given out, so nobody can rightly have one.
+    if (batch.header().is_transactional() || batch.header().has_producer())
+        return ErrorCode::unknown_producer_id;
+    if (!batch.records_are_sound()) return ErrorCode::invalid_record;
+    const auto proposal = replica.group->propose(batch);
+    if (!proposal.ok())
+        return proposal.error() == Error::unavailable ? ErrorCode::not_enough_replicas
+                                                      : server::to_code(proposal.error());
+    written.group = std::move(replica.group);
+    written.proposal = proposal.value();
+    written.records = batch.records();
+    return ErrorCode::none;
+}
+
+class Produce : public Started {
+public:
+    Produce(Node& node, RequestHeader header, ProduceRequest request)
+        : node_(node), header_(std::move(header)), acks_(request.acks),
+          began_(node.env.clock.now()), until_(node.after_ms(request.timeout_ms)) {
+        const bool acks_known = acks_ == 0 || acks_ == 1 || acks_ == acks_all;
+        for (ProduceRequest::Topic& topic : request.topics) {
+            topics_.push_back({std::move(topic.name), {}});
+            for (ProduceRequest::Partition& partition : topic.partitions) {
+                Written written;
+                written.index = partition.index;
+                written.error = acks_known ? propose(node, header_.version, topics_.back().name,
+                                                     partition, written)
+                                           : ErrorCode::invalid_required_acks;
+                topics_.back().partitions.push_back(std::move(written));
+            }
+        }
+    }
+
+    Result<BytesChain> finish() override {
+        ProduceResponse response;
+        bool all_well = true;
+        for (Topic& topic : topics_) {
+            response.topics.push_back({topic.name, {}});
+            for (Written& written : topic.partitions) {
+                response.topics.back().partitions.push_back(settle(written));
+                all_well &= response.topics.back().partitions.back().error == ErrorCode::none;
+            }
+        }
+        node_.write_latency.add(node_.env.clock.now() - began_);
+        if (acks_ != 0) return answer(header_, response);
+        // Nobody waits for an answer; the only way to say that something is wrong is to hang up.
+        if (!all_well) return Error::disconnected;
+        return BytesChain();
+    }
+
+private:
+    struct Topic {
+        std::string name;
+        std::vector<Written> partitions;
+    };
+
+    ProduceResponse::Partition settle(Written& written) {
+        ProduceResponse::Partition partition;
+        partition.index = written.index;
+        partition.error = written.error;
+        if (written.error != ErrorCode::none) return partition;
+        Result<> settled;
+        if (acks_ != 0) {
+            const Deadline deadline(node_.env.fibers, until_);
+            settled = acks_ == acks_all ? written.group->settle(written.proposal)
+                                        : written.group->settle_here(written.proposal);
+        }
+        if (!settled.ok()) {
+            partition.error = server::to_code(settled.error());
+            return partition;
+        }
+        node_.records_written.add(static_cast<std::uint64_t>(written.records));
+        partition.base_offset = written.proposal.place.first.offset.value;
+        partition.log_start_offset = written.group->log().start().offset.value;
+        return partition;
+    }
+
+    Node& node_;
+    const RequestHeader header_;
+    const std::int16_t acks_;
+    const Time began_;
+    const Time until_;
+    std::vector<Topic> topics_;
+};
+
+} // namespace
+
+StartResult start_produce(Node& node, RequestParts parts) {
+    auto request = TRY(wire::kafka::decode_request<ProduceRequest>(parts));
+    return std::unique_ptr<Started>(
+        std::make_unique<Produce>(node, std::move(parts.header), std::move(request)));
+}
+
+StartResult refuse_old_produce(RequestParts parts) {
+    auto request = TRY(wire::kafka::decode_request<ProduceRequest>(parts));
+    if (request.acks == 0) return Error::malformed;
+    return started([header = std::move(parts.header), request = std::move(request)] {
+        ProduceResponse response;
+        for (const ProduceRequest::Topic& topic : request.topics) {
+            response.topics.push_back({topic.name, {}});
+            for (const ProduceRequest::Partition& partition : topic.partitions) {
+                ProduceResponse::Partition refused;
+                refused.index = partition.index;
+                refused.error = ErrorCode::unsupported_version;
+                response.topics.back().partitions.push_back(std::move(refused));
+            }
+        }
+        return answer(header, response);
+    });
+}
+
+} // namespace pyralog::server

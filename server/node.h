@@ -1,0 +1,51 @@
+// server/node.h
+//
+// What a handler may use of the node it runs on. Everything here outlives the handlers.
+#pragma once
+
+#include "core/env/environment.h"
+#include "raft/host.h"
+#include "server/config.h"
+#include "server/controller.h"
+
+#include <string>
+
+namespace pyralog::server {
+
+struct Node {
+    Node(Environment& e, const Config& c, raft::Host& h, Controller& o)
+        : env(e), config(c), host(h), controller(o),
+          records_written(e.metrics, "pyralog_records_written_total",
+                          "Records that clients were told are stored."),
+          write_latency(e.metrics, "pyralog_write_latency_seconds",
+                        "From a produce request to its answer."),
+          fetched_bytes(e.metrics, "pyralog_fetched_bytes_total",
+                             "Record bytes that clients have fetched."),
+          connections(e.metrics, "pyralog_active_connections", "Clients that are connected.") {}
+
+    Environment& env;
+    const Config& config;
+    raft::Host& host;
+    Controller& controller;
+    Metrics::Counter records_written;
+    Metrics::Histogram write_latency;
+    Metrics::Counter fetched_bytes;
+    Metrics::Gauge connections;
+
+    // The replica of a partition on this node, and who leads it; for whoever serves it.
+    struct Replica {
+        const Topic::Partition* partition = nullptr; // None: no such partition.
+        raft::GroupRef group;                        // Empty: not on this node.
+    };
+    Replica replica(std::string_view topic, std::int32_t partition) const {
+        Replica found;
+        found.partition = controller.catalogue().find(topic, partition);
+        if (found.partition) found.group = host.find(found.partition->group);
+        return found;
+    }
+    Time after_ms(std::int64_t ms) const {
+        return env.clock.now() + std::chrono::milliseconds(std::max<std::int64_t>(ms, 0));
+    }
+};
+
+} // namespace pyralog::server
