@@ -1,0 +1,294 @@
+#include "sim-tests/check_history.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <utility>
+#include <vector>
+
+namespace pyralog::simtest {
+
+namespace {
+
+constexpr std::int64_t nowhere = -1;
+
+std::string at(std::int64_t offset) { return " at offset " + std::to_string(offset); }
+
+// All there is about one partition.
+class Judge {
+public:
+    Judge(const History& history, std::int32_t partition)
+        : history_(history), partition_(partition), name_(to_string(history.name(partition))) {
+        for (const Produce& produce : history.produces())
+            if (produce.partition == partition) produces_.push_back(&produce);
+        for (const Fetch& fetch : history.fetches())
+            if (fetch.partition == partition) fetches_.push_back(&fetch);
+        // Numbers of one client rise in the order of the history, so this order is its order too.
+        by_ident_ = produces_;
+        std::stable_sort(by_ident_.begin(), by_ident_.end(), [](auto* a, auto* b) {
+            return Ident{a->client, a->first_number} < Ident{b->client, b->first_number};
+        });
+        if (const auto log = history.logs().find(partition); log != history.logs().end())
+            log_ = &log->second;
+    }
+
+    std::optional<Finding> judge() {
+        if (!log_) return judge_reads_alone();
+        using Rule = std::optional<Finding> (Judge::*)();
+        for (const Rule rule : {&Judge::check_log, &Judge::check_batches, &Judge::check_answers,
+                                &Judge::check_order_in_time, &Judge::check_order_on_connections,
+                                &Judge::check_reads, &Judge::check_watermarks, &Judge::check_ends})
+            if (auto finding = (this->*rule)()) return finding;
+        return {};
+    }
+
+private:
+    std::optional<Finding> found(std::string_view oracle, std::string what) const {
+        return Finding{oracle, name_ + ": " + std::move(what)};
+    }
+
+    const Produce* sent_with(Ident ident) const {
+        const auto after = std::upper_bound(
+            by_ident_.begin(), by_ident_.end(), ident, [](Ident value, const Produce* produce) {
+                return value < Ident{produce->client, produce->first_number};
+            });
+        if (after == by_ident_.begin()) return nullptr;
+        const Produce* produce = *std::prev(after);
+        const bool within = produce->client == ident.client &&
+                            ident.number < produce->first_number + produce->records;
+        return within ? produce : nullptr;
+    }
+
+    static Ident ident(const Produce& produce, std::int32_t record) {
+        return {produce.client, produce.first_number + record};
+    }
+
+    std::int64_t place_of(Ident ident) const {
+        const auto place = places_.find(ident);
+        return place == places_.end() ? nowhere : place->second;
+    }
+    std::int64_t place_of(const Produce& produce) const { return place_of(ident(produce, 0)); }
+    std::int64_t log_end() const { return static_cast<std::int64_t>(log_->size()); }
+
+    // Every offset once, from the beginning; every record one that was sent here, and once.
+    std::optional<Finding> check_log() {
+        std::int64_t expected = 0;
+        for (const Fetch::Seen& record : *log_) {
+            if (record.offset != expected)
+                return found(oracle::not_contiguous,
+                             "the log goes on" + at(record.offset) + " and not" + at(expected));
+            ++expected;
+            if (!sent_with(record.ident))
+                return found(oracle::invented,
+                             to_string(record.ident) + " is in the log" + at(record.offset));
+            const auto [place, is_new] = places_.try_emplace(record.ident, record.offset);
+            if (!is_new)
+                return found(oracle::duplicated, to_string(record.ident) + " is in the log" +
+                                                     at(place->second) + " and" +
+                                                     at(record.offset));
+        }
+        return {};
+    }
+
+    std::optional<Finding> check_batches() {
+        for (const Produce* produce : produces_) {
+            const std::int64_t base = place_of(*produce);
+            for (std::int32_t i = 1; i < produce->records; ++i) {
+                const std::int64_t expected = base == nowhere ? nowhere : base + i;
+                const std::int64_t place = place_of(ident(*produce, i));
+                if (place != expected)
+                    return found(oracle::batch_broken, to_string(ident(*produce, i)) + " is" +
+                                                           at(place) + ", and its batch begins" +
+                                                           at(base));
+            }
+        }
+        return {};
+    }
+
+    std::optional<Finding> check_answers() {
+        for (const Produce* produce : produces_) {
+            const std::int64_t base = place_of(*produce);
+            const std::string who = to_string(ident(*produce, 0));
+            if (produce->outcome == Outcome::refused && base != nowhere)
+                return found(oracle::refused_yet_stored,
+                             who + " was refused, and is in the log" + at(base));
+            if (produce->outcome != Outcome::stored) continue;
+            if (base == nowhere && produce->acks == Acks::all)
+                return found(oracle::acknowledged_lost, who + " was acknowledged" +
+                                                            at(produce->base_offset) +
+                                                            " and is not in the log");
+            // An entry never moves: what only the leader had acknowledged may be lost, and is at
+            // the offset that was told if it is not.
+            if (base != nowhere && base != produce->base_offset)
+                return found(oracle::moved, who + " was acknowledged" + at(produce->base_offset) +
+                                                " and is" + at(base));
+        }
+        return {};
+    }
+
+    // Whoever has an answer, be it from the leader's disk alone, and then sends another record,
+    // finds both in this order, if both are there: a record's term and place are fixed when it is
+    // acknowledged, and a leader that does not have it could only add the other in place of it.
+    std::optional<Finding> check_order_in_time() {
+        std::vector<const Produce*> told;
+        for (const Produce* produce : produces_)
+            if (produce->outcome == Outcome::stored && place_of(*produce) != nowhere)
+                told.push_back(produce);
+        std::stable_sort(told.begin(), told.end(),
+                         [](auto* a, auto* b) { return *a->completed < *b->completed; });
+        std::vector<const Produce*> asked = produces_;
+        std::stable_sort(asked.begin(), asked.end(),
+                         [](auto* a, auto* b) { return a->invoked < b->invoked; });
+        std::size_t before = 0;
+        const Produce* last = nullptr;
+        for (const Produce* produce : asked) {
+            for (; before < told.size() && *told[before]->completed < produce->invoked; ++before)
+                if (!last || place_of(*told[before]) > place_of(*last)) last = told[before];
+            const std::int64_t place = place_of(*produce);
+            if (last && place != nowhere && place < place_of(*last))
+                return found(oracle::out_of_order,
+                             to_string(ident(*produce, 0)) + " is" + at(place) + ", before " +
+                                 to_string(ident(*last, 0)) + at(place_of(*last)) +
+                                 " which had been acknowledged before it was sent");
+        }
+        return {};
+    }
+
+    std::optional<Finding> check_order_on_connections() {
+        std::map<std::pair<std::int32_t, std::int64_t>, const Produce*> last;
+        for (const Produce* produce : produces_) {
+            const std::int64_t place = place_of(*produce);
+            if (place == nowhere) continue;
+            const Produce*& before = last[{produce->client, produce->connection}];
+            if (before && place < place_of(*before))
+                return found(oracle::out_of_order,
+                             to_string(ident(*produce, 0)) + " is" + at(place) + ", before " +
+                                 to_string(ident(*before, 0)) + at(place_of(*before)) +
+                                 " which was sent first on the same connection");
+            before = produce;
+        }
+        return {};
+    }
+
+    std::optional<Finding> check_seen(const Fetch& fetch) const {
+        std::int64_t expected = fetch.seen.empty() ? 0 : fetch.seen.front().offset;
+        for (const Fetch::Seen& record : fetch.seen) {
+            if (record.offset != expected++)
+                return found(oracle::not_contiguous,
+                             "a fetch goes on" + at(record.offset) + " and not" + at(expected - 1));
+            if (record.offset >= fetch.high_watermark)
+                return found(oracle::watermark, "a fetch shows a record" + at(record.offset) +
+                                                    ", beyond its high watermark of " +
+                                                    std::to_string(fetch.high_watermark));
+            if (!sent_with(record.ident))
+                return found(oracle::invented,
+                             to_string(record.ident) + " was read" + at(record.offset));
+        }
+        return {};
+    }
+
+    std::optional<Finding> check_reads() {
+        for (const Fetch* fetch : fetches_) {
+            if (auto finding = check_seen(*fetch)) return finding;
+            for (const Fetch::Seen& record : fetch->seen) {
+                const std::string what = to_string(record.ident) + " was read" + at(record.offset);
+                if (record.offset >= log_end())
+                    return found(oracle::read_then_lost,
+                                 what + ", and the log ends" + at(log_end()));
+                const Ident there = (*log_)[static_cast<std::size_t>(record.offset)].ident;
+                if (there != record.ident)
+                    return found(oracle::two_at_one_offset,
+                                 what + ", and in the end it is " + to_string(there));
+            }
+        }
+        return {};
+    }
+
+    // A connection leads to one process, and what that knows to be committed only grows.
+    std::optional<Finding> check_watermarks() {
+        std::map<std::pair<std::int32_t, std::int64_t>, std::int64_t> highest;
+        for (const Fetch* fetch : fetches_) {
+            std::int64_t& before = highest[{fetch->client, fetch->connection}];
+            if (fetch->high_watermark < before)
+                return found(oracle::watermark, "the high watermark fell from " +
+                                                    std::to_string(before) + " to " +
+                                                    std::to_string(fetch->high_watermark));
+            before = fetch->high_watermark;
+            if (before > log_end())
+                return found(oracle::watermark, "the high watermark was " + std::to_string(before) +
+                                                    ", and the log ends" + at(log_end()));
+        }
+        return {};
+    }
+
+    std::optional<Finding> check_ends() {
+        std::vector<const EndAsked*> asked;
+        for (const EndAsked& end : history_.ends())
+            if (end.partition == partition_) asked.push_back(&end);
+        std::stable_sort(asked.begin(), asked.end(),
+                         [](auto* a, auto* b) { return a->invoked < b->invoked; });
+        std::vector<const Produce*> told;
+        for (const Produce* produce : produces_)
+            if (produce->outcome == Outcome::stored && produce->acks == Acks::all)
+                told.push_back(produce);
+        std::stable_sort(told.begin(), told.end(),
+                         [](auto* a, auto* b) { return *a->completed < *b->completed; });
+        std::size_t before = 0;
+        std::int64_t least = 0;
+        for (const EndAsked* end : asked) {
+            for (; before < told.size() && *told[before]->completed < end->invoked; ++before)
+                least = std::max(least, told[before]->base_offset + told[before]->records);
+            if (end->end < least)
+                return found(oracle::stale_end, "the end was said to be" + at(end->end) +
+                                                    " when records before" + at(least) +
+                                                    " had been acknowledged");
+            if (end->end > log_end())
+                return found(oracle::stale_end, "the end was said to be" + at(end->end) +
+                                                    ", and the log ends" + at(log_end()));
+        }
+        return {};
+    }
+
+    // The topic has gone. What was acknowledged and what was read must still agree.
+    std::optional<Finding> judge_reads_alone() {
+        std::map<std::int64_t, Ident> known;
+        const auto conflicts = [&](std::int64_t offset, Ident ident) -> std::optional<Finding> {
+            const auto [entry, is_new] = known.try_emplace(offset, ident);
+            if (is_new || entry->second == ident) return {};
+            return found(oracle::two_at_one_offset, to_string(ident) + " and " +
+                                                        to_string(entry->second) + " are both" +
+                                                        at(offset));
+        };
+        for (const Produce* produce : produces_) {
+            if (produce->outcome != Outcome::stored || produce->acks != Acks::all) continue;
+            for (std::int32_t i = 0; i < produce->records; ++i)
+                if (auto finding = conflicts(produce->base_offset + i, ident(*produce, i)))
+                    return finding;
+        }
+        for (const Fetch* fetch : fetches_) {
+            if (auto finding = check_seen(*fetch)) return finding;
+            for (const Fetch::Seen& record : fetch->seen)
+                if (auto finding = conflicts(record.offset, record.ident)) return finding;
+        }
+        return {};
+    }
+
+    const History& history_;
+    const std::int32_t partition_;
+    const std::string name_;
+    std::vector<const Produce*> produces_; // In the order in which they were sent.
+    std::vector<const Produce*> by_ident_;
+    std::vector<const Fetch*> fetches_;
+    const std::vector<Fetch::Seen>* log_ = nullptr;
+    std::map<Ident, std::int64_t> places_;
+};
+
+} // namespace
+
+std::optional<Finding> check_history(const History& history) {
+    for (std::size_t i = 0; i < history.partition_count(); ++i)
+        if (auto finding = Judge(history, static_cast<std::int32_t>(i)).judge()) return finding;
+    return {};
+}
+
+} // namespace pyralog::simtest

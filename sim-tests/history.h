@@ -1,0 +1,137 @@
+// sim-tests/history.h
+//
+// What the clients of a run asked, were told and saw, with the times of the world. Clients write it
+// as it happens; check_history.h judges it when the run is over.
+//
+// Every record that is ever sent has a value of its own, which tells who sent it and as which of
+// his records. So a value that is read back names the request that it came with, and if it is the
+// very value: a record's Ident decides its bytes. A producer that tries again sends new records, so
+// each Ident may show up once at most.
+#pragma once
+
+#include "core/base/bytes.h"
+#include "core/base/time.h"
+#include "core/base/types.h"
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pyralog::simtest {
+
+// ---- Records that describe themselves ----
+
+struct Ident {
+    std::int32_t client = 0;
+    std::int64_t number = 0; // Of this client's records, from 1. Zero: none of ours.
+    constexpr auto operator<=>(const Ident&) const = default;
+};
+
+// The value of a record: its ident, its size, and bytes that follow from both. Sizes below
+// value_size_min are raised to it.
+constexpr std::size_t value_size_min = 32;
+std::string value_of(Ident ident, std::size_t size);
+
+// Whose value this is; nothing unless it is so to the last byte.
+std::optional<Ident> ident_of(std::string_view value);
+
+std::string to_string(Ident ident);
+
+// ---- The history ----
+
+struct TopicPartition {
+    std::string topic;
+    std::int32_t partition = 0;
+    auto operator<=>(const TopicPartition&) const = default;
+};
+std::string to_string(const TopicPartition& partition);
+
+enum class Acks : std::int8_t { none = 0, leader = 1, all = -1 };
+
+enum class Outcome : std::uint8_t {
+    unknown, // No answer, or one that leaves it open.
+    stored,  // An offset. With Acks::none nobody says so.
+    refused, // An answer which says that it is not in the log, and never will be.
+};
+
+// One batch, sent once.
+struct Produce {
+    std::int32_t client = 0;
+    std::int64_t connection = 0; // Requests on one connection are carried out in their order.
+    std::int32_t partition = 0;  // History::partition().
+    Acks acks = Acks::all;
+    std::int64_t first_number = 0; // Of its records' idents.
+    std::int32_t records = 0;
+    std::uint32_t batch_crc = 0; // What Kafka's checksum of it is, wherever it is stored.
+    std::int32_t replicas = 0;   // Of the partition, as the client knew it.
+    Duration invoked{0};
+    std::optional<Duration> completed;
+    Outcome outcome = Outcome::unknown;
+    std::int64_t base_offset = -1; // If stored.
+};
+
+// What a fetch showed of one partition.
+struct Fetch {
+    struct Seen {
+        std::int64_t offset = 0;
+        Ident ident; // None of ours if the value was not one that describes itself.
+    };
+    std::int32_t client = 0;
+    std::int64_t connection = 0;
+    std::int32_t partition = 0;
+    std::int64_t from = 0;
+    Duration invoked{0};
+    Duration completed{0};
+    std::int64_t high_watermark = 0;
+    std::vector<Seen> seen;
+};
+
+// Where a partition ended, as ListOffsets told.
+struct EndAsked {
+    std::int32_t client = 0;
+    std::int32_t partition = 0;
+    Duration invoked{0};
+    Duration completed{0};
+    std::int64_t end = 0;
+};
+
+class History {
+public:
+    // A small number for each partition, given out as they are first named.
+    std::int32_t partition(const TopicPartition& name);
+    const TopicPartition& name(std::int32_t partition) const;
+    std::size_t partition_count() const { return names_.size(); }
+
+    // Before it is sent; the answer is for completed(). Numbers of one client rise.
+    std::size_t invoke(Produce produce);
+    void completed(std::size_t produce, Duration when, Outcome outcome, std::int64_t base_offset);
+    void saw(Fetch fetch) { fetches_.push_back(std::move(fetch)); }
+    void asked(EndAsked end) { ends_.push_back(end); }
+
+    // All of a partition, read when everything was quiet, whose topic still exists. Records in the
+    // order in which they were returned.
+    void read_all(std::int32_t partition, std::vector<Fetch::Seen> log);
+
+    const std::vector<Produce>& produces() const { return produces_; }
+    const std::vector<Fetch>& fetches() const { return fetches_; }
+    const std::vector<EndAsked>& ends() const { return ends_; }
+    const std::map<std::int32_t, std::vector<Fetch::Seen>>& logs() const { return logs_; }
+
+    // The produces that were completed as stored, in the order in which that became known.
+    const std::vector<std::size_t>& stored() const { return stored_; }
+
+private:
+    std::map<TopicPartition, std::int32_t> numbers_;
+    std::vector<TopicPartition> names_;
+    std::vector<Produce> produces_;
+    std::vector<std::size_t> stored_;
+    std::vector<Fetch> fetches_;
+    std::vector<EndAsked> ends_;
+    std::map<std::int32_t, std::vector<Fetch::Seen>> logs_;
+};
+
+} // namespace pyralog::simtest

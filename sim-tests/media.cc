@@ -1,0 +1,243 @@
+#include "sim-tests/media.h"
+
+#include "core/wire/record_batch.h"
+#include "core/wire/segment.h"
+
+#include <algorithm>
+#include <array>
+
+namespace pyralog::simtest {
+
+namespace {
+
+constexpr std::string_view journal_directory = "journal";
+constexpr std::string_view groups_directory = "groups";
+constexpr std::string_view spare_prefix = "spare-"; // Not yet, or no longer, a part of the journal.
+
+using HeaderBytes = std::span<const std::byte, wire::Frame::header_size>;
+
+// Kafka's checksum of a batch, where its header has it.
+std::uint32_t batch_crc_of(std::span<const std::byte> payload) {
+    constexpr std::size_t at = wire::BatchHeader::summed_from - sizeof(std::uint32_t);
+    if (payload.size() < wire::BatchHeader::size) return 0;
+    std::uint32_t crc = 0;
+    for (std::size_t i = 0; i < sizeof crc; ++i)
+        crc = crc << 8 | std::to_integer<std::uint32_t>(payload[at + i]);
+    return crc;
+}
+
+NodeMedia::Entry entry_of(const wire::Frame& frame) {
+    const std::uint32_t crc =
+        frame.kind == wire::Frame::Kind::records ? batch_crc_of(frame.payload.front().view()) : 0;
+    return {frame.term, frame.first, frame.records, frame.payload_crc, crc};
+}
+
+} // namespace
+
+const NodeMedia::Entries& NodeMedia::entries(GroupId group) {
+    refresh();
+    const auto [all, is_new] = all_.try_emplace(group);
+    if (is_new) {
+        // What is in both places was committed before it moved, so it is the same.
+        all->second = stored_[group];
+        all->second.insert(journaled_[group].begin(), journaled_[group].end());
+    }
+    return all->second;
+}
+
+bool NodeMedia::has_batch(std::int64_t base_offset, std::uint32_t batch_crc) {
+    refresh();
+    return batches_.contains({base_offset, batch_crc});
+}
+
+void NodeMedia::add_batch(const Entry& entry, std::int64_t count) {
+    if (entry.records == 0) return;
+    const std::pair key(entry.first.offset.value, entry.batch_crc);
+    std::int64_t& copies = batches_[key];
+    copies += count;
+    CHECK(copies >= 0);
+    if (copies == 0) batches_.erase(key);
+}
+
+bool NodeMedia::read(const std::string& path, std::uint64_t position, std::span<std::byte> into) {
+    const auto got = medium_.read_durable(path, position, into);
+    bytes_read_ += got.value_or(0);
+    return got == into.size();
+}
+
+// ---- The journal ----
+
+void NodeMedia::refresh() {
+    if (generation_ == medium_.generation()) return;
+    generation_ = medium_.generation();
+
+    bool lives_changed = false;
+    std::vector<std::pair<JournalFile*, std::size_t>> grown; // With how much was known of it.
+    std::map<std::string, JournalFile> here;
+    for (const std::string& name :
+         medium_.durable_list(journal_directory).value_or(std::vector<std::string>())) {
+        if (name.starts_with(spare_prefix)) continue;
+        const std::string path = std::string(journal_directory) + '/' + name;
+        if (auto known = journal_.extract(path)) {
+            here.insert(std::move(known));
+        } else {
+            lives_changed = true;
+        }
+        JournalFile& file = here[path];
+        std::size_t known = file.changes.size();
+        lives_changed |= read_journal(file, path, known);
+        if (file.changes.size() > known) grown.push_back({&file, known});
+    }
+    lives_changed |= !journal_.empty(); // Some file is no longer there.
+    journal_ = std::move(here);
+    if (lives_changed || grown.size() > 1) {
+        replay_journal();
+    } else if (!grown.empty()) {
+        const auto& [file, known] = grown.front();
+        for (std::size_t i = known; i < file->changes.size(); ++i) apply(file->changes[i]);
+    }
+
+    for (const std::string& group :
+         medium_.durable_list(groups_directory).value_or(std::vector<std::string>())) {
+        const std::string directory = std::string(groups_directory) + '/' + group;
+        for (const std::string& name :
+             medium_.durable_list(directory).value_or(std::vector<std::string>())) {
+            const std::string path = directory + '/' + name;
+            read_segment(segments_[path], path);
+        }
+    }
+}
+
+// Returns if this is another life of the file than the one that was known.
+bool NodeMedia::read_journal(JournalFile& file, const std::string& path, std::size_t& known) {
+    const std::uint64_t generation = medium_.generation(path).value_or(0);
+    if (file.generation == generation) return false;
+    file.generation = generation;
+    std::array<std::byte, wire::JournalHeader::size> block;
+    if (!read(path, 0, block)) return false;
+    const auto header = wire::decode_journal_header(block);
+    // A header that cannot be read is rot: it was durable before the file had this name.
+    if (!header) return false;
+    const bool new_life = file.header != header;
+    if (new_life) {
+        known = 0;
+        file = {generation, header, wire::JournalHeader::size, header->first_round, {}};
+    }
+    while (read_round(file, path)) {
+    }
+    return new_life;
+}
+
+// The next round of this life, if all of it is durable.
+bool NodeMedia::read_round(JournalFile& file, const std::string& path) {
+    std::array<std::byte, wire::RoundHeader::size> head;
+    if (!read(path, file.file_position, head)) return false;
+    const auto round = wire::decode_round_header(head);
+    if (!round || round->file != file.header->number || round->salt != file.header->salt ||
+        round->round != file.next_round || round->body_bytes > file.header->bytes)
+        return false;
+    Buffer memory(round->body_bytes);
+    if (!read(path, file.file_position + wire::RoundHeader::size, memory.view())) return false;
+    const Bytes body = std::move(memory).freeze();
+    std::vector<Change> changes;
+    std::size_t at = 0;
+    for (std::uint32_t i = 0; i < round->frames; ++i) {
+        if (body.size() - at < wire::Frame::header_size) return false;
+        const auto decoded =
+            wire::decode_header(HeaderBytes(body.view().subspan(at, wire::Frame::header_size)));
+        if (!decoded.ok()) return false;
+        wire::FrameHeader header = decoded.value();
+        const std::size_t stored = wire::stored_size(header.payload_size);
+        if (stored > body.size() - at) return false;
+        header.frame.payload = {body.slice(at + wire::Frame::header_size, header.payload_size)};
+        if (!wire::payload_intact(header.frame)) return false;
+        at += stored;
+        if (header.frame.is_entry())
+            changes.push_back({header.frame.group, round->round, false, entry_of(header.frame)});
+        if (header.frame.kind == wire::Frame::Kind::cut)
+            changes.push_back(
+                {header.frame.group, round->round, true, {{}, header.frame.first, 0, 0, 0}});
+    }
+    file.changes.insert(file.changes.end(), changes.begin(), changes.end());
+    file.file_position += round->stored_size();
+    ++file.next_round;
+    return true;
+}
+
+void NodeMedia::replay_journal() {
+    for (const auto& [group, entries] : journaled_)
+        for (const auto& [index, entry] : entries) add_batch(entry, -1);
+    journaled_.clear();
+    all_.clear();
+    std::vector<const JournalFile*> files;
+    for (const auto& [path, file] : journal_)
+        if (file.header) files.push_back(&file);
+    std::sort(files.begin(), files.end(),
+              [](auto* a, auto* b) { return a->header->number < b->header->number; });
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        if (files[i]->header->number < files.back()->header->oldest) continue;
+        for (const Change& change : files[i]->changes) {
+            // What came after the last round that the next file knows of was never durable before
+            // the node went on, and does not count.
+            if (i + 1 < files.size() && change.round > files[i + 1]->header->after_round) break;
+            apply(change);
+        }
+    }
+}
+
+void NodeMedia::apply(const Change& change) {
+    Entries& entries = journaled_[change.group];
+    const std::int64_t index = change.entry.first.index;
+    if (!change.is_cut) {
+        const auto there = entries.find(index);
+        if (there != entries.end() && there->second == change.entry) return;
+    }
+    for (auto old = entries.lower_bound(index); old != entries.end(); old = entries.erase(old))
+        add_batch(old->second, -1);
+    if (!change.is_cut) {
+        entries.emplace(index, change.entry);
+        add_batch(change.entry, 1);
+    }
+    const auto all = all_.find(change.group);
+    if (all == all_.end()) return;
+    // Segments hold only what is committed: a cut does not reach into them.
+    const Entries& stored = stored_[change.group];
+    for (auto old = all->second.lower_bound(index); old != all->second.end();)
+        old = stored.contains(old->first) ? std::next(old) : all->second.erase(old);
+    if (!change.is_cut) all->second.emplace(index, change.entry);
+}
+
+// ---- Segments ----
+
+void NodeMedia::read_segment(SegmentFile& file, const std::string& path) {
+    const std::uint64_t generation = medium_.generation(path).value_or(0);
+    if (file.generation == generation) return;
+    file.generation = generation;
+    if (file.file_position == 0) {
+        std::array<std::byte, wire::SegmentHeader::size> head;
+        if (!read(path, 0, head)) return;
+        const auto header = wire::decode_segment_header(head);
+        if (!header) return;
+        file.group = header->group;
+        file.file_position = wire::SegmentHeader::size;
+    }
+    for (;;) {
+        std::array<std::byte, wire::Frame::header_size> head;
+        if (!read(path, file.file_position, head)) return;
+        const auto decoded = wire::decode_header(head);
+        if (!decoded.ok() || decoded.value().frame.group != file.group) return;
+        wire::FrameHeader header = decoded.value();
+        Buffer memory(header.payload_size);
+        if (!read(path, file.file_position + wire::Frame::header_size, memory.view())) return;
+        header.frame.payload = {std::move(memory).freeze()};
+        if (!wire::payload_intact(header.frame)) return;
+        file.file_position += wire::stored_size(header.payload_size);
+        const Entry entry = entry_of(header.frame);
+        if (!stored_[file.group].emplace(entry.first.index, entry).second) continue;
+        add_batch(entry, 1);
+        if (const auto all = all_.find(file.group); all != all_.end())
+            all->second.insert_or_assign(entry.first.index, entry);
+    }
+}
+
+} // namespace pyralog::simtest
