@@ -1,0 +1,355 @@
+#include "sim-tests/check_history.h"
+
+#include "core/base/random.h"
+
+#include <algorithm>
+#include <functional>
+#include <vector>
+
+#include <rapidcheck/catch.h>
+
+#include <catch2/catch.hpp>
+
+namespace pyralog::simtest {
+namespace {
+
+// A small language for histories of one partition. Time goes on by one with each thing that
+// happens.
+class Story {
+public:
+    Story() { partition_ = history.partition({"t", 0}); }
+
+    // Sent, with no answer yet.
+    std::size_t send(std::int32_t client, std::int32_t records = 1, Acks acks = Acks::all,
+                     std::int64_t connection = 0) {
+        Produce produce;
+        produce.client = client;
+        produce.connection = connection != 0 ? connection : ++connections_;
+        produce.partition = partition_;
+        produce.acks = acks;
+        produce.first_number = next_number_[client] + 1;
+        produce.records = records;
+        produce.invoked = tick();
+        next_number_[client] += records;
+        return history.invoke(produce);
+    }
+    void stored(std::size_t produce, std::int64_t offset) {
+        history.completed(produce, tick(), Outcome::stored, offset);
+    }
+    void refused(std::size_t produce) { history.completed(produce, tick(), Outcome::refused, -1); }
+    // Sent and acknowledged, at the end of what will be the log.
+    std::size_t store(std::int32_t client, std::int32_t records = 1, Acks acks = Acks::all) {
+        const std::size_t produce = send(client, records, acks);
+        stored(produce, static_cast<std::int64_t>(log.size()));
+        lay(produce);
+        return produce;
+    }
+    // Into the log, after what is there.
+    void lay(std::size_t produce) {
+        const Produce& sent = history.produces()[produce];
+        for (std::int32_t i = 0; i < sent.records; ++i)
+            log.push_back(
+                {static_cast<std::int64_t>(log.size()), {sent.client, sent.first_number + i}});
+    }
+    void read(std::int64_t from, std::vector<Fetch::Seen> seen, std::int64_t high_watermark,
+              std::int64_t connection = 1) {
+        const Duration invoked = tick();
+        history.saw(
+            {9, connection, partition_, from, invoked, tick(), high_watermark, std::move(seen)});
+    }
+    void ask_end(std::int64_t end) {
+        const Duration invoked = tick();
+        history.asked({9, partition_, invoked, tick(), end});
+    }
+    std::string verdict() {
+        history.read_all(partition_, log);
+        const auto finding = check_history(history);
+        return finding ? std::string(finding->oracle) : "good";
+    }
+
+    Duration tick() { return Duration(++now_); }
+
+    History history;
+    std::vector<Fetch::Seen> log;
+
+private:
+    std::int32_t partition_;
+    std::int64_t now_ = 0;
+    std::int64_t connections_ = 100;
+    std::map<std::int32_t, std::int64_t> next_number_;
+};
+
+} // namespace
+
+TEST_CASE("a value tells whose it is, and that nothing of it has changed", "[simtest]") {
+    const std::string value = value_of({7, 12}, 100);
+    CHECK(value.size() == 100);
+    CHECK(ident_of(value) == Ident{7, 12});
+    CHECK(value_of({7, 12}, 1).size() == value_size_min);
+    for (std::size_t i = 0; i < value.size(); ++i) {
+        std::string changed = value;
+        changed[i] = changed[i] == 'x' ? 'y' : 'x';
+        CHECK(!ident_of(changed));
+    }
+    CHECK(!ident_of(value.substr(0, 99)));
+    CHECK(!ident_of("something else"));
+    CHECK(!ident_of(""));
+}
+
+TEST_CASE("a history of stored, lost and refused records can be good", "[simtest]") {
+    Story story;
+    story.store(1);
+    story.store(2, 3);
+    story.send(1);               // Nobody knows, and it is not there.
+    story.lay(story.send(2, 2)); // Nobody knows, and it is.
+    story.refused(story.send(1));
+    story.stored(story.send(1, 1, Acks::leader), 6); // Its leader's disk died.
+    story.store(2, 1, Acks::leader);
+    story.read(1, {{1, {2, 1}}, {2, {2, 2}}}, 4);
+    story.ask_end(7);
+    CHECK(story.verdict() == "good");
+}
+
+TEST_CASE("an acknowledged record that is not in the log is found", "[simtest]") {
+    Story story;
+    story.stored(story.send(1), 0);
+    CHECK(story.verdict() == oracle::acknowledged_lost);
+}
+
+TEST_CASE("an acknowledged record at another offset is found", "[simtest]") {
+    Story story;
+    const std::size_t first = story.send(1);
+    const std::size_t second = story.send(2);
+    story.stored(first, 1);
+    story.stored(second, 0);
+    SECTION("as told") {
+        story.lay(second);
+        story.lay(first);
+        CHECK(story.verdict() == "good");
+    }
+    SECTION("swapped") {
+        story.lay(first);
+        story.lay(second);
+        CHECK(story.verdict() == oracle::moved);
+    }
+}
+
+TEST_CASE("a record that is there twice is found", "[simtest]") {
+    Story story;
+    story.lay(story.store(1));
+    CHECK(story.verdict() == oracle::duplicated);
+}
+
+TEST_CASE("a record that nobody sent is found", "[simtest]") {
+    Story story;
+    story.store(1);
+    SECTION("with nobody's value") { story.log.push_back({1, {}}); }
+    SECTION("with a number that was never used") { story.log.push_back({1, {1, 2}}); }
+    SECTION("of a client that sent nothing") { story.log.push_back({1, {3, 1}}); }
+    CHECK(story.verdict() == oracle::invented);
+}
+
+TEST_CASE("a record of another partition is found", "[simtest]") {
+    Story story;
+    Produce elsewhere;
+    elsewhere.client = 3;
+    elsewhere.partition = story.history.partition({"t", 1});
+    elsewhere.first_number = 1;
+    elsewhere.records = 1;
+    story.history.invoke(elsewhere);
+    story.log.push_back({0, {3, 1}});
+    CHECK(story.verdict() == oracle::invented);
+}
+
+TEST_CASE("a batch that is there in part, or in pieces, is found", "[simtest]") {
+    Story story;
+    story.lay(story.send(1, 3));
+    story.lay(story.send(2));
+    SECTION("its end is missing") { story.log.erase(story.log.begin() + 2); }
+    SECTION("its beginning is missing") { story.log.erase(story.log.begin()); }
+    SECTION("something is in between") { std::swap(story.log[1].ident, story.log[3].ident); }
+    for (std::size_t i = 0; i < story.log.size(); ++i)
+        story.log[i].offset = static_cast<std::int64_t>(i);
+    CHECK(story.verdict() == oracle::batch_broken);
+}
+
+TEST_CASE("a gap and a repeated offset are found", "[simtest]") {
+    Story story;
+    story.store(1);
+    story.store(1);
+    SECTION("gap") { story.log[1].offset = 2; }
+    SECTION("repeated") { story.log[1].offset = 0; }
+    SECTION("late beginning") { story.log.erase(story.log.begin()); }
+    CHECK(story.verdict() == oracle::not_contiguous);
+}
+
+TEST_CASE("a record before one that had been acknowledged earlier is found", "[simtest]") {
+    for (const Acks acks : {Acks::all, Acks::leader}) {
+        Story story;
+        const std::size_t early = story.send(1, 1, acks);
+        story.stored(early, 1);
+        story.lay(story.send(2));
+        story.lay(early);
+        CHECK(story.verdict() == oracle::out_of_order);
+    }
+}
+
+TEST_CASE("pipelined records in another order than they were sent are found", "[simtest]") {
+    Story story;
+    const std::size_t first = story.send(1, 1, Acks::none, 5);
+    const std::size_t second = story.send(1, 1, Acks::none, 5);
+    SECTION("in order") {
+        story.lay(first);
+        story.lay(second);
+        CHECK(story.verdict() == "good");
+    }
+    SECTION("the other way round") {
+        story.lay(second);
+        story.lay(first);
+        CHECK(story.verdict() == oracle::out_of_order);
+    }
+}
+
+TEST_CASE("a record that was refused and is there is found", "[simtest]") {
+    Story story;
+    const std::size_t produce = story.send(1);
+    story.refused(produce);
+    story.lay(produce);
+    CHECK(story.verdict() == oracle::refused_yet_stored);
+}
+
+TEST_CASE("a record that was read and then lost is found", "[simtest]") {
+    Story story;
+    story.store(1);
+    story.send(2);
+    story.read(0, {{0, {1, 1}}, {1, {2, 1}}}, 2);
+    CHECK(story.verdict() == oracle::read_then_lost);
+}
+
+TEST_CASE("an offset that has shown two records is found", "[simtest]") {
+    Story story;
+    story.send(2);
+    SECTION("a read and the log") {
+        story.store(1);
+        story.read(0, {{0, {2, 1}}}, 1);
+        CHECK(story.verdict() == oracle::two_at_one_offset);
+    }
+    SECTION("two reads of a topic that has gone") {
+        story.send(1);
+        story.read(0, {{0, {2, 1}}}, 1);
+        story.read(0, {{0, {1, 1}}}, 1, 2);
+        CHECK(check_history(story.history)->oracle == oracle::two_at_one_offset);
+    }
+    SECTION("an answer and a read of a topic that has gone") {
+        story.store(1);
+        story.read(0, {{0, {2, 1}}}, 1);
+        CHECK(check_history(story.history)->oracle == oracle::two_at_one_offset);
+    }
+}
+
+TEST_CASE("a read beyond the high watermark, and one with a gap, are found", "[simtest]") {
+    Story story;
+    story.store(1, 3);
+    SECTION("beyond") {
+        story.read(0, {{0, {1, 1}}, {1, {1, 2}}}, 1);
+        CHECK(story.verdict() == oracle::watermark);
+    }
+    SECTION("gap") {
+        story.read(0, {{0, {1, 1}}, {2, {1, 3}}}, 3);
+        CHECK(story.verdict() == oracle::not_contiguous);
+    }
+}
+
+TEST_CASE("a high watermark that falls on one connection is found", "[simtest]") {
+    Story story;
+    story.store(1, 3);
+    story.read(0, {}, 3, 1);
+    SECTION("on another connection it may") {
+        story.read(0, {}, 2, 2);
+        CHECK(story.verdict() == "good");
+    }
+    SECTION("on the same it may not") {
+        story.read(0, {}, 2, 1);
+        CHECK(story.verdict() == oracle::watermark);
+    }
+    SECTION("nor may it have been beyond the end") {
+        story.read(0, {}, 4, 1);
+        CHECK(story.verdict() == oracle::watermark);
+    }
+}
+
+TEST_CASE("an end that leaves out what had been acknowledged is found", "[simtest]") {
+    Story story;
+    story.store(1, 2);
+    SECTION("it may tell all") { story.ask_end(2); }
+    SECTION("it may not tell less") {
+        story.ask_end(1);
+        CHECK(story.verdict() == oracle::stale_end);
+    }
+    SECTION("nor more than there ever is") {
+        story.ask_end(3);
+        CHECK(story.verdict() == oracle::stale_end);
+    }
+}
+
+namespace {
+
+// A run of clients against the simplest log there is: what is laid down is committed at once. All
+// that may happen to a request happens to some.
+Story random_story(std::uint64_t seed) {
+    Story story;
+    Random random(seed);
+    const std::uint64_t steps = random.between(1, 60);
+    std::vector<std::size_t> open;
+    for (std::uint64_t i = 0; i < steps; ++i) {
+        const auto end = static_cast<std::int64_t>(story.log.size());
+        const auto client = static_cast<std::int32_t>(random.between(1, 3));
+        const auto records = static_cast<std::int32_t>(random.between(1, 4));
+        const Acks acks = random.chance(1, 3) ? Acks::leader : Acks::all;
+        switch (random.below(7)) {
+        case 0: story.store(client, records, acks); break;
+        case 1: story.refused(story.send(client, records, acks)); break;
+        case 2: story.send(client, records, acks); break;
+        case 3: open.push_back(story.send(client, records, acks)); break;
+        case 4:
+            if (open.empty()) break;
+            story.stored(open.back(), end);
+            story.lay(open.back());
+            open.pop_back();
+            break;
+        case 5: story.ask_end(end); break;
+        default: {
+            if (end == 0) break;
+            const std::int64_t from = random.between(0, end - 1);
+            const std::int64_t to = random.between(from, end);
+            story.read(from, {story.log.begin() + from, story.log.begin() + to}, end);
+        }
+        }
+    }
+    return story;
+}
+
+} // namespace
+
+TEST_CASE("histories of a log that keeps its promises are good", "[simtest][model]") {
+    rc::prop("good", [](std::uint64_t seed) { RC_ASSERT(random_story(seed).verdict() == "good"); });
+}
+
+TEST_CASE("a good history in which one record is changed, dropped or repeated is not",
+          "[simtest][model]") {
+    rc::prop("bad", [](std::uint64_t seed) {
+        Story story = random_story(seed);
+        RC_PRE(!story.log.empty());
+        Random random = Random(seed).fork("harm");
+        const std::uint64_t place = random.below(story.log.size());
+        const auto harmed = story.log.begin() + static_cast<std::int64_t>(place);
+        switch (random.below(3)) {
+        case 0: harmed->ident.number += 1000; break;
+        case 1: harmed->ident = {}; break;
+        default: story.log.push_back({static_cast<std::int64_t>(story.log.size()), harmed->ident});
+        }
+        RC_ASSERT(story.verdict() != "good");
+    });
+}
+
+} // namespace pyralog::simtest
