@@ -861,6 +861,13 @@ std::optional<Bytes> Medium::durable_content(std::string_view path) const {
     return file->durable.all();
 }
 
+std::optional<std::size_t> Medium::read_durable(std::string_view path, std::uint64_t position,
+                                                std::span<std::byte> into) const {
+    const Entry* file = entry(path, true);
+    if (!file || file->is_directory) return {};
+    return file->durable.read(position, into);
+}
+
 std::optional<std::vector<std::string>> Medium::list(std::string_view directory) const {
     const Entry* found = entry(directory, false);
     if (!found || !found->is_directory) return {};

@@ -74,6 +74,9 @@ public:
 
     std::optional<Bytes> content(std::string_view path) const;
     std::optional<Bytes> durable_content(std::string_view path) const;
+    // A part of it; how many bytes there were.
+    std::optional<std::size_t> read_durable(std::string_view path, std::uint64_t position,
+                                            std::span<std::byte> into) const;
     std::optional<std::vector<std::string>> list(std::string_view directory) const;
     std::optional<std::vector<std::string>> durable_list(std::string_view directory) const;
     // Changes whenever something durable does, in this file or anywhere on the medium.

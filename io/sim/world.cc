@@ -247,6 +247,7 @@ World::Next World::next() {
 
 void World::take(const Next& next) {
     if (next.when > now()) runs_at_this_time_ = 0;
+    stepped_ = NodeId{};
     switch (next.what) {
     case Next::What::nothing: return;
     case Next::What::run:
@@ -283,6 +284,7 @@ void World::run_one_of(std::size_t ready) {
 
 void World::run_in(Node& n, std::size_t pick) {
     timeline_.record(Step::run, n.id.value, pick);
+    stepped_ = n.id;
     n.process->fibers.run_one(pick);
     if (timeline_.faults.run_cost.most > Duration{0})
         n.busy_until = now() + schedule_dice_.draw(timeline_.faults.run_cost);

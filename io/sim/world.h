@@ -117,6 +117,8 @@ public:
     std::uint64_t hash() const { return timeline_.hash(); }
     std::uint64_t steps() const { return steps_; }
     const Faults& faults() const { return timeline_.faults; }
+    // For the observer: whose fiber ran in this step. Node 0: none did.
+    NodeId stepped() const { return stepped_; }
     const FaultCounts& counts() const { return timeline_.counts; }
     // Lines with time and node in front. Nodes log to it if it is there when they boot.
     void set_trace(Timeline::Sink sink) { timeline_.set_trace(std::move(sink)); }
@@ -183,6 +185,7 @@ private:
     std::uint64_t next_plan_ = 1;
     std::function<void()> observer_;
     std::uint64_t steps_ = 0;
+    NodeId stepped_;
     std::uint64_t runs_at_this_time_ = 0;
 };
 
