@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 
 namespace pyralog::sim {
@@ -64,6 +65,8 @@ struct Faults {
     Chance vanish;           // Of a piece: its connection breaks, and the receiver sees nothing.
     Chance close_resets;     // Of a close: what was not delivered is lost.
     Chance corrupt;          // Of a piece: one bit of it is flipped.
+    // ... if both nodes have smaller numbers than this. Not every protocol has a checksum.
+    std::int32_t corrupt_nodes_end = std::numeric_limits<std::int32_t>::max();
     Chance refuse;           // Of a connect: refused though somebody listens.
     Chance black_hole;       // Of a connect: no answer, ever.
     Chance blocked_gives_up; // Of a stream that a partition blocks: the sender gives up before the

@@ -438,6 +438,7 @@ Fabric::Connection* Fabric::find(std::uint64_t id) {
 // ---- Sending ----
 
 void Fabric::maybe_corrupt(Link& link, BytesChain& parts) {
+    if (std::max(link.from, link.to).value >= timeline_.faults.corrupt_nodes_end) return;
     if (!link.dice.chance(timeline_.faults.corrupt)) return;
     Bytes& part = parts[static_cast<std::size_t>(link.dice.pick(parts.size()))];
     Buffer copy(part.size());
