@@ -65,6 +65,22 @@ bool NodeMedia::read(const std::string& path, std::uint64_t position, std::span<
     return got == into.size();
 }
 
+std::optional<NodeMedia::Place> NodeMedia::settled_byte(Random& random) {
+    refresh();
+    std::vector<Place> places;
+    const auto add = [&](const std::string& path, std::uint64_t first, std::uint64_t end) {
+        if (first >= end) return;
+        const std::uint64_t into = random.below(end - first);
+        places.push_back({path, first + into});
+    };
+    for (const auto& [path, file] : journal_)
+        if (file.header) add(path, wire::JournalHeader::size, file.last_round);
+    for (const auto& [path, file] : segments_)
+        add(path, wire::SegmentHeader::size, file.file_position);
+    if (places.empty()) return {};
+    return places[random.below(places.size())];
+}
+
 // ---- The journal ----
 
 void NodeMedia::refresh() {
@@ -121,7 +137,12 @@ bool NodeMedia::read_journal(JournalFile& file, const std::string& path, std::si
     const bool new_life = file.header != header;
     if (new_life) {
         known = 0;
-        file = {generation, header, wire::JournalHeader::size, header->first_round, {}};
+        file = {.generation = generation,
+                .header = header,
+                .file_position = wire::JournalHeader::size,
+                .last_round = wire::JournalHeader::size,
+                .next_round = header->first_round,
+                .changes = {}};
     }
     while (read_round(file, path)) {
     }
@@ -159,6 +180,7 @@ bool NodeMedia::read_round(JournalFile& file, const std::string& path) {
                 {header.frame.group, round->round, true, {{}, header.frame.first, 0, 0, 0}});
     }
     file.changes.insert(file.changes.end(), changes.begin(), changes.end());
+    file.last_round = file.file_position;
     file.file_position += round->stored_size();
     ++file.next_round;
     return true;

@@ -9,6 +9,7 @@
 // used again: rot is a fault of its own, with checks of its own.
 #pragma once
 
+#include "core/base/random.h"
 #include "core/base/types.h"
 #include "core/wire/frame.h"
 #include "core/wire/journal.h"
@@ -44,6 +45,14 @@ public:
     // Is this batch durable, in any group, at this offset?
     bool has_batch(std::int64_t base_offset, std::uint32_t batch_crc);
 
+    // A durable byte that is known to be so to the node as well: not in the newest round, where rot
+    // cannot be told from a write that the power cut short.
+    struct Place {
+        std::string path;
+        std::uint64_t position = 0;
+    };
+    std::optional<Place> settled_byte(Random& random);
+
     std::uint64_t bytes_read() const { return bytes_read_; } // What looking has cost.
 
 private:
@@ -58,6 +67,7 @@ private:
         std::uint64_t generation = 0;
         std::optional<wire::JournalHeader> header;
         std::uint64_t file_position = 0;
+        std::uint64_t last_round = 0; // Where it begins.
         std::uint64_t next_round = 0;
         std::vector<Change> changes;
     };

@@ -1,0 +1,142 @@
+#include "sim-tests/check_cluster.h"
+
+#include <algorithm>
+
+namespace pyralog::simtest {
+
+namespace {
+
+std::string group_name(GroupId id) { return "group " + std::to_string(id.value); }
+
+} // namespace
+
+std::optional<Finding> ClusterCheck::observe() {
+    if (auto finding = check_acknowledged()) return finding;
+    const NodeId node = cluster_.world().stepped();
+    if (node.value == 0 || node >= first_client) return {};
+    const raft::Host* host = cluster_.host(node);
+    if (!host) return {};
+    for (const auto& [id, group] : host->groups())
+        if (auto finding = check_replica(node, group->consensus(), id)) return finding;
+    return {};
+}
+
+std::optional<Finding> ClusterCheck::check_replica(NodeId node, const raft::Consensus& replica,
+                                                   GroupId id) {
+    Look look;
+    look.boot = cluster_.boots(node);
+    look.role = replica.role();
+    look.vote = replica.vote();
+    look.durable_vote = replica.durable_vote();
+    look.end = replica.end();
+    look.durable_end = replica.durable_end();
+    look.committed = replica.committed();
+    const auto& starts = replica.terms().starts();
+    look.terms = starts.size();
+    if (!starts.empty()) look.last_term = starts.back();
+    GroupState& group = groups_.try_emplace(id, replica.members()).first->second;
+    Look& last = group.looks[node];
+    if (last == look) return {};
+    ++replicas_checked_;
+    const bool started = last.boot != look.boot;
+    last = look;
+    const auto violation =
+        started ? group.agreement.observe_started(replica) : group.agreement.observe(replica);
+    if (violation) return Finding{violation->invariant, group_name(id) + ": " + violation->detail};
+    if (look.role == raft::Role::leader) return check_commit(id, group, replica);
+    return {};
+}
+
+// A leader may count an entry as committed only when a majority has it on disk: it, and all before.
+std::optional<Finding> ClusterCheck::check_commit(GroupId id, GroupState& group,
+                                                  const raft::Consensus& leader) {
+    for (; group.checked < leader.committed().index; ++group.checked) {
+        const Term term = leader.terms().at(group.checked);
+        const auto has_it = [&](NodeId voter) {
+            const auto& entries = media_.at(voter).entries(id);
+            const auto entry = entries.find(group.checked);
+            return entry != entries.end() && entry->second.term == term;
+        };
+        if (raft::reached_by_majority<int>(group.members,
+                                           [&](NodeId voter) { return has_it(voter) ? 1 : 0; }))
+            continue;
+        return Finding{oracle::committed_not_durable,
+                       group_name(id) + ": node " + std::to_string(leader.self().value) +
+                           " committed index " + std::to_string(group.checked) + " of term " +
+                           std::to_string(term.value)};
+    }
+    return {};
+}
+
+std::optional<Finding> ClusterCheck::check_acknowledged() {
+    const auto& stored = history_.stored();
+    for (; acknowledged_ < stored.size(); ++acknowledged_) {
+        const Produce& produce = history_.produces()[stored[acknowledged_]];
+        // What only the leader's disk had may have been overruled before the answer arrived.
+        if (produce.acks != Acks::all) continue;
+        std::int32_t copies = 0;
+        for (auto& [node, media] : media_)
+            copies += media.has_batch(produce.base_offset, produce.batch_crc) ? 1 : 0;
+        if (copies >= produce.replicas / 2 + 1) continue;
+        return Finding{oracle::acknowledged_not_durable,
+                       to_string(history_.name(produce.partition)) + ": offset " +
+                           std::to_string(produce.base_offset) + " was acknowledged to client " +
+                           std::to_string(produce.client) + " and is durable on " +
+                           std::to_string(copies) + " of " + std::to_string(produce.replicas) +
+                           " disks"};
+    }
+    return {};
+}
+
+std::map<GroupId, raft::Members> ClusterCheck::groups() const {
+    std::map<GroupId, raft::Members> members;
+    for (const auto& [id, group] : groups_) members.emplace(id, group.members);
+    return members;
+}
+
+bool ClusterCheck::settled() const {
+    std::map<GroupId, Position> committed;
+    for (const NodeId node : cluster_.nodes()) {
+        if (cluster_.lost(node)) continue;
+        const raft::Host* host = cluster_.host(node);
+        if (!host) return false;
+        for (const auto& [id, group] : host->groups()) {
+            const raft::Consensus& replica = group->consensus();
+            const auto [other, is_new] = committed.try_emplace(id, replica.committed());
+            if (other->second != replica.committed() || replica.end() != replica.committed() ||
+                replica.durable_end() != replica.end())
+                return false;
+        }
+    }
+    return true;
+}
+
+std::optional<Finding> ClusterCheck::compare_prefixes() {
+    for (const NodeId node : cluster_.nodes()) {
+        if (cluster_.damaged(node)) continue;
+        const raft::Host* host = cluster_.host(node);
+        CHECK(host != nullptr);
+        for (const auto& [id, group] : host->groups()) {
+            // Against the first replica: equality is transitive.
+            NodeId first = node;
+            for (const NodeId voter : groups_.at(id).members.voters)
+                if (!cluster_.damaged(voter)) first = std::min(first, voter);
+            const std::int64_t end = group->consensus().committed().index;
+            const auto& mine = media_.at(node).entries(id);
+            const auto& theirs = media_.at(first).entries(id);
+            for (std::int64_t index = group->log().start().index; index < end; ++index) {
+                const auto here = mine.find(index);
+                const auto there = theirs.find(index);
+                if (here != mine.end() && there != theirs.end() && here->second == there->second)
+                    continue;
+                return Finding{oracle::prefixes_differ, group_name(id) + ": index " +
+                                                            std::to_string(index) + " on nodes " +
+                                                            std::to_string(node.value) + " and " +
+                                                            std::to_string(first.value)};
+            }
+        }
+    }
+    return {};
+}
+
+} // namespace pyralog::simtest

@@ -1,0 +1,62 @@
+#include "sim-tests/cluster.h"
+
+#include <utility>
+
+namespace pyralog::simtest {
+
+Cluster::Cluster(sim::World& world, const Plan& plan) : world_(world), plan_(plan) {
+    for (int id = 1; id <= plan.nodes; ++id) {
+        nodes_.push_back(NodeId(id));
+        configs_[NodeId(id)] = config_of(plan, NodeId(id));
+        brokers_[NodeId(id)] = nullptr;
+    }
+}
+
+std::vector<Address> Cluster::kafka_addresses() const {
+    std::vector<Address> addresses;
+    for (const NodeId node : nodes_) addresses.push_back(kafka_address_of(node));
+    return addresses;
+}
+
+void Cluster::start(NodeId node) {
+    if (running(node) || lost(node)) return;
+    world_.boot(node, sim::World::Main([this, node](Environment& env) {
+                    server::Broker broker(env, configs_.at(node));
+                    brokers_.at(node) = &broker;
+                    const Result<> ended = broker.run();
+                    brokers_.at(node) = nullptr;
+                    return ended;
+                }));
+}
+
+const raft::Host* Cluster::host(NodeId node) const {
+    const server::Broker* broker = brokers_.at(node);
+    return broker ? broker->host() : nullptr;
+}
+
+std::optional<Finding> Cluster::observe() {
+    const NodeId node = world_.stepped();
+    if (!brokers_.contains(node) || running(node)) return {};
+    const auto status = world_.exit_status(node);
+    if (!status || std::exchange(ends_seen_[node], boots(node)) == boots(node)) return {};
+    return judge_end(node, *status);
+}
+
+std::optional<Finding> Cluster::judge_end(NodeId node, const Result<>& status) {
+    const std::string who = "node " + std::to_string(node.value);
+    if (status.ok()) return Finding{oracle::broker_ended, who + " ended by itself"};
+    switch (status.error()) {
+    case Error::device_failed:
+    case Error::out_of_space: ended_.push_back(node); return {};
+    case Error::corrupt:
+        if (!damaged(node))
+            return Finding{oracle::refused_recovery, who + " says that its disk is damaged"};
+        lost_.insert(node);
+        return {};
+    default:
+        return Finding{oracle::broker_ended,
+                       who + " ended: " + std::string(to_string(status.error()))};
+    }
+}
+
+} // namespace pyralog::simtest

@@ -1,0 +1,61 @@
+// sim-tests/run.h
+//
+// One seed, from the empty world to the verdict. Clients work while the nemesis breaks things; then
+// the world is healed, all of it or all but one node, and has to make progress within a bound of
+// its own time: a record is stored in every partition and everything can be read. At last all nodes
+// run, must come to agree, and hold the same bytes.
+//
+// A run is a function of its seed: the same hash in every build and every process.
+#pragma once
+
+#include "io/sim/faults.h"
+#include "sim-tests/check_history.h"
+#include "sim-tests/swarm.h"
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pyralog::simtest {
+
+enum class Verdict : std::uint8_t { pass, safety, liveness };
+std::string_view to_string(Verdict verdict);
+
+// How far a run has come, for whoever watches from another process and finds it dead.
+struct Progress {
+    std::uint64_t seed = 0;
+    std::uint64_t event = 0;
+    Duration time{0};
+};
+
+struct RunResult {
+    std::uint64_t seed = 0;
+    Verdict verdict = Verdict::pass;
+    std::optional<Finding> finding; // Unless it passed.
+    std::uint64_t event = 0;        // Steps of the world until it ended, or failed.
+    Duration time{0};
+    std::uint64_t hash = 0;
+    sim::FaultCounts counts;
+    std::uint64_t stored = 0, refused = 0, unknown = 0, read = 0; // Batches, and records.
+};
+
+struct RunOptions {
+    std::function<void(std::string_view line)> trace; // If there is one.
+    Progress* progress = nullptr;
+};
+
+RunResult run_plan(const Plan& plan, const RunOptions& options = {});
+inline RunResult run_seed(std::uint64_t seed, const RunOptions& options = {}) {
+    return run_plan(draw_plan(seed), options);
+}
+
+// How long a healed cluster may take to answer everybody.
+Duration progress_bound(const Plan& plan);
+
+namespace oracle {
+inline constexpr std::string_view no_progress = "no-progress";
+inline constexpr std::string_view no_agreement = "no-agreement";
+} // namespace oracle
+
+} // namespace pyralog::simtest

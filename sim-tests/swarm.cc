@@ -1,0 +1,275 @@
+#include "sim-tests/swarm.h"
+
+#include <algorithm>
+
+namespace pyralog::simtest {
+
+namespace {
+
+constexpr std::uint16_t kafka_port = 9092;
+constexpr std::uint16_t peer_port = 9192;
+
+bool often(Random& random, std::uint64_t percent) { return random.chance(percent, 100); }
+
+// Evenly over orders of magnitude: as often from 1 to 2 as from 1000 to 2000.
+std::int64_t scaled(Random& random, std::int64_t low, std::int64_t high) {
+    CHECK(low > 0 && low <= high);
+    std::int64_t doublings = 0;
+    while (low << (doublings + 1) <= high) ++doublings;
+    const std::int64_t base = low << random.between(0, doublings);
+    return random.between(base, std::min(high, 2 * base));
+}
+Duration scaled(Random& random, Duration low, Duration high) {
+    return Duration(scaled(random, low.count(), high.count()));
+}
+sim::Chance scaled_chance(Random& random, std::int64_t low, std::int64_t high) {
+    return {static_cast<std::uint32_t>(scaled(random, low, high))};
+}
+
+// ---- Settings ----
+
+// Most settings are drawn from within their bounds by their own description. These are not: some
+// say who a node is, and some have bounds so wide that a run would be over before they matter.
+constexpr std::array kept_settings{
+    "node.id",
+    "node.data_dir",
+    "node.log_level",
+    "cluster.name",
+    "cluster.members",
+    "cluster.listen",
+    "kafka.host",
+    "kafka.port",
+    "kafka.advertise",
+    "admin.host",
+    "admin.port",
+    "topic.replication_factor",
+    "topic.partitions_max",
+};
+
+void set(std::vector<Setting>& settings, std::string_view name, const std::string& value) {
+    Setting* setting = find_setting(settings, name);
+    CHECK(setting != nullptr);
+    CHECK(setting->set(value).empty());
+}
+void set(std::vector<Setting>& settings, std::string_view name, std::int64_t value) {
+    set(settings, name, std::to_string(value));
+}
+void set(std::vector<Setting>& settings, std::string_view name, Duration value) {
+    set(settings, name, std::to_string(value / 1ms) + "ms");
+}
+void set_size(std::vector<Setting>& settings, std::string_view name, std::int64_t bytes) {
+    set(settings, name, std::to_string(bytes));
+}
+
+void draw_raft(std::vector<Setting>& settings, Random& random) {
+    const Duration election = scaled(random, 150ms, 1500ms);
+    set(settings, "raft.election_timeout", election);
+    set(settings, "raft.heartbeat_interval", random.between(election / 10, election / 4));
+    set_size(settings, "raft.append_bytes_max", scaled(random, 1024, 1 << 20));
+    set(settings, "raft.append_entries_max", scaled(random, 1, 64));
+    set(settings, "raft.uncommitted_entries_max", scaled(random, 8, 4096));
+    set(settings, "raft.pre_vote", often(random, 85) ? "true" : "false");
+}
+
+// Small files, so that they roll, are used again, and are read back.
+void draw_log(std::vector<Setting>& settings, Random& random) {
+    const std::int64_t file = scaled(random, 64 << 10, 512 << 10);
+    set_size(settings, "journal.file_bytes", file);
+    set_size(settings, "journal.journal_bytes_max", file * random.between(4, 16));
+    set_size(settings, "journal.round_bytes_max", scaled(random, 4096, 1 << 20));
+    set(settings, "journal.seal_delay", scaled(random, 1ms, 200ms));
+    set_size(settings, "log.segment_bytes", scaled(random, 64 << 10, 512 << 10));
+    set_size(settings, "log.segment_flush_bytes", scaled(random, 4096, 64 << 10));
+    set_size(settings, "log.cache_bytes", often(random, 20) ? 0 : scaled(random, 4096, 1 << 20));
+    set_size(settings, "log.node_cache_bytes",
+             often(random, 20) ? 0 : scaled(random, 16 << 10, 4 << 20));
+}
+
+void draw_peers(std::vector<Setting>& settings, Random& random) {
+    const Duration keepalive = scaled(random, 50ms, 1s);
+    set(settings, "peer.keepalive_interval", keepalive);
+    set(settings, "peer.silence_max", std::max<Duration>(200ms, keepalive * random.between(4, 8)));
+    set(settings, "peer.connect_timeout", scaled(random, 300ms, 2s));
+    set(settings, "peer.reconnect_delay_max", scaled(random, 10ms, 1s));
+}
+
+void draw_config(server::Config& config, Random& random) {
+    std::vector<Setting> settings = settings_of(config);
+    for (Setting& setting : settings) {
+        if (std::ranges::find(kept_settings, setting.name) != kept_settings.end()) continue;
+        setting.randomise(random);
+    }
+    draw_raft(settings, random);
+    draw_log(settings, random);
+    draw_peers(settings, random);
+    set_size(settings, "topic.message_bytes_max", scaled(random, 32 << 10, 1 << 20));
+    set_size(settings, "kafka.request_bytes_max", scaled(random, 256 << 10, 8 << 20));
+    set(settings, "kafka.connections_max", random.between(30, 1000));
+    set(settings, "topic.partitions", random.between(1, 3));
+    set(settings, "topic.auto_create", "true");
+}
+
+// ---- Faults ----
+
+void draw_network(Plan& plan, Random& random) {
+    sim::Faults& faults = plan.faults;
+    faults.link_time = {20us, scaled(random, 100us, 2ms), sim::never, 0us};
+    if (plan.has(FaultClass::slow_links)) {
+        faults.link_time.most = scaled(random, 1ms, 30ms);
+        faults.link_time.tail_chance = scaled_chance(random, 100, 50'000);
+        faults.link_time.tail = scaled(random, 30ms, 2s);
+        faults.slow_link = {100'000};
+        faults.slow_factor = static_cast<std::uint32_t>(random.between(2, 20));
+        if (often(random, 30))
+            faults.link_bytes_per_second =
+                static_cast<std::uint64_t>(scaled(random, 1 << 20, 64 << 20));
+    }
+    if (plan.has(FaultClass::pieces)) {
+        faults.split_write = scaled_chance(random, 10'000, 400'000);
+        faults.short_read = scaled_chance(random, 10'000, 400'000);
+        faults.window_least = static_cast<std::size_t>(scaled(random, 500, 64'000));
+        faults.window_most = faults.window_least * 4;
+    }
+    if (plan.has(FaultClass::broken_streams)) {
+        faults.reset = scaled_chance(random, 10, 10'000);
+        faults.vanish = scaled_chance(random, 10, 5'000);
+        faults.close_resets = {300'000};
+        faults.refuse = scaled_chance(random, 1'000, 200'000);
+        faults.black_hole = scaled_chance(random, 1'000, 100'000);
+    }
+    if (plan.has(FaultClass::corruption)) faults.corrupt = scaled_chance(random, 10, 5'000);
+    faults.corrupt_nodes_end = first_client.value;
+    faults.blocked_gives_up = {often(random, 50) ? 300'000u : 0u};
+    faults.give_up_time = {200ms, 5s, sim::never, 0us};
+}
+
+void draw_disk(Plan& plan, Random& random) {
+    sim::Faults& faults = plan.faults;
+    faults.sync_time = {20us, scaled(random, 50us, 5ms), sim::never, 0us};
+    if (plan.has(FaultClass::slow_disks)) {
+        faults.slow_disk = scaled_chance(random, 1'000, 100'000);
+        faults.slow_disk_time = {1ms, scaled(random, 5ms, 500ms), sim::never, 0us};
+    }
+    if (plan.has(FaultClass::disk_errors)) {
+        faults.read_error = scaled_chance(random, 1, 500);
+        faults.write_error = scaled_chance(random, 1, 500);
+        faults.sync_error = scaled_chance(random, 1, 1'000);
+        faults.commit_error = scaled_chance(random, 100, 20'000);
+    }
+    faults.unit_torn = static_cast<std::uint32_t>(random.between(0, 4));
+    faults.unit_garbage = static_cast<std::uint32_t>(random.between(0, 4));
+}
+
+void draw_nemesis(Plan& plan, Random& random) {
+    NemesisPlan& nemesis = plan.nemesis;
+    const auto gap = [&](FaultClass fault_class, Duration low, Duration high) {
+        const Duration drawn = scaled(random, low, high);
+        return plan.has(fault_class) ? drawn : Duration{0};
+    };
+    nemesis.partitions = gap(FaultClass::partitions, 500ms, 6s);
+    nemesis.kills = gap(FaultClass::kills, 800ms, 8s);
+    nemesis.power_cuts = gap(FaultClass::power_cuts, 800ms, 8s);
+    nemesis.blackouts = gap(FaultClass::blackouts, 2s, 15s);
+    nemesis.pauses = gap(FaultClass::pauses, 500ms, 6s);
+    nemesis.hung_disks = gap(FaultClass::slow_disks, 1s, 8s);
+    nemesis.full_disks = gap(FaultClass::full_disks, 1s, 6s);
+    nemesis.rot = gap(FaultClass::rot, 1s, 8s);
+    nemesis.clock_jumps = gap(FaultClass::clocks, 500ms, 6s);
+    nemesis.partition_most = scaled(random, 200ms, 6s);
+    nemesis.pause_most = scaled(random, 50ms, 5s);
+    nemesis.down_most = scaled(random, 20ms, 4s);
+    nemesis.disk_quota = static_cast<std::uint64_t>(scaled(random, 128 << 10, 4 << 20));
+}
+
+} // namespace
+
+std::string_view to_string(FaultClass fault_class) {
+    switch (fault_class) {
+    case FaultClass::slow_links: return "slow-links";
+    case FaultClass::pieces: return "pieces";
+    case FaultClass::broken_streams: return "broken-streams";
+    case FaultClass::corruption: return "corruption";
+    case FaultClass::partitions: return "partitions";
+    case FaultClass::kills: return "kills";
+    case FaultClass::power_cuts: return "power-cuts";
+    case FaultClass::blackouts: return "blackouts";
+    case FaultClass::pauses: return "pauses";
+    case FaultClass::slow_disks: return "slow-disks";
+    case FaultClass::disk_errors: return "disk-errors";
+    case FaultClass::full_disks: return "full-disks";
+    case FaultClass::rot: return "rot";
+    case FaultClass::clocks: return "clocks";
+    case FaultClass::slow_fibers: return "slow-fibers";
+    case FaultClass::count_: break;
+    }
+    check_failed("a known FaultClass", __FILE__, __LINE__);
+}
+
+Plan draw_plan(std::uint64_t seed) {
+    const Random root(seed);
+    Plan plan;
+    plan.seed = seed;
+    Random shape = root.fork("swarm/shape");
+    constexpr std::array sizes{3, 3, 3, 3, 3, 5, 5, 1, 2, 4};
+    plan.nodes = sizes[shape.below(sizes.size())];
+    plan.length = often(shape, 15) ? 30s : often(shape, 25) ? 3s : 10s;
+    const bool none = often(shape, 5);
+    for (bool& on : plan.classes) on = shape.chance(1, 2) && !none;
+    // More than half must stay whole, and that is nobody in a cluster of one or two.
+    if (plan.nodes < 3) plan.classes[static_cast<std::size_t>(FaultClass::rot)] = false;
+
+    plan.faults.schedule = often(shape, 20) ? sim::Schedule::in_order : sim::Schedule::random;
+    if (plan.has(FaultClass::slow_fibers)) plan.faults.run_cost = {1us, 30us, {2'000}, 20ms};
+    if (plan.has(FaultClass::clocks)) {
+        plan.faults.drift_ppm_most = static_cast<std::uint32_t>(scaled(shape, 100, 50'000));
+        plan.faults.monotonic_offset_most = 3600s;
+        plan.faults.wall_offset_most = 3600s;
+    }
+    Random network = root.fork("swarm/network");
+    draw_network(plan, network);
+    Random disk = root.fork("swarm/disk");
+    draw_disk(plan, disk);
+    Random nemesis = root.fork("swarm/nemesis");
+    draw_nemesis(plan, nemesis);
+    Random config = root.fork("swarm/config");
+    draw_config(plan.config, config);
+    plan.workload = draw_workload(root.fork("swarm/workload"), plan.nodes);
+    // A node whose disk is damaged is lost, so every partition must have copies to spare.
+    if (plan.has(FaultClass::rot))
+        for (TopicPlan& topic : plan.workload.topics) topic.replication = -1;
+    return plan;
+}
+
+Address kafka_address_of(NodeId node) { return {"node" + std::to_string(node.value), kafka_port}; }
+Address peer_address_of(NodeId node) { return {"node" + std::to_string(node.value), peer_port}; }
+
+server::Config config_of(const Plan& plan, NodeId node) {
+    server::Config config = plan.config;
+    config.node_id = node.value;
+    config.cluster_name = "sim";
+    config.members.clear();
+    if (plan.nodes > 1)
+        for (int id = 1; id <= plan.nodes; ++id)
+            config.members[NodeId(id)] = peer_address_of(NodeId(id));
+    const Address address = kafka_address_of(node);
+    config.kafka.host = address.host;
+    config.kafka.port = address.port;
+    CHECK(config.problems().empty());
+    return config;
+}
+
+std::string to_string(const Plan& plan) {
+    std::string text = "seed=" + std::to_string(plan.seed) +
+                       " nodes=" + std::to_string(plan.nodes) +
+                       " length_ms=" + std::to_string(plan.length / 1ms) + " faults=";
+    bool first = true;
+    for (std::size_t i = 0; i < plan.classes.size(); ++i) {
+        if (!plan.classes[i]) continue;
+        if (!first) text += ',';
+        first = false;
+        text += to_string(static_cast<FaultClass>(i));
+    }
+    return first ? text + "none" : text;
+}
+
+} // namespace pyralog::simtest

@@ -1,0 +1,75 @@
+// sim-tests/swarm.h
+//
+// What a seed means: how large the cluster is and how it is set, which classes of faults exist in
+// this run and how often they strike, and what the clients do. Each class is in a run with one
+// chance in two, because faults that are always there hide each other (swarm testing); one run in
+// twenty has none at all.
+#pragma once
+
+#include "io/sim/faults.h"
+#include "server/config.h"
+#include "sim-tests/workload.h"
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace pyralog::simtest {
+
+enum class FaultClass : std::uint8_t {
+    slow_links,     // Long and uneven delays; some links slower than others.
+    pieces,         // Writes arrive in parts, reads are short, windows are small.
+    broken_streams, // Resets, silent ends, refused and unanswered connects.
+    corruption,     // Bits flipped on the way, between brokers only: Kafka has no checksum.
+    partitions,
+    kills,
+    power_cuts, // Of one node.
+    blackouts,  // Of all nodes at one moment.
+    pauses,
+    slow_disks,
+    disk_errors, // Reads, writes and syncs that fail, and small facts that do.
+    full_disks,
+    rot,         // Of durable bytes, on less than half of the nodes.
+    clocks,      // Drift, offsets and jumps.
+    slow_fibers, // A fiber that runs keeps its node busy.
+    count_,
+};
+std::string_view to_string(FaultClass fault_class);
+
+struct NemesisPlan {
+    // The mean time between two strikes of a class; zero: none.
+    Duration partitions{0}, kills{0}, power_cuts{0}, blackouts{0}, pauses{0}, hung_disks{0};
+    Duration full_disks{0}, rot{0}, clock_jumps{0};
+    Duration partition_most{3s}; // How long one lasts.
+    Duration pause_most{3s};
+    Duration down_most{2s};       // How long a node stays down.
+    std::uint64_t disk_quota = 0; // While a disk is full.
+};
+
+struct Plan {
+    std::uint64_t seed = 0;
+    int nodes = 3;
+    std::array<bool, static_cast<std::size_t>(FaultClass::count_)> classes{};
+    sim::Faults faults;
+    NemesisPlan nemesis;
+    WorkloadPlan workload;
+    Duration length{0};    // Until the world is healed.
+    server::Config config; // Of all nodes, but for what tells them apart.
+
+    bool has(FaultClass fault_class) const {
+        return classes[static_cast<std::size_t>(fault_class)];
+    }
+};
+
+Plan draw_plan(std::uint64_t seed);
+
+// Where nodes listen: for clients, and for each other.
+Address kafka_address_of(NodeId node);
+Address peer_address_of(NodeId node);
+server::Config config_of(const Plan& plan, NodeId node);
+
+// One line for people.
+std::string to_string(const Plan& plan);
+
+} // namespace pyralog::simtest

@@ -1,0 +1,99 @@
+// sim-tests/workload.h
+//
+// The clients of a run: what they do, drawn from the seed, and the programs that do it. Each is a
+// node of the world with a number from first_client on, and writes down what it asked and saw in
+// the one History of the run.
+//
+// Producers send records that exist once and describe themselves; consumers read from anywhere; an
+// admin makes the topics, and may delete one; a vandal sends what no client should. None of them
+// gives up: what fails is noted as what it is, and the next thing is tried.
+#pragma once
+
+#include "core/env/environment.h"
+#include "sim-tests/history.h"
+#include "sim-tests/kafka_client.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace pyralog::simtest {
+
+constexpr NodeId first_client{1000};
+
+struct TopicPlan {
+    std::string name;
+    std::int32_t partitions = 1;
+    std::int16_t replication = -1; // -1: the brokers' default.
+    bool auto_created = false;     // By whoever asks first, with the brokers' partitions.
+    bool deleted = false;          // At some time, by the admin.
+};
+
+struct WorkloadPlan {
+    std::vector<TopicPlan> topics;
+    int producers = 1;
+    int consumers = 1;
+    bool vandal = false;
+    Duration think_time{5ms};     // The mean, between the end of one request and the next.
+    Duration patience{5s};        // For one answer.
+    std::int32_t records_max = 8; // In a batch.
+    std::size_t value_bytes_max = 512;
+    std::uint32_t pipelined_percent = 20; // Of a producer's turns.
+    Duration deletes_after{0};
+};
+
+WorkloadPlan draw_workload(Random random, int nodes);
+
+class Workload {
+public:
+    // The world's time, which no client program could know: for the history only.
+    using Now = std::function<Duration()>;
+
+    Workload(WorkloadPlan plan, History& history, std::vector<Address> bootstrap, Now now)
+        : plan_(std::move(plan)), history_(history), bootstrap_(std::move(bootstrap)),
+          now_(std::move(now)) {}
+
+    const WorkloadPlan& plan() const { return plan_; }
+
+    // The programs, and by which number each is a node.
+    struct Program {
+        NodeId node;
+        std::string_view what;
+        std::function<void(Environment&)> main;
+    };
+    std::vector<Program> programs();
+
+    // For the end: writes one record to each partition of each topic there is, until it is stored
+    // by all; then reads everything, into History::read_all(). Returns only when that is done, or
+    // when it is cancelled.
+    std::function<void(Environment&)> final_program(NodeId node);
+    bool final_done() const { return final_done_; }
+    const std::string& final_waits_for() const { return final_waits_for_; }
+
+    // Topics that somebody has begun to delete: nothing is expected of them.
+    bool deleting(const std::string& topic) const;
+
+private:
+    friend class Client;
+    friend class Producer;
+    friend class Consumer;
+    friend class Finisher;
+
+    void produce(Environment& env, NodeId self);
+    void consume(Environment& env, NodeId self);
+    void administer(Environment& env);
+    void vandalise(Environment& env);
+
+    const WorkloadPlan plan_;
+    History& history_;
+    const std::vector<Address> bootstrap_;
+    const Now now_;
+    std::vector<std::string> deleting_;
+    bool final_done_ = false;
+    std::string final_waits_for_; // For people.
+};
+
+// What an answer to a produce request says of its records.
+Outcome outcome_of(kafka::ErrorCode error);
+
+} // namespace pyralog::simtest
