@@ -207,26 +207,31 @@ void NodeMedia::replay_journal() {
     }
 }
 
+// An entry may come again behind later ones, when an old file is to become free: what is overruled
+// is told by a cut, and by nothing else.
 void NodeMedia::apply(const Change& change) {
     Entries& entries = journaled_[change.group];
-    const std::int64_t index = change.entry.first.index;
-    if (!change.is_cut) {
-        const auto there = entries.find(index);
-        if (there != entries.end() && there->second == change.entry) return;
-    }
-    for (auto old = entries.lower_bound(index); old != entries.end(); old = entries.erase(old))
-        add_batch(old->second, -1);
-    if (!change.is_cut) {
-        entries.emplace(index, change.entry);
-        add_batch(change.entry, 1);
-    }
     const auto all = all_.find(change.group);
-    if (all == all_.end()) return;
-    // Segments hold only what is committed: a cut does not reach into them.
-    const Entries& stored = stored_[change.group];
-    for (auto old = all->second.lower_bound(index); old != all->second.end();)
-        old = stored.contains(old->first) ? std::next(old) : all->second.erase(old);
-    if (!change.is_cut) all->second.emplace(index, change.entry);
+    const std::int64_t index = change.entry.first.index;
+    if (change.is_cut) {
+        for (auto old = entries.lower_bound(index); old != entries.end(); old = entries.erase(old))
+            add_batch(old->second, -1);
+        // Segments hold only what is committed: a cut does not reach into them.
+        if (all == all_.end()) return;
+        const Entries& stored = stored_[change.group];
+        for (auto old = all->second.lower_bound(index); old != all->second.end();)
+            old = stored.contains(old->first) ? std::next(old) : all->second.erase(old);
+        return;
+    }
+    const auto there = entries.find(index);
+    if (there != entries.end()) {
+        if (there->second == change.entry) return;
+        add_batch(there->second, -1);
+    }
+    entries.insert_or_assign(index, change.entry);
+    add_batch(change.entry, 1);
+    if (all != all_.end() && !stored_[change.group].contains(index))
+        all->second.insert_or_assign(index, change.entry);
 }
 
 // ---- Segments ----

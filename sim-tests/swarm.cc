@@ -103,7 +103,7 @@ void draw_config(server::Config& config, Random& random) {
     draw_log(settings, random);
     draw_peers(settings, random);
     set_size(settings, "topic.message_bytes_max", scaled(random, 32 << 10, 1 << 20));
-    set_size(settings, "kafka.request_bytes_max", scaled(random, 256 << 10, 8 << 20));
+    set_size(settings, "kafka.request_bytes_max", scaled(random, 1 << 20, 8 << 20));
     set(settings, "kafka.connections_max", random.between(30, 1000));
     set(settings, "topic.partitions", random.between(1, 3));
     set(settings, "topic.auto_create", "true");
