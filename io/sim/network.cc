@@ -361,7 +361,8 @@ Result<std::unique_ptr<Stream>> Fabric::connect(Host& from, std::uint64_t incarn
         if (connection) close(*connection, 0);
         return waited.ok() ? Error::disconnected : waited.error();
     }
-    CHECK(connection != nullptr);
+    // Broken, and forgotten by both sides, in the moment since it was established.
+    if (!connection) return Error::disconnected;
     return std::unique_ptr<Stream>(std::make_unique<SimStream>(*this, fibers, *connection, 0));
 }
 
