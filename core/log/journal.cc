@@ -379,7 +379,7 @@ void Journal::note(const wire::Frame& frame) {
     switch (frame.kind) {
     case wire::Frame::Kind::cut: note_cut(known, frame); break;
     case wire::Frame::Kind::mark:
-        known.released = std::max(known.released, frame.first);
+        release(known, frame.first);
         if (frame.term == Term() && frame.payload.empty()) break;
         [[fallthrough]];
     case wire::Frame::Kind::vote: {
@@ -446,7 +446,12 @@ void Journal::release(GroupId group, Position end) {
         if (end.index > 0) known_[group].released = end;
         return;
     }
-    Known& known = found->second;
+    release(found->second, end);
+    recount();
+}
+
+// At recovery a mark may say so after the entries have been seen, in older files than its own.
+void Journal::release(Known& known, Position end) {
     if (end.index <= known.released.index) return;
     known.released = end;
     known.next = std::max(known.next, end.index);
@@ -455,7 +460,6 @@ void Journal::release(GroupId group, Position end) {
         let_go(held);
         return true;
     });
-    recount();
 }
 
 void Journal::forget(GroupId group) {

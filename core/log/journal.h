@@ -156,6 +156,7 @@ private:
     void note_entry(Known& known, const wire::Frame& frame);
     void note_cut(Known& known, const wire::Frame& frame);
     void let_go(const Held& held);
+    void release(Known& known, Position end);
     InUse* in_use(std::uint64_t number);
     void recount();
 

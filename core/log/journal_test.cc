@@ -293,6 +293,39 @@ TEST_CASE("files are used again, and stale rounds in them are not read", "[log]"
     CHECK(end_after_reopen(node) == 400);
 }
 
+TEST_CASE("what a mark says is in segments holds no file after recovery", "[log]") {
+    Settings settings = Settings::small();
+    settings.journal.journal_bytes_max = 1_MiB; // Nothing is carried over.
+    TestNode node(1, settings);
+    // One entry of group 2 keeps the first file. What group 1 wrote behind it goes to segments, and
+    // a later file has a mark that says so.
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    TRY(life.append(2, Term(1), 100));
+                    for (const int group : {1, 3}) {
+                        for (int i = 0; i < 14; ++i) {
+                            TRY(life.append(group, Term(1), 1000));
+                            TRY(life.journal.sync());
+                        }
+                        Log& log = *TRY(life.log(group));
+                        log.set_committed(log.end());
+                        TRY(life.writer.flush());
+                    }
+                    return {};
+                })
+                .ok());
+    std::uint64_t in_use = 0;
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    Log& log = *TRY(life.log(2));
+                    log.set_committed(log.end());
+                    TRY(life.writer.flush());
+                    in_use = life.journal.bytes_in_use();
+                    return {};
+                })
+                .ok());
+    CHECK(in_use == settings.journal.file_bytes);
+    CHECK(end_after_reopen(node, 1) == 14);
+}
+
 TEST_CASE("entries that do not commit are carried over, and do not hold the journal", "[log]") {
     TestNode node;
     std::uint64_t carried = 0;
