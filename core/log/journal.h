@@ -80,6 +80,12 @@ public:
     // can be refused.
     bool backlogged() const;
 
+    // More than half of what may be in use is. Files are freed then as soon as something in them is
+    // committed, and not only when the newest is full: a backlogged node may fill none.
+    bool crowded() const {
+        return files_.size() > 1 && bytes_in_use_ > config_.journal_bytes_max / 2;
+    }
+
     // What keeps the oldest file from being used again: for each group, where its entries in that
     // file end. Empty while the oldest file is the one that is being written.
     struct Pin {

@@ -293,6 +293,30 @@ TEST_CASE("files are used again, and stale rounds in them are not read", "[log]"
     CHECK(end_after_reopen(node) == 400);
 }
 
+TEST_CASE("what commits while the journal is full makes room in it", "[log]") {
+    Settings settings = Settings::small();
+    settings.log.segment_flush_bytes = 1_MiB; // Nothing moves for its own sake.
+    TestNode node(1, settings);
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    // Too much to be carried over, and not committed.
+                    for (int i = 0; i < 9; ++i) TRY(life.append(2, Term(1), 3000));
+                    for (int i = 0; i < 1000 && !life.journal.backlogged(); ++i) {
+                        TRY(life.append(1, Term(1), 1000));
+                        TRY(life.journal.sync());
+                        Log& log = *TRY(life.log(1));
+                        log.set_committed(log.end());
+                    }
+                    CHECK(life.journal.backlogged());
+                    Log& log = *TRY(life.log(2));
+                    log.set_committed(log.end());
+                    TRY(life.env.fibers.sleep_until(life.env.clock.now() + 1s));
+                    CHECK(!life.journal.backlogged());
+                    return {};
+                })
+                .ok());
+    CHECK(end_after_reopen(node, 2) == 9);
+}
+
 TEST_CASE("what a mark says is in segments holds no file after recovery", "[log]") {
     Settings settings = Settings::small();
     settings.journal.journal_bytes_max = 1_MiB; // Nothing is carried over.

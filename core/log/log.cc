@@ -237,7 +237,9 @@ void Log::set_committed(Position committed) {
     for (std::int64_t i = std::max(committed_.index, moved_.index); i < committed.index; ++i)
         movable_bytes_ += weight(*in_memory(i));
     committed_ = committed;
-    if (writer_ && movable_bytes_ >= config_.segment_flush_bytes) writer_->wake(*this);
+    if (!writer_) return;
+    if (movable_bytes_ >= config_.segment_flush_bytes) writer_->wake(*this);
+    if (journal_.crowded()) writer_->free_files();
 }
 
 void Log::push(wire::Frame frame) {

@@ -134,8 +134,7 @@ Result<> SegmentWriter::free_oldest_file() {
         pins = std::move(left);
         if (!moved) break;
     }
-    if (pins.empty() || journal_.bytes_in_use() <= journal_.config().journal_bytes_max / 2)
-        return {};
+    if (pins.empty() || !journal_.crowded()) return {};
     // Never more than half a file, so that files come free faster than this fills them.
     std::size_t budget = journal_.config().file_bytes / 2;
     for (const Journal::Pin& pin : pins) {

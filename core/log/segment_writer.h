@@ -37,6 +37,10 @@ public:
 private:
     friend class Log;
     void wake(Log& log); // It has enough to be worth a piece.
+    void free_files() {  // The journal is crowded, and something that it holds can move.
+        file_full_ = true;
+        changed_.notify_all();
+    }
 
     Result<> watch_journal();
     Result<> work();
