@@ -43,6 +43,7 @@ public:
             CHECK(into.empty() || is_aligned(into.data()));
         }
         Medium::Call call(fibers_, Medium::Kind::read);
+        call.past_cache = aligned_;
         call.position = position;
         call.into = into;
         TRY(carry_out(call));
@@ -268,12 +269,14 @@ void Medium::read(Call& call, Entry& file) {
         call.result = Error::device_failed;
         return;
     }
-    call.number = file.visible.read(call.position, call.into);
+    const bool from_medium = call.past_cache && file.unsynced.empty();
+    const Image& image = from_medium ? file.durable : file.visible;
+    call.number = image.read(call.position, call.into);
     if (call.number == 0) return;
     if (error_dice_.chance(timeline_.faults.read_rot)) {
         const std::uint64_t position = call.position + error_dice_.pick(call.number);
         const auto mask = static_cast<std::byte>(1u << error_dice_.pick(8));
-        if (rot(call.file, position, mask)) file.visible.read(call.position, call.into);
+        if (rot(call.file, position, mask)) image.read(call.position, call.into);
     }
     if (error_dice_.chance(timeline_.faults.unreadable_sector)) {
         timeline_.counts.fire(Fault::unreadable_sector);

@@ -122,6 +122,7 @@ private:
         Disk::Open how = Disk::Open::existing;
         std::string_view path, to;
         bool fails = false;
+        bool past_cache = false; // A read: from the medium, once nothing is left to be written.
         Result<> result;
         std::uint64_t number = 0; // What a read, a size or an open returns.
         std::vector<std::string> names;
