@@ -293,6 +293,40 @@ TEST_CASE("files are used again, and stale rounds in them are not read", "[log]"
     CHECK(end_after_reopen(node) == 400);
 }
 
+TEST_CASE("what only the page cache has of a segment after a failed sync does not count", "[log]") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        TestNode node(seed);
+        REQUIRE(node.live([&](Life& life) -> Result<> {
+                        Log& log = *TRY(life.log(1));
+                        TRY(life.append(1, Term(1), 1000));
+                        log.set_committed(log.end());
+                        TRY(life.writer.flush());
+                        for (int i = 0; i < 7; ++i) TRY(life.append(1, Term(1), 1000));
+                        TRY(life.journal.sync());
+                        // Rounds are durable by themselves: the next sync is the segment's.
+                        node.disk().fail_next_sync();
+                        log.set_committed(log.end());
+                        return life.env.fibers.sleep_until(life.env.clock.now() + 1s);
+                    })
+                    .ok());
+        REQUIRE(node.world.counts().fired(sim::Fault::sync_error) == 1);
+        // The process starts again, on a system that never went down, and its journal goes on until
+        // the first files have been used again.
+        REQUIRE(node.live([&](Life& life) -> Result<> {
+                        for (int i = 0; i < 60; ++i) {
+                            TRY(life.append(2, Term(1), 1000));
+                            TRY(life.journal.sync());
+                            Log& log = *TRY(life.log(2));
+                            log.set_committed(log.end());
+                        }
+                        return life.writer.flush();
+                    })
+                    .ok());
+        node.cut_power();
+        CHECK(end_after_reopen(node, 1) == 8);
+    }
+}
+
 TEST_CASE("what commits while the journal is full makes room in it", "[log]") {
     Settings settings = Settings::small();
     settings.log.segment_flush_bytes = 1_MiB; // Nothing moves for its own sake.

@@ -19,6 +19,16 @@ Result<Bytes> read_bytes(File& file, std::uint64_t position, std::size_t count) 
     return std::move(memory).freeze(got);
 }
 
+// The same, of a file that is open for aligned access.
+Result<Bytes> read_device(File& device, std::uint64_t position, std::size_t count) {
+    constexpr std::uint64_t alignment = Buffer::disk_alignment;
+    const std::uint64_t first = position / alignment * alignment;
+    const std::uint64_t end = (position + count + alignment - 1) / alignment * alignment;
+    const Bytes bytes = TRY(read_bytes(device, first, end - first));
+    const std::size_t before = std::min<std::size_t>(position - first, bytes.size());
+    return bytes.slice(before, std::min(count, bytes.size() - before));
+}
+
 } // namespace
 
 // Reads one frame after the other, in windows that frames are slices of.
@@ -91,7 +101,12 @@ Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string pat
                                                std::int64_t first_index) {
     std::unique_ptr<File> file = TRY(env.disk.open(path, Disk::Open::existing));
     const std::uint64_t file_size = TRY(file->size());
-    Result<Bytes> start = read_bytes(*file, 0, wire::SegmentHeader::size);
+    // What counts is what the device has. If a sync has failed, a page cache may keep what never
+    // got there, and call it written: the process that ended for it started again, read its own
+    // entries back, synced without an error, and let the journal forget them.
+    const std::unique_ptr<File> device =
+        TRY(env.disk.open(path, Disk::Open::existing, Disk::Access::aligned));
+    Result<Bytes> start = read_device(*device, 0, wire::SegmentHeader::size);
     if (!start.ok() && start.error() != Error::corrupt) return start.error();
     const auto header = start.ok() ? wire::decode_segment_header(start.value().view())
                                    : std::optional<wire::SegmentHeader>();
@@ -107,17 +122,19 @@ Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string pat
     }
     std::unique_ptr<Segment> segment = create(env, std::move(path), group, header->first);
     segment->file_ = std::move(file);
-    if (!TRY(segment->load_footer(*header, file_size))) TRY(segment->scan(file_size));
+    if (!TRY(segment->load_footer(*device, *header, file_size)))
+        TRY(segment->scan(*device, file_size));
     segment->named_ = segment->sealed_;
     return segment;
 }
 
 // False if there is no good one.
-Result<bool> Segment::load_footer(const wire::SegmentHeader& header, std::uint64_t file_size) {
+Result<bool> Segment::load_footer(File& device, const wire::SegmentHeader& header,
+                                  std::uint64_t file_size) {
     constexpr std::size_t trailer_size = wire::SegmentFooter::trailer_size;
     if (file_size < wire::SegmentHeader::size + trailer_size) return false;
     const auto read = [&](std::uint64_t position, std::size_t count) -> Result<Bytes> {
-        Result<Bytes> bytes = read_bytes(*file_, position, count);
+        Result<Bytes> bytes = read_device(device, position, count);
         if (!bytes.ok() && bytes.error() == Error::corrupt) return Bytes();
         return bytes;
     };
@@ -133,17 +150,17 @@ Result<bool> Segment::load_footer(const wire::SegmentHeader& header, std::uint64
 }
 
 // Synced first: what is found here is going to be released from the journal.
-Result<> Segment::scan(std::uint64_t file_size) {
+Result<> Segment::scan(File& device, std::uint64_t file_size) {
     TRY(file_->sync());
     std::size_t wanted = scan_bytes;
     while (index_.bytes < file_size) {
-        Result<Bytes> read = read_bytes(*file_, index_.bytes,
-                                        std::min<std::uint64_t>(wanted, file_size - index_.bytes));
+        const std::size_t asked = std::min<std::uint64_t>(wanted, file_size - index_.bytes);
+        Result<Bytes> read = read_device(device, index_.bytes, asked);
         if (!read.ok() && read.error() == Error::corrupt) break;
         const Bytes bytes = TRY(std::move(read));
         const wire::SegmentScan scan = wire::scan_segment(bytes, group_, index_);
         const bool was_last = index_.bytes + (bytes.size() - scan.taken) >= file_size;
-        if (scan.needed == 0 || was_last || bytes.empty()) break;
+        if (scan.needed == 0 || was_last || bytes.size() < asked) break;
         wanted = std::max(scan_bytes, scan.needed);
     }
     if (index_.bytes < file_size)

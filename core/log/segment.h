@@ -25,9 +25,10 @@ public:
     static std::unique_ptr<Segment> create(Environment& env, std::string path, GroupId group,
                                            Position first);
 
-    // Without a good footer the file is synced and scanned, up to the first frame that is not
-    // intact. Null if it has no good header: it was never used, or it is damaged, and the caller
-    // finds out. Error::corrupt if it is another group's, or begins elsewhere than its name says.
+    // Reads past the page cache. Without a good footer the file is synced and scanned, up to the
+    // first frame that is not intact. Null if it has no good header: it was never used, or it is
+    // damaged, and the caller finds out. Error::corrupt if it is another group's, or begins
+    // elsewhere than its name says.
     static Result<std::unique_ptr<Segment>> open(Environment& env, std::string path, GroupId group,
                                                  std::int64_t first_index);
 
@@ -59,8 +60,9 @@ private:
     class Cursor;
 
     Segment(Environment& env, std::string path, GroupId group, Position first);
-    Result<bool> load_footer(const wire::SegmentHeader& header, std::uint64_t file_size);
-    Result<> scan(std::uint64_t file_size);
+    Result<bool> load_footer(File& device, const wire::SegmentHeader& header,
+                             std::uint64_t file_size);
+    Result<> scan(File& device, std::uint64_t file_size);
     Result<> make_file();
 
     Environment& env_;
