@@ -428,7 +428,8 @@ void Journal::note_cut(Known& known, const wire::Frame& frame) {
     std::erase_if(known.held, [&](Held& held) {
         if (held.end.index <= frame.first.index) return false;
         held.end = frame.first;
-        if (held.first < held.end.index) return false;
+        // What is released before the cut was in this file too, but needs it no more.
+        if (std::max(held.first, known.released.index) < held.end.index) return false;
         let_go(held);
         return true;
     });

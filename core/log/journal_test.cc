@@ -351,6 +351,30 @@ TEST_CASE("what commits while the journal is full makes room in it", "[log]") {
     CHECK(end_after_reopen(node, 2) == 9);
 }
 
+TEST_CASE("a cut back to what is in segments lets the file go", "[log]") {
+    TestNode node;
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    for (int i = 0; i < 6; ++i) TRY(life.append(1, Term(1), 1000));
+                    TRY(life.journal.sync());
+                    Log& log = *TRY(life.log(1));
+                    const Position committed = log.tail({3, Offset(3)}, 1).front().first;
+                    log.set_committed(committed);
+                    TRY(life.writer.flush());
+                    CHECK(log.segments_end() == committed);
+                    log.cut(committed);
+                    for (int i = 0; i < 30; ++i) {
+                        TRY(life.append(2, Term(1), 1000));
+                        TRY(life.journal.sync());
+                        Log& other = *TRY(life.log(2));
+                        other.set_committed(other.end());
+                        TRY(life.writer.flush());
+                    }
+                    CHECK(life.journal.bytes_in_use() == node.settings.journal.file_bytes);
+                    return {};
+                })
+                .ok());
+}
+
 TEST_CASE("what a mark says is in segments holds no file after recovery", "[log]") {
     Settings settings = Settings::small();
     settings.journal.journal_bytes_max = 1_MiB; // Nothing is carried over.
