@@ -45,7 +45,8 @@ void Transport::send(NodeId to, wire::PeerMessage message) {
     Outgoing& out = *found->second;
     const std::size_t size = wire::size_of(message);
     // Without a stream nothing is kept: it would be old when it arrived.
-    if (!out.connected || out.queue_bytes + size > config_.queue_bytes_max) return dropped_.add();
+    // A single message may be larger than the bound, and would else never get through.
+    if (!out.connected || out.queue_bytes >= config_.queue_bytes_max) return dropped_.add();
     out.queue_bytes += size;
     out.queue.push_back(std::move(message));
     if (out.queue.size() == 1) out.changed.notify_all();

@@ -4,8 +4,8 @@
 // packet was being written goes into the next. Messages may be lost, never garbled, and between two
 // nodes they keep their order while a stream lives; Raft asks for no more.
 //
-// Everything is bounded: a queue to a peer holds `queue_bytes_max`, and what does not fit is
-// dropped and counted. Raft sends again what matters.
+// Everything is bounded: a queue to a peer that holds `queue_bytes_max` takes no more, and what is
+// dropped is counted. Raft sends again what matters.
 #pragma once
 
 #include "core/base/config.h"
