@@ -97,7 +97,7 @@ std::map<GroupId, raft::Members> ClusterCheck::groups() const {
 bool ClusterCheck::settled() const {
     std::map<GroupId, Position> committed;
     for (const NodeId node : cluster_.nodes()) {
-        if (cluster_.lost(node)) continue;
+        if (cluster_.damaged(node)) continue;
         const raft::Host* host = cluster_.host(node);
         if (!host) return false;
         for (const auto& [id, group] : host->groups()) {

@@ -71,17 +71,21 @@ private:
         return world_.run_until(when, [&] { return finding_ || done(); }) && !finding_;
     }
 
-    // All nodes but one, if nobody needs it: each group keeps a majority without it.
+    // Nodes whose disk is whole. Nothing repairs the others yet, so nothing is expected of them.
+    std::vector<NodeId> whole() const {
+        std::vector<NodeId> nodes = cluster_.nodes();
+        std::erase_if(nodes, [this](NodeId node) { return cluster_.damaged(node); });
+        return nodes;
+    }
+
+    // All of these but one, if nobody needs it: each group keeps a majority without it.
     std::vector<NodeId> draw_core() {
-        std::vector<NodeId> core = cluster_.nodes();
+        std::vector<NodeId> core = whole();
         sim::Dice dice = world_.dice("core");
-        if (core.size() < 3 || dice.coin()) return core;
+        if (core.size() < 3 || core.size() < cluster_.nodes().size() || dice.coin()) return core;
         for (const TopicPlan& topic : plan_.workload.topics)
             if (topic.replication == 1 || topic.replication == 2) return core;
-        NodeId missing = core[dice.pick(core.size())];
-        for (const NodeId node : core)
-            if (cluster_.damaged(node)) missing = node;
-        std::erase(core, missing);
+        core.erase(core.begin() + static_cast<std::ptrdiff_t>(dice.pick(core.size())));
         return core;
     }
 
@@ -95,7 +99,7 @@ private:
             if (!finding_) fail_liveness(oracle::no_progress, workload_.final_waits_for());
             return;
         }
-        nemesis_.heal(cluster_.nodes());
+        nemesis_.heal(whole());
         world_.trace("all nodes run; agreement is due");
         // Only once in a while: to look at all replicas after every step would be most of the run.
         const Duration end = world_.now() + bound;
