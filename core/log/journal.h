@@ -51,6 +51,10 @@ public:
     using Replay = std::function<Result<>(const wire::Frame& frame)>;
     Result<> open(const Replay& replay);
 
+    // The same for whoever only wants to know what a node that does not run has on its disk: nothing
+    // is changed. This Journal is of no use afterwards.
+    Result<> inspect(const Replay& replay);
+
     // Writes rounds until cancelled, or until the device fails. The others only queue and wait.
     Result<> run();
 
@@ -134,6 +138,7 @@ private:
     };
 
     Result<> make_directory();
+    Result<bool> replay_all(const Replay& replay);
     Result<std::vector<Found>> find_files();
     Result<std::uint64_t> size_of_file(const std::string& path);
     Result<Found> look_at(const std::string& name, std::uint64_t number);

@@ -149,17 +149,29 @@ Result<> Journal::replay_file(const Found& found, std::optional<std::uint64_t> a
     return {};
 }
 
-Result<> Journal::open(const Replay& replay) {
-    CHECK(!current_);
-    TRY(make_directory());
+// False if there is no file.
+Result<bool> Journal::replay_all(const Replay& replay) {
     const std::vector<Found> files = TRY(find_files());
     for (std::size_t i = 0; i < files.size(); ++i) {
         std::optional<std::uint64_t> after_round;
         if (i + 1 < files.size()) after_round = files[i + 1].header.after_round;
         TRY(replay_file(files[i], after_round, replay));
     }
+    return !files.empty();
+}
+
+Result<> Journal::inspect(const Replay& replay) {
+    CHECK(!current_);
+    TRY(replay_all(replay));
+    return {};
+}
+
+Result<> Journal::open(const Replay& replay) {
+    CHECK(!current_);
+    TRY(make_directory());
+    const bool has_files = TRY(replay_all(replay));
     // One number is left out: it may stand in a torn round.
-    next_round_ = files.empty() ? 1 : durable_round_ + 2;
+    next_round_ = has_files ? durable_round_ + 2 : 1;
     TRY(begin_file(0));
     // Half-made spares of a disk that was full, and what was left of the last life.
     std::vector<Spare> kept;

@@ -1,0 +1,184 @@
+#include "core/log/digest.h"
+
+#include "core/base/crc32c.h"
+#include "core/log/journal.h"
+#include "core/log/log.h"
+#include "core/log/segment.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+namespace pyralog {
+
+namespace {
+
+constexpr std::size_t read_bytes = 4_MiB;
+
+// An entry without its payload, of which the header has the sum.
+struct Known {
+    Position first;
+    LogDigest::Entry entry;
+    Bytes header;
+};
+
+// What is read of one group: the segments are summed up as they are read; what the journal has may
+// yet be cut, and comes in any order.
+struct Reading {
+    LogDigest digest;
+    std::map<std::int64_t, Known> journal;
+    Position marked; // So far the segments must reach.
+};
+
+// Of a frame whose payload has been compared with its sum.
+Known known(const wire::Frame& frame) {
+    wire::Frame entry = frame;
+    entry.round = 0; // Where it stood in the journal is this node's own affair.
+    return {frame.first, {frame.term, frame.end(), 0}, wire::encode_header(entry)};
+}
+
+void add(LogDigest& digest, const Known& next) {
+    const std::uint32_t before = digest.entries.empty() ? 0 : digest.entries.back().chain;
+    digest.entries.push_back(next.entry);
+    digest.entries.back().chain = crc32c(next.header.view(), before);
+}
+
+Error damaged(Environment& env, GroupId group, std::string_view what, Position where) {
+    env.log.error("log is damaged", {{"group", group}, {"what", what}, {"position", where}});
+    return Error::corrupt;
+}
+
+Result<> read_segment(const Segment& segment, LogDigest& digest) {
+    while (digest.end().index < segment.end().index) {
+        const std::vector<wire::Frame> frames =
+            TRY(segment.read(digest.end().index, segment.end().index, read_bytes));
+        CHECK(!frames.empty());
+        for (const wire::Frame& frame : frames) add(digest, known(frame));
+    }
+    return {};
+}
+
+Result<> read_segments(Environment& env, Reading& into) {
+    LogDigest& digest = into.digest;
+    const std::string directory = "groups/" + std::to_string(digest.group.value);
+    for (const std::string& name : TRY(env.disk.list(directory))) {
+        std::int64_t first = -1;
+        const auto [rest, failure] = std::from_chars(name.data(), name.data() + name.size(), first);
+        if (failure != std::errc() || std::string_view(rest) != ".seg") continue;
+        const auto segment = TRY(Segment::open(env, directory + '/' + name, digest.group, first));
+        if (!segment) continue; // Never used; or the next one, or the mark, does not follow.
+        if (segment->first() != digest.end())
+            return damaged(env, digest.group, "segments do not follow each other",
+                           segment->first());
+        TRY(read_segment(*segment, digest));
+    }
+    digest.segments_end = digest.end();
+    return {};
+}
+
+Result<> take(Environment& env, Reading& into, const wire::Frame& frame) {
+    const std::int64_t segments_end = into.digest.segments_end.index;
+    if (frame.kind == wire::Frame::Kind::mark) {
+        into.marked = std::max(into.marked, frame.first);
+    } else if (frame.kind == wire::Frame::Kind::cut) {
+        into.journal.erase(into.journal.lower_bound(std::max(frame.first.index, segments_end)),
+                           into.journal.end());
+    } else if (frame.is_entry() && frame.first.index >= segments_end) {
+        const auto [there, is_new] = into.journal.emplace(frame.first.index, known(frame));
+        if (!is_new && there->second.header.text() != known(frame).header.text())
+            return damaged(env, frame.group, "two entries in one place", frame.first);
+    }
+    return {};
+}
+
+Result<> finish(Environment& env, Reading& reading) {
+    if (reading.digest.segments_end.index < reading.marked.index)
+        return damaged(env, reading.digest.group, "segments have lost entries", reading.marked);
+    for (const auto& [index, next] : reading.journal) {
+        if (next.first != reading.digest.end())
+            return damaged(env, reading.digest.group, "entries are missing", reading.digest.end());
+        add(reading.digest, next);
+    }
+    return {};
+}
+
+// Every journal file says whose it is; the Journal then sees to it that all say the same.
+Result<std::optional<std::uint64_t>> identity_in(Environment& env, const std::string& directory) {
+    const auto names = env.disk.list(directory);
+    if (!names.ok() && names.error() == Error::not_found) return std::optional<std::uint64_t>();
+    if (!names.ok()) return names.error();
+    for (const std::string& name : names.value()) {
+        if (!name.ends_with(".log")) continue;
+        const auto file = TRY(env.disk.open(directory + '/' + name, Disk::Open::existing));
+        Buffer block(wire::JournalHeader::size);
+        const std::size_t got = TRY(file->read_at(0, block.view()));
+        const auto header = wire::decode_journal_header(block.view().first(got));
+        if (header) return std::optional(header->identity);
+    }
+    return std::optional<std::uint64_t>();
+}
+
+// A group that was deleted: its files are gone, and of the journal only the older part.
+bool is_left_over(const Reading& reading) {
+    return reading.digest.entries.empty() && reading.marked == Position{} &&
+           (reading.journal.empty() || reading.journal.begin()->first > 0);
+}
+
+} // namespace
+
+Result<std::vector<LogDigest>> digest_logs(Environment& env, const std::string& journal_directory) {
+    std::map<GroupId, Reading> readings;
+    for (const GroupId group : TRY(Log::list(env))) {
+        Reading& reading = readings[group];
+        reading.digest.group = group;
+        TRY(read_segments(env, reading));
+    }
+    if (const auto identity = TRY(identity_in(env, journal_directory))) {
+        Journal journal(env, journal_directory, JournalConfig(), *identity);
+        TRY(journal.inspect([&](const wire::Frame& frame) -> Result<> {
+            Reading& reading = readings[frame.group];
+            reading.digest.group = frame.group;
+            return take(env, reading, frame);
+        }));
+    }
+    std::vector<LogDigest> digests;
+    for (auto& [group, reading] : readings) {
+        if (is_left_over(reading)) continue;
+        TRY(finish(env, reading));
+        digests.push_back(std::move(reading.digest));
+    }
+    return digests;
+}
+
+Agreement agreement(std::span<const LogDigest> replicas) {
+    CHECK(!replicas.empty());
+    std::size_t shortest = replicas.front().entries.size();
+    for (const LogDigest& replica : replicas) shortest = std::min(shortest, replica.entries.size());
+    // Chains that are equal somewhere are equal before that.
+    const auto equal_at = [&](std::size_t i) {
+        return std::ranges::all_of(replicas, [&](const LogDigest& replica) {
+            return replica.entries[i] == replicas.front().entries[i];
+        });
+    };
+    std::size_t first = 0;
+    for (std::size_t end = shortest; first < end;) {
+        const std::size_t middle = first + (end - first) / 2;
+        if (equal_at(middle))
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    Agreement result;
+    if (first > 0) {
+        result.end = replicas.front().entries[first - 1].end;
+        result.chain = replicas.front().entries[first - 1].chain;
+    }
+    if (first < shortest) {
+        result.differs = result.end;
+        for (const LogDigest& replica : replicas)
+            result.committed_differ |= result.end.index < replica.segments_end.index;
+    }
+    return result;
+}
+
+} // namespace pyralog
