@@ -39,6 +39,7 @@ int main(int argc, char** argv) {
     case cli::CommandLine::Command::stop: return cli::stop_node(line, program);
     case cli::CommandLine::Command::status: return cli::show_status(line, program);
     case cli::CommandLine::Command::config: return cli::show_config(line, program);
+    case cli::CommandLine::Command::log_digest: return cli::show_digest(line, program);
     }
     return cli::exit_mistake;
 }

@@ -69,6 +69,12 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
     status->add_flag("--json", line.as_json, "For programs");
     show->add_flag("--json", line.as_json, "For programs");
     show->add_flag("--reference", line.as_reference, "Every setting with its bounds, as Markdown");
+    CLI::App* const log = app.add_subcommand("log", "Look into the logs of nodes that are stopped");
+    CLI::App* const digest = log->add_subcommand(
+        "digest", "Checksums of all logs; with several directories, whether they agree");
+    log->require_subcommand(1);
+    digest->add_option("DIRECTORY", line.directories, "The data directory of a stopped node");
+    digest->add_flag("--json", line.as_json, "For programs");
     try {
         app.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {
@@ -80,13 +86,14 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
     }
 
     if (app.get_subcommands().empty())
-        return Farewell{mistake("say what to do: start, stop, status or config"), 2};
+        return Farewell{mistake("say what to do: start, stop, status, config or log"), 2};
 
     using Command = CommandLine::Command;
     line.command = start->parsed()    ? Command::start
                    : stop->parsed()   ? Command::stop
                    : status->parsed() ? Command::status
-                                      : Command::config;
+                   : show->parsed()   ? Command::config
+                                      : Command::log_digest;
     if (config->count() > 0) line.config_file = file;
     if (admin_option->count() > 0) {
         line.admin = parse_address(admin);

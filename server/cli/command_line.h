@@ -15,12 +15,13 @@
 namespace pyralog::cli {
 
 struct CommandLine {
-    enum class Command : std::uint8_t { start, stop, status, config };
+    enum class Command : std::uint8_t { start, stop, status, config, log_digest };
 
     Command command = Command::start;
     std::optional<std::string> config_file;
     std::optional<Address> admin;
     bool as_json = false;
+    std::vector<std::string> directories; // `log digest`: of stopped nodes.
     bool as_reference = false; // `config`: the table for README.md.
     std::vector<server::Assignment> assignments;
 };

@@ -47,6 +47,7 @@ void complain(const std::string& line);
 int show_config(const CommandLine& line, const Program& program);
 int show_status(const CommandLine& line, const Program& program);
 int stop_node(const CommandLine& line, const Program& program);
+int show_digest(const CommandLine& line, const Program& program);
 
 // Columns as wide as their widest cell; the first row is the heading.
 std::string format_table(const std::vector<std::vector<std::string>>& rows);

@@ -46,7 +46,7 @@ until_true() {
 
 # ---- The command line, the file, the environment ----
 
-expect 2 'say what to do: start, stop, status or config' "$pyralog"
+expect 2 'say what to do: start, stop, status, config or log' "$pyralog"
 expect 2 'bogus' "$pyralog" bogus
 expect 2 '--port' "$pyralog" start --port
 expect 2 'must look like HOST:PORT' "$pyralog" status --admin nowhere
@@ -138,12 +138,16 @@ expect 1 'no node has run here' "$pyralog" status --data-dir d/deep
 start
 "$pyralog" status --data-dir d/deep | grep -qE '^1 +127.0.0.1:27092 +up ' || fail "status shows no node"
 "$pyralog" status --admin 127.0.0.1:27094 >/dev/null || fail "status does not find the address"
+expect 1 'the node is running: stop it first' "$pyralog" log digest d/deep
 expect 1 'is in use by another node (process ' "$pyralog" start --data-dir d/deep "${ports[@]}"
 "$pyralog" stop --data-dir d/deep || fail "stop fails"
 wait "$node_pid" || fail "a node that was stopped exits with $?"
 node_pid=
 expect 1 'no node is running here' "$pyralog" status --data-dir d/deep
 expect 1 'no node is running here' "$pyralog" stop --data-dir d/deep
+expect 1 'no node has run here' "$pyralog" log digest d
+"$pyralog" log digest --json d/deep d/deep | python3 -c 'import json, sys
+for log in json.load(sys.stdin): assert not log["differs"], log' || fail "a node differs from itself"
 expect 1 'belongs to node 1, not to node 2' "$pyralog" start --data-dir d/deep "${ports[@]}" --node-id 2
 expect 1 'belongs to cluster "pyralog", not to "other"' \
     "$pyralog" start --data-dir d/deep "${ports[@]}" --cluster-name other
