@@ -1,167 +1,232 @@
-// bench/journal_bench.cc
-//
-// How many appends of 4 KiB per second become durable, for 1, 16 and 256 partitions that each wait
-// for one before they make the next; beside two loops over plain files that do no more than that.
-// All in one run: the device's pace changes from minute to minute. Files are made in the directory
-// that is given, or in the current one.
+// The journal beside plain files: so many partitions, each with one append of 4 KiB on its way at a
+// time, and with as many files that are written and synced one after the other. The journal does
+// more: it sums up what it writes, and moves it to segments afterwards. The two take turns, because
+// a disk's pace changes from minute to minute.
+#include "bench/bench.h"
 #include "core/log/journal.h"
 #include "core/log/log.h"
 #include "core/log/segment_writer.h"
 #include "io/real/world.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cstdio>
-#include <filesystem>
-#include <string>
-#include <vector>
+#include <cstdlib>
+#include <fcntl.h>
+#include <map>
+#include <unistd.h>
 
 using namespace pyralog;
 
 namespace {
 
-constexpr std::size_t batch_bytes = 4_KiB;
-constexpr Duration run_time = 2s;
+constexpr std::size_t append_bytes = 4_KiB;
+constexpr Duration turn = 1500ms;
+constexpr Duration warm_up = 300ms;
+constexpr int turns = 3;
+// A plain file begins anew when it has this size.
+constexpr std::uint64_t plain_file_bytes = 16_MiB;
 
-struct Row {
-    std::uint64_t appends = 0;
-    std::uint64_t rounds = 0;
-    Duration took{};
+void must(bool done, const char* what) {
+    if (done) return;
+    std::perror(what);
+    std::exit(1);
+}
 
-    void print(int partitions, const char* how) const {
-        const double seconds = static_cast<double>(took.count()) / 1e9;
-        std::printf("%4d  %-34s %10.0f appends/s %9.0f syncs/s\n", partitions, how,
-                    static_cast<double>(appends) / seconds, static_cast<double>(rounds) / seconds);
-    }
+struct Pace {
+    double appends = 0; // Per second.
+    double rounds = 0;
+    double p50_us = 0;
 };
 
-// One write of all partitions' batches to one file, and one fdatasync.
-Row plain_shared(Environment& env, const std::string& directory, int partitions) {
-    const std::string path = directory + "/plain";
-    const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    CHECK(fd >= 0);
-    const std::string data(batch_bytes * static_cast<std::size_t>(partitions), 'x');
-    Row row;
-    const Time began = env.clock.now();
-    while (env.clock.now() - began < run_time) {
-        CHECK(write(fd, data.data(), data.size()) == static_cast<ssize_t>(data.size()));
-        CHECK(fdatasync(fd) == 0);
-        row.appends += static_cast<std::uint64_t>(partitions);
-        ++row.rounds;
+// Appends to each file in turn, with a sync for each. `prewritten`: the file has its size before,
+// so that a sync has only data to write; else it grows.
+class PlainFiles {
+public:
+    PlainFiles(const std::string& room, int files, bool prewritten) : prewritten_(prewritten) {
+        const std::string zeros(1_MiB, '\0');
+        // Many prewritten files would take longer to make than to measure.
+        size_max_ = prewritten && files > 16 ? 1_MiB : plain_file_bytes;
+        for (int i = 0; i < files; ++i) {
+            const std::string path = room + "/plain" + std::to_string(i);
+            const int file = open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+            must(file >= 0, "open");
+            if (prewritten)
+                for (std::uint64_t at = 0; at < size_max_; at += zeros.size())
+                    must(pwrite(file, zeros.data(), zeros.size(), static_cast<off_t>(at)) > 0,
+                         "pwrite");
+            must(fsync(file) == 0, "fsync");
+            unlink(path.c_str());
+            files_.push_back({file, 0});
+        }
     }
-    row.took = env.clock.now() - began;
-    close(fd);
-    std::filesystem::remove(path);
-    return row;
+    ~PlainFiles() {
+        for (const File& file : files_) close(file.descriptor);
+    }
+    PlainFiles(const PlainFiles&) = delete;
+    PlainFiles& operator=(const PlainFiles&) = delete;
+
+    Pace run() {
+        append_for(warm_up);
+        const Duration start = bench::now();
+        const std::uint64_t count = append_for(turn);
+        return {static_cast<double>(count) * 1e9 /
+                    static_cast<double>((bench::now() - start).count()),
+                0, 0};
+    }
+
+private:
+    struct File {
+        int descriptor;
+        std::uint64_t size;
+    };
+    std::uint64_t append_for(Duration time) {
+        const std::string data(append_bytes, 'x');
+        std::uint64_t count = 0;
+        for (const Duration end = bench::now() + time; bench::now() < end; ++count) {
+            File& file = files_[next_++ % files_.size()];
+            must(pwrite(file.descriptor, data.data(), data.size(),
+                        static_cast<off_t>(file.size)) == ssize_t{append_bytes},
+                 "pwrite");
+            must(fdatasync(file.descriptor) == 0, "fdatasync");
+            file.size += data.size();
+            if (file.size < size_max_) continue;
+            file.size = 0;
+            if (!prewritten_) must(ftruncate(file.descriptor, 0) == 0, "ftruncate");
+        }
+        return count;
+    }
+
+    bool prewritten_;
+    std::uint64_t size_max_ = 0;
+    std::vector<File> files_;
+    std::size_t next_ = 0;
+};
+
+wire::Frame next_entry(const Log& log, const Bytes& payload) {
+    wire::Frame frame;
+    frame.group = log.group();
+    frame.term = Term(1);
+    frame.first = log.end();
+    frame.records = 1;
+    frame.payload = {payload};
+    return frame;
 }
 
-// A file for each partition, written and synced one after the other.
-Row plain_each(Environment& env, const std::string& directory, int partitions) {
-    std::vector<int> files;
-    for (int i = 0; i < partitions; ++i) {
-        const std::string path = directory + "/plain" + std::to_string(i);
-        files.push_back(open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-        CHECK(files.back() >= 0);
+// All partitions of one turn, each with a fiber that appends, waits, and appends again.
+class Partitions {
+public:
+    Partitions(Environment& env, int count)
+        : env_(env), journal_(env, "journal", JournalConfig(), 1),
+          budget_(env.metrics, LogConfig().node_cache_bytes), writer_(env, journal_, LogConfig()),
+          payload_(Bytes::copy_of(std::string(append_bytes, 'x'))) {
+        for (int i = 1; i <= count; ++i) logs_[GroupId(i)];
     }
-    const std::string data(batch_bytes, 'x');
-    Row row;
-    const Time began = env.clock.now();
-    for (std::size_t i = 0; env.clock.now() - began < run_time; i = (i + 1) % files.size()) {
-        CHECK(write(files[i], data.data(), data.size()) == static_cast<ssize_t>(data.size()));
-        CHECK(fdatasync(files[i]) == 0);
-        ++row.appends;
-        ++row.rounds;
+    ~Partitions() {
+        for (auto& [group, log] : logs_)
+            if (log) writer_.remove(*log);
     }
-    row.took = env.clock.now() - began;
-    for (int i = 0; i < partitions; ++i) {
-        close(files[static_cast<std::size_t>(i)]);
-        std::filesystem::remove(directory + "/plain" + std::to_string(i));
+    Partitions(const Partitions&) = delete;
+    Partitions& operator=(const Partitions&) = delete;
+
+    Result<Pace> run() {
+        for (auto& [group, log] : logs_)
+            log = TRY(Log::open(env_, journal_, budget_, LogConfig(), group));
+        TRY(journal_.open([](const wire::Frame&) -> Result<> { return {}; }));
+        for (auto& [group, log] : logs_) {
+            TRY(log->finish_replay());
+            writer_.add(*log);
+        }
+        Scope services(env_.fibers);
+        services.spawn("journal", [&] { (void)journal_.run(); }); // Its error ends every sync().
+        services.spawn("segments", [&] { (void)writer_.run(); });
+        Scope appends(env_.fibers);
+        for (auto& [group, log] : logs_)
+            appends.spawn("append", [&, to = log.get()] { append_to(*to); });
+        TRY(env_.fibers.sleep_until(env_.clock.now() + warm_up));
+        const std::uint64_t rounds = env_.metrics.total("pyralog_journal_rounds_total");
+        const Time start = env_.clock.now();
+        samples_ = bench::Samples();
+        TRY(env_.fibers.sleep_until(start + turn));
+        const double seconds = static_cast<double>((env_.clock.now() - start).count()) / 1e9;
+        const std::uint64_t written = env_.metrics.total("pyralog_journal_rounds_total") - rounds;
+        stop_ = true;
+        appends.join();
+        return Pace{static_cast<double>(samples_.count()) / seconds,
+                    static_cast<double>(written) / seconds,
+                    static_cast<double>(samples_.p50().count()) / 1000};
     }
-    return row;
+
+private:
+    void append_to(Log& log) {
+        while (!stop_) {
+            const Time start = env_.clock.now();
+            log.append(next_entry(log, payload_));
+            const Position end = log.end();
+            if (!journal_.sync().ok()) return;
+            samples_.add(env_.clock.now() - start);
+            log.set_committed(end);
+        }
+    }
+
+    Environment& env_;
+    Journal journal_;
+    TailBudget budget_;
+    SegmentWriter writer_;
+    Bytes payload_;
+    std::map<GroupId, std::unique_ptr<Log>> logs_;
+    bench::Samples samples_;
+    bool stop_ = false;
+};
+
+Pace run_journal(const std::string& room, int partitions) {
+    real::IoConfig config;
+    config.data_dir = room + "/node";
+    config.log_level = Level::warning;
+    Pace pace;
+    real::World world(config);
+    const Result<> done = world.run([&](Environment& env) -> Result<> {
+        pace = TRY(Partitions(env, partitions).run());
+        return {};
+    });
+    if (!done.ok()) {
+        std::printf("the journal has failed: %s\n", std::string(to_string(done.error())).c_str());
+        std::exit(1);
+    }
+    bench::remove_room(config.data_dir);
+    return pace;
 }
 
-Result<Row> through_journal(Environment& env, int partitions, bool move) {
-    const std::string name = "journal" + std::to_string(partitions) + (move ? "m" : "");
-    Journal journal(env, name, JournalConfig{}, 1);
-    const LogConfig config;
-    TailBudget budget(env.metrics, config.node_cache_bytes);
-    SegmentWriter writer(env, journal, config);
-    std::vector<std::unique_ptr<Log>> logs;
-    TRY(journal.open([](const wire::Frame&) -> Result<> { return {}; }));
-    for (int i = 0; i < partitions; ++i) {
-        const GroupId group(partitions * 1000 + (move ? 500 : 0) + i);
-        logs.push_back(TRY(Log::open(env, journal, budget, config, group)));
-        TRY(logs.back()->finish_replay());
-        writer.add(*logs.back());
+Pace mean(const std::vector<Pace>& paces) {
+    Pace sum;
+    for (const Pace& pace : paces) {
+        sum.appends += pace.appends / static_cast<double>(paces.size());
+        sum.rounds += pace.rounds / static_cast<double>(paces.size());
+        sum.p50_us += pace.p50_us / static_cast<double>(paces.size());
     }
-    Scope scope(env.fibers);
-    scope.spawn("journal", [&] { (void)journal.run(); });
-    if (move) scope.spawn("segments", [&] { (void)writer.run(); });
-
-    const Bytes batch = Bytes::copy_of(std::string(batch_bytes, 'x'));
-    const std::uint64_t rounds_before = env.metrics.total("pyralog_journal_rounds_total");
-    Row row;
-    const Time began = env.clock.now();
-    {
-        Scope producers(env.fibers);
-        for (auto& one : logs)
-            producers.spawn("producer", [&, log = one.get()] {
-                while (env.clock.now() - began < run_time && !journal.backlogged()) {
-                    wire::Frame frame;
-                    frame.group = log->group();
-                    frame.term = Term(1);
-                    frame.first = log->end();
-                    frame.records = 4;
-                    frame.payload = {batch};
-                    log->append(frame);
-                    const Position end = log->end();
-                    if (!journal.sync().ok()) return;
-                    ++row.appends;
-                    if (move) log->set_committed(end);
-                }
-            });
-        producers.join();
-    }
-    row.took = env.clock.now() - began;
-    row.rounds = env.metrics.total("pyralog_journal_rounds_total") - rounds_before;
-    scope.cancel();
-    scope.join();
-    for (auto& log : logs) writer.remove(*log);
-    return row;
+    return sum;
 }
 
-Result<> bench(Environment& env, const std::string& directory) {
-    for (const int partitions : {1, 16, 256}) {
-        plain_each(env, directory, partitions)
-            .print(partitions, "write + fdatasync, file for each");
-        plain_shared(env, directory, partitions)
-            .print(partitions, "write + fdatasync, one for all");
-        TRY(through_journal(env, partitions, false)).print(partitions, "journal");
-        TRY(through_journal(env, partitions, true)).print(partitions, "journal and segments");
-    }
-    return {};
-}
+std::string ratio(double a, double b) { return bench::figure(a / b) + " x"; }
 
 } // namespace
 
 int main(int argc, char** argv) {
-    const std::filesystem::path directory =
-        std::filesystem::path(argc > 1 ? argv[1] : ".") / "journal_bench.data";
-    const std::filesystem::path plain = directory.parent_path() / "journal_bench.plain";
-    std::filesystem::create_directories(plain);
-    real::IoConfig config;
-    config.node = NodeId(1);
-    config.data_dir = directory.string();
-    config.log_level = Level::warning;
-    Result<> end;
-    {
-        real::World world(config);
-        end = world.run([&](Environment& env) { return bench(env, plain.string()); });
+    bench::print_heading("journal");
+    const std::string room = bench::make_room(argc, argv);
+    bench::Table table({"4 KiB appends, durable one by one", "rounds/s", "appends/s", "p50 us",
+                        "growing files/s", "ratio", "prewritten files/s", "ratio"});
+    for (const int partitions : {1, 16, 256}) {
+        std::vector<Pace> ours, growing, prewritten;
+        for (int i = 0; i < turns; ++i) {
+            growing.push_back(PlainFiles(room, partitions, false).run());
+            ours.push_back(run_journal(room, partitions));
+            prewritten.push_back(PlainFiles(room, partitions, true).run());
+        }
+        const Pace a = mean(ours), b = mean(growing), c = mean(prewritten);
+        table.row({std::to_string(partitions) + " partitions", bench::figure(a.rounds),
+                   bench::figure(a.appends), bench::figure(a.p50_us), bench::figure(b.appends),
+                   ratio(a.appends, b.appends), bench::figure(c.appends),
+                   ratio(a.appends, c.appends)});
     }
-    std::filesystem::remove_all(directory);
-    std::filesystem::remove_all(plain);
-    if (end.ok()) return 0;
-    std::printf("failed: %s\n", std::string(to_string(end.error())).c_str());
-    return 1;
+    table.print();
+    bench::remove_room(room);
 }
