@@ -6,8 +6,8 @@ namespace pyralog::raft {
 
 namespace {
 
-// A peer reconnects before we have noticed that its last stream died; more than a few such leftovers
-// are no peer of ours.
+// A peer reconnects before we have noticed that its last stream died; more than a few such
+// leftovers are no peer of ours.
 constexpr std::size_t incoming_per_peer_max = 4;
 constexpr std::size_t hello_size_max = 4_KiB;
 constexpr Duration reconnect_delay_min = 20ms;

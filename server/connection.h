@@ -16,8 +16,8 @@ class Connection {
 public:
     Connection(Node& node, std::unique_ptr<Stream> stream);
 
-    // Until the client goes, misbehaves, or the fiber is cancelled. Whichever of the two fibers ends
-    // first ends the other.
+    // Until the client goes, misbehaves, or the fiber is cancelled. Whichever of the two fibers
+    // ends first ends the other.
     void run();
 
 private:

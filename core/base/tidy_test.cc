@@ -162,7 +162,8 @@ struct Foreign {
 
 const std::vector<Foreign>& foreign_headers() {
     static const std::vector<std::string_view> system{"io/real/", "server/cli/", "bench/",
-                                                      "sim-tests/main.cc", "core/env/fiber.cc"};
+                                                      "sim-tests/main.cc", "sim-tests/sweep.cc",
+                                                      "core/env/fiber.cc"};
     static const std::vector<Foreign> all{
         {"boost/context", {"core/env/fiber."}},
         {"boost/", {"io/real/", "bench/"}},
@@ -176,6 +177,7 @@ const std::vector<Foreign>& foreign_headers() {
         {"linux/", system},
         {"unistd.h",
          {"io/real/", "server/cli/", "server/main.cc", "bench/", "sim-tests/main.cc",
+          "sim-tests/sweep.cc",
           "core/env/fiber.cc"}},
         {"fcntl.h", system},
         {"netdb.h", system},
@@ -183,9 +185,9 @@ const std::vector<Foreign>& foreign_headers() {
         {"arpa/", system},
         {"poll.h", system},
         {"pthread.h", {"io/real/", "bench/"}},
-        {"signal.h", {"io/real/", "bench/"}},
+        {"signal.h", {"io/real/", "bench/", "sim-tests/main.cc", "sim-tests/sweep.cc"}},
         {"csignal", {"io/real/", "bench/"}},
-        {"thread>", {"io/real/", "bench/"}},
+        {"thread>", {"io/real/", "bench/", "sim-tests/main.cc", "sim-tests/sweep.cc"}},
         {"mutex>", {"io/real/", "bench/"}},
         {"atomic>", {"io/real/", "bench/"}},
         {"future>", {"io/real/", "bench/"}},
@@ -242,7 +244,10 @@ struct Banned {
 const std::vector<Banned>& banned_names() {
     // The outer edge: the programs and the real world.
     static const std::vector<std::string_view> edge{"io/real/", "server/cli/", "server/main.cc",
-                                                    "bench/", "sim-tests/main.cc"};
+                                                    "bench/", "sim-tests/main.cc",
+                                                    "sim-tests/sweep.cc"};
+    static const std::vector<std::string_view> simulator_program{
+        "bench/", "sim-tests/main.cc", "sim-tests/sweep.cc"};
     static const std::vector<Banned> all{
         {"steady_clock", "time comes from the Environment", edge},
         {"system_clock", "time comes from the Environment", edge},
@@ -251,7 +256,7 @@ const std::vector<Banned>& banned_names() {
         {"*_distribution", "differs between standard libraries", {}},
         {"mt19937*", "dice come from the Environment", {}},
         {"rand", "dice come from the Environment", {}},
-        {"std::thread", "a node is one thread", {"io/real/", "bench/"}},
+        {"std::thread", "a node is one thread", {"io/real/", "bench/", "sim-tests/main.cc"}},
         {"std::jthread", "a node is one thread", {"io/real/", "bench/"}},
         {"std::mutex", "a node is one thread", {"io/real/", "bench/"}},
         {"std::atomic", "a node is one thread", {"io/real/", "bench/"}},
@@ -266,8 +271,8 @@ const std::vector<Banned>& banned_names() {
         {"ntoh*", "bytes are swapped in core/wire", {"core/wire/", "bench/", "io/real/"}},
         {"hton*", "bytes are swapped in core/wire", {"core/wire/", "bench/", "io/real/"}},
         {"__builtin_bswap*", "bytes are swapped in core/wire", {"core/wire/", "bench/"}},
-        {"float", "no floating point in decisions", {"bench/", "sim-tests/main.cc"}},
-        {"double", "no floating point in decisions", {"bench/", "sim-tests/main.cc"}},
+        {"float", "no floating point in decisions", simulator_program},
+        {"double", "no floating point in decisions", simulator_program},
     };
     return all;
 }

@@ -51,8 +51,8 @@ public:
     using Replay = std::function<Result<>(const wire::Frame& frame)>;
     Result<> open(const Replay& replay);
 
-    // The same for whoever only wants to know what a node that does not run has on its disk: nothing
-    // is changed. This Journal is of no use afterwards.
+    // The same for whoever only wants to know what a node that does not run has on its disk:
+    // nothing is changed. This Journal is of no use afterwards.
     Result<> inspect(const Replay& replay);
 
     // Writes rounds until cancelled, or until the device fails. The others only queue and wait.

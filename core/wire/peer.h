@@ -103,7 +103,7 @@ struct PeerHeader {
 BytesChain to_peer(const Hello& hello);
 BytesChain to_peer(const Packet& packet);
 
-// Error::malformed if these are not 16 bytes of ours, or if they announce more than `body_size_max`.
+// Error::malformed if these are not 16 bytes of ours, or announce more than `body_size_max`.
 Result<PeerHeader> peer_header(std::span<const std::byte> bytes, std::size_t body_size_max);
 
 // Error::corrupt if the checksum is wrong, of the body or of a payload in it.

@@ -34,6 +34,16 @@ std::string one_line(std::string text) {
     return text;
 }
 
+// `--set NAME=VALUE`. What is wrong with it, if anything.
+std::optional<Farewell> add_assignment(CommandLine& line, const std::string& set) {
+    const auto equals = set.find('=');
+    if (equals == std::string::npos)
+        return Farewell{mistake("--set \"" + set + "\" must look like NAME=VALUE"), 2};
+    line.assignments.push_back(
+        {server::Source::flag, "--set", set.substr(0, equals), set.substr(equals + 1)});
+    return {};
+}
+
 } // namespace
 
 std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
@@ -47,8 +57,7 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
     app.set_version_flag("--version", "pyralog 0.1.0");
 
     std::string file, admin;
-    std::vector<std::string> sets;
-    std::vector<std::string> values(std::size(flags));
+    std::vector<std::string> sets, values(std::size(flags));
     std::vector<CLI::Option*> options;
     CLI::Option* const config =
         app.add_option("-c,--config", file, "Settings, as TOML")->type_name("FILE");
@@ -98,20 +107,14 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
     if (admin_option->count() > 0) {
         line.admin = parse_address(admin);
         if (!line.admin)
-            return Farewell{mistake("--admin is \"" + admin + "\", but must look like HOST:PORT"),
-                            2};
+            return Farewell{mistake("--admin must look like HOST:PORT, not \"" + admin + '"'), 2};
     }
     for (std::size_t i = 0; i < std::size(flags); ++i)
         if (options[i]->count() > 0)
             line.assignments.push_back({server::Source::flag, options[i]->get_name(false, true),
                                         flags[i].setting, values[i]});
-    for (const std::string& set : sets) {
-        const auto equals = set.find('=');
-        if (equals == std::string::npos)
-            return Farewell{mistake("--set \"" + set + "\" must look like NAME=VALUE"), 2};
-        line.assignments.push_back(
-            {server::Source::flag, "--set", set.substr(0, equals), set.substr(equals + 1)});
-    }
+    for (const std::string& set : sets)
+        if (auto mistaken = add_assignment(line, set)) return std::move(*mistaken);
     return line;
 }
 

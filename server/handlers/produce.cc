@@ -116,7 +116,13 @@ private:
                                         : written.group->settle_here(written.proposal);
         }
         if (!settled.ok()) {
-            partition.error = server::to_code(settled.error());
+            // Only what a newer leader has overruled is certain not to be stored. Of the rest the
+            // client must know that it may be.
+            partition.error = settled.error() == Error::not_leader
+                                  ? ErrorCode::not_leader_or_follower
+                              : settled.error() == Error::timed_out
+                                  ? ErrorCode::request_timed_out
+                                  : ErrorCode::not_enough_replicas_after_append;
             return partition;
         }
         node_.records_written.add(static_cast<std::uint64_t>(written.records));
