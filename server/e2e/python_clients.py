@@ -182,11 +182,12 @@ def confluent_records(cluster):
 
 
 def confluent_offsets(cluster):
-    producer = confluent_kafka.Producer({"bootstrap.servers": cluster.bootstrap, "acks": "all"})
+    producer = confluent_kafka.Producer({"bootstrap.servers": cluster.bootstrap, "acks": "all",
+                                         "linger.ms": 100})
     start = now_ms()
     for i in range(10):
         producer.produce("timed", "x", partition=0, timestamp=start + 10 * i)
-        producer.flush(PATIENCE)  # Batches of one.
+    expect(producer.flush(PATIENCE) == 0, "not all delivered")
     consumer = confluent_consumer(cluster)
     for when, offset in ((start, 0), (start + 35, 4), (start + 90, 9), (start + 91, -1)):
         wanted = confluent_kafka.TopicPartition("timed", 0, when)

@@ -21,6 +21,29 @@ Result<Offset> latest(Node& node, raft::Group& group) {
     return end;
 }
 
+// The first record of this time or later, which may stand in the middle of a batch. Of compressed
+// records nothing is known; there it is the batch.
+Result<> find_time(raft::Group& group, std::int64_t timestamp,
+                   ListOffsetsResponse::Partition& found) {
+    const Offset limit = group.committed().offset;
+    const Offset first = TRY(group.log().offset_for_time(timestamp, limit));
+    Bytes bytes = joined(TRY(group.log().read(first, limit, 1)));
+    const auto taken = wire::RecordBatch::take_first(bytes);
+    const auto* const batch = std::get_if<wire::RecordBatch>(&taken);
+    if (batch == nullptr) return Error::corrupt;
+    found.offset = first.value;
+    found.timestamp = batch->header().max_timestamp;
+    if (batch->header().compression() != wire::Compression::none) return {};
+    wire::RecordReader reader(*batch);
+    while (const auto record = TRY(reader.next())) {
+        if (record->timestamp < timestamp) continue;
+        found.offset = record->offset.value;
+        found.timestamp = record->timestamp;
+        break;
+    }
+    return {};
+}
+
 ListOffsetsResponse::Partition look_at(Node& node, const std::string& topic,
                                        const ListOffsetsRequest::Partition& wanted) {
     ListOffsetsResponse::Partition found;
@@ -38,9 +61,11 @@ ListOffsetsResponse::Partition look_at(Node& node, const std::string& topic,
         found.error = ErrorCode::unsupported_for_message_format;
         return found;
     default:
-        offset = group.log().offset_for_time(wanted.timestamp, group.committed().offset);
-        if (!offset.ok() && offset.error() == Error::not_found) return found; // No such record.
-        found.timestamp = wanted.timestamp;
+        // No such record is no error.
+        if (const Result<> done = find_time(group, wanted.timestamp, found);
+            !done.ok() && done.error() != Error::not_found)
+            found.error = to_code(done.error());
+        return found;
     }
     if (offset.ok())
         found.offset = offset.value().value;
