@@ -80,8 +80,11 @@ std::string figure(double value) {
         unit = next;
     }
     char text[32];
-    std::snprintf(text, sizeof text, "%.*f%s%s", value < 10 ? 2 : value < 100 ? 1 : 0, value,
-                  *unit == '\0' ? "" : " ", unit);
+    std::snprintf(text, sizeof text, "%.*f%s%s",
+                  value < 10    ? 2
+                  : value < 100 ? 1
+                                : 0,
+                  value, *unit == '\0' ? "" : " ", unit);
     return text;
 }
 

@@ -83,8 +83,8 @@ private:
         std::uint64_t count = 0;
         for (const Duration end = bench::now() + time; bench::now() < end; ++count) {
             File& file = files_[next_++ % files_.size()];
-            must(pwrite(file.descriptor, data.data(), data.size(),
-                        static_cast<off_t>(file.size)) == ssize_t{append_bytes},
+            must(pwrite(file.descriptor, data.data(), data.size(), static_cast<off_t>(file.size)) ==
+                     ssize_t{append_bytes},
                  "pwrite");
             must(fdatasync(file.descriptor) == 0, "fdatasync");
             file.size += data.size();
