@@ -140,6 +140,7 @@ private:
     Result<> make_directory();
     Result<bool> replay_all(const Replay& replay);
     Result<std::vector<Found>> find_files();
+    Result<> settle_size(const Spare& spare);
     Result<std::uint64_t> size_of_file(const std::string& path);
     Result<Found> look_at(const std::string& name, std::uint64_t number);
     Result<> replay_file(const Found& found, std::optional<std::uint64_t> after_round,

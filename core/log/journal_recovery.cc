@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 namespace pyralog {
 
@@ -125,6 +126,17 @@ Result<std::uint64_t> Journal::size_of_file(const std::string& path) {
     return file->size();
 }
 
+// The last life may have ended before it synced this file, so that only memory knows how long it
+// is.
+Result<> Journal::settle_size(const Spare& spare) {
+    if (spare.bytes < Buffer::disk_alignment || spare.bytes % Buffer::disk_alignment != 0)
+        return {};
+    const auto file = TRY(env_.disk.open(spare.path, Disk::Open::existing, Disk::Access::aligned));
+    Buffer block(Buffer::disk_alignment);
+    std::memset(block.data(), 0, block.size());
+    return file->write_at(spare.bytes - block.size(), {std::move(block).freeze()}, Durability::now);
+}
+
 Result<> Journal::replay_file(const Found& found, std::optional<std::uint64_t> after_round,
                               const Replay& replay) {
     const Result<Bytes> bytes = read_file(*found.file, found.header.bytes);
@@ -172,6 +184,7 @@ Result<> Journal::open(const Replay& replay) {
     const bool has_files = TRY(replay_all(replay));
     // One number is left out: it may stand in a torn round.
     next_round_ = has_files ? durable_round_ + 2 : 1;
+    for (const Spare& spare : spares_) TRY(settle_size(spare));
     TRY(begin_file(0));
     // Half-made spares of a disk that was full, and what was left of the last life.
     std::vector<Spare> kept;

@@ -375,6 +375,26 @@ TEST_CASE("a cut back to what is in segments lets the file go", "[log]") {
                 .ok());
 }
 
+TEST_CASE("a spare file whose size was never synced keeps it once it is used", "[log]") {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        TestNode node(seed);
+        REQUIRE(node.live(append_rounds(1)).ok());
+        with_disk(node, [&](Disk& disk) -> Result<> {
+            const auto file = TRY(disk.open("journal/spare-9", Disk::Open::create_new));
+            const std::string zeros(node.settings.journal.file_bytes, '\0');
+            TRY(file->write_at(0, {Bytes::copy_of(zeros)}));
+            return disk.sync_directory("journal");
+        });
+        node.boot([](Life& life) -> Result<> {
+            TRY(append_rounds(2)(life));
+            return life.env.fibers.sleep_until(life.env.clock.now() + 1h);
+        });
+        node.world.run_for(1s);
+        node.cut_power();
+        CHECK(end_after_reopen(node) == 3);
+    }
+}
+
 TEST_CASE("what a mark says is in segments holds no file after recovery", "[log]") {
     Settings settings = Settings::small();
     settings.journal.journal_bytes_max = 1_MiB; // Nothing is carried over.
