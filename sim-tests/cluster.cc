@@ -4,7 +4,7 @@
 
 namespace pyralog::simtest {
 
-Cluster::Cluster(sim::World& world, const Plan& plan) : world_(world), plan_(plan) {
+Cluster::Cluster(sim::World& world, const Plan& plan) : world_(world) {
     for (int id = 1; id <= plan.nodes; ++id) {
         nodes_.push_back(NodeId(id));
         configs_[NodeId(id)] = config_of(plan, NodeId(id));

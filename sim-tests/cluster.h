@@ -49,7 +49,6 @@ private:
     std::optional<Finding> judge_end(NodeId node, const Result<>& status);
 
     sim::World& world_;
-    const Plan& plan_;
     std::vector<NodeId> nodes_;
     std::map<NodeId, server::Config> configs_;
     std::map<NodeId, const server::Broker*> brokers_;
