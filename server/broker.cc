@@ -74,8 +74,7 @@ Result<> Broker::listen(Listeners& listeners) {
     };
     TRY(at(config_.kafka_address(), listeners.kafka));
     if (const auto peers = config_.peer_address()) TRY(at(*peers, listeners.peers));
-    if (config_.admin_port != 0) TRY(at(config_.admin_address(), listeners.admin));
-    return {};
+    return at(config_.admin_address(), listeners.admin);
 }
 
 Result<> Broker::recover() {
@@ -85,8 +84,7 @@ Result<> Broker::recover() {
 }
 
 Result<> Broker::serve(Listeners listeners) {
-    if (listeners.admin)
-        TRY(write_admin_address(env_.disk, listeners.admin->address()));
+    TRY(write_admin_address(env_.disk, listeners.admin->address()));
     Result<> ended;
     Scope scope(env_.fibers);
     const auto keep = [&](std::string_view name, auto body) {
@@ -106,8 +104,7 @@ Result<> Broker::serve(Listeners listeners) {
         [this] { return env_.metrics.expose(); },
         [&scope] { scope.cancel(); },
     };
-    if (listeners.admin)
-        keep("admin", [&] { return serve_admin(env_, *listeners.admin, actions); });
+    keep("admin", [&] { return serve_admin(env_, *listeners.admin, actions); });
     env_.log.info("serving", {{"node", config_.node_id},
                               {"cluster", config_.cluster_name},
                               {"kafka", to_string(listeners.kafka->address())},
