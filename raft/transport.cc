@@ -105,8 +105,8 @@ Result<> Transport::talk(Outgoing& to) {
     if (connected_) connected_(to.peer.node);
 
     // Nothing is to come back on this stream but its end, which a writer alone would notice late.
-    Scope scope(env_.fibers);
     bool over = false;
+    Scope scope(env_.fibers);
     scope.spawn("peer watch", [&] {
         std::byte byte{};
         (void)stream->read_some({&byte, 1}); // However it ends, the stream is of no more use.
