@@ -75,7 +75,7 @@ void draw_raft(std::vector<Setting>& settings, Random& random) {
 void draw_log(std::vector<Setting>& settings, Random& random) {
     const std::int64_t file = scaled(random, 64 << 10, 512 << 10);
     set_size(settings, "journal.file_bytes", file);
-    set_size(settings, "journal.journal_bytes_max", file * random.between(4, 16));
+    set_size(settings, "journal.journal_bytes_max", file * random.between(8, 32));
     set_size(settings, "journal.round_bytes_max", scaled(random, 4096, 1 << 20));
     set(settings, "journal.seal_delay", scaled(random, 1ms, 200ms));
     set_size(settings, "log.segment_bytes", scaled(random, 64 << 10, 512 << 10));
