@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t file_bytes = 64 << 20;
 constexpr std::size_t read_bytes = 4 << 20;
+constexpr std::size_t copies = 3;
 
 using Count = std::uint64_t; // Bytes since the beginning.
 
@@ -72,31 +73,35 @@ void send_count(const Socket& to, Count count) {
     }
 }
 
-// One thread: while it writes, what arrives waits in the socket, and is the next write. Before it
-// writes the next, what was written must be durable on two; so its own disk is never ahead by more.
-[[noreturn]] void lead(const std::string& room, const Socket& listener,
-                       const std::array<std::uint16_t, 2>& ports) {
-    Copy copy(room, 0);
-    const std::array<Socket, 2> followers{Socket::connect(ports[0]), Socket::connect(ports[1])};
-    const Socket client = listener.accept();
+// Passes on what comes, and answers when two of the three copies have it. Its own copy is a process
+// like the others, so that nobody waits for the slowest disk; that costs it one more trip.
+[[noreturn]] void lead(const Socket& listener, const std::array<std::uint16_t, copies>& ports) {
+    std::vector<Socket> others; // The copies, and then the client.
+    for (const std::uint16_t port : ports) others.push_back(Socket::connect(port));
+    others.push_back(listener.accept());
+    const Socket& client = others.back();
     std::vector<std::byte> data(read_bytes);
-    std::array<Count, 2> durable{};
-    for (Count end = 0;;) {
-        const std::size_t got = client.read_some(data);
-        if (got == 0) _exit(0);
-        for (const Socket& follower : followers) send_or_end(follower, std::span(data).first(got));
-        copy.write(std::span(data).first(got));
-        end += got;
-        while (std::max(durable[0], durable[1]) < end) {
-            std::array<pollfd, 2> ready{pollfd{followers[0].descriptor(), POLLIN, 0},
-                                        pollfd{followers[1].descriptor(), POLLIN, 0}};
-            must(poll(ready.data(), ready.size(), -1) > 0, "poll");
-            for (std::size_t i = 0; i < 2; ++i) {
-                if (ready[i].revents == 0) continue;
-                if (!followers[i].read(std::as_writable_bytes(std::span(&durable[i], 1)))) _exit(0);
-            }
+    std::array<Count, copies> durable{};
+    for (Count answered = 0;;) {
+        std::array<pollfd, copies + 1> ready{};
+        for (std::size_t i = 0; i < ready.size(); ++i)
+            ready[i] = {others[i].descriptor(), POLLIN, 0};
+        must(poll(ready.data(), ready.size(), -1) > 0, "poll");
+        if (ready.back().revents != 0) {
+            const std::size_t got = client.read_some(data);
+            if (got == 0) _exit(0);
+            for (std::size_t i = 0; i < copies; ++i)
+                send_or_end(others[i], std::span(data).first(got));
         }
-        send_count(client, end);
+        for (std::size_t i = 0; i < copies; ++i)
+            if (ready[i].revents != 0 &&
+                !others[i].read(std::as_writable_bytes(std::span(&durable[i], 1))))
+                _exit(0);
+        std::array<Count, copies> sorted = durable;
+        std::sort(sorted.begin(), sorted.end());
+        if (sorted[1] == answered) continue;
+        answered = sorted[1];
+        send_count(client, answered);
     }
 }
 
@@ -112,17 +117,19 @@ pid_t in_child(Body body) {
 } // namespace
 
 FloorResult run_floor(const std::string& room, const FloorLoad& load) {
-    const std::array<Socket, 3> listeners{Socket::listen(), Socket::listen(), Socket::listen()};
-    std::array<pid_t, 3> children{};
-    for (int i = 1; i < 3; ++i)
-        children[static_cast<std::size_t>(i)] =
-            in_child([&] { follow(room, i, listeners[static_cast<std::size_t>(i)]); });
-    children[0] =
-        in_child([&] { lead(room, listeners[0], {listeners[1].port(), listeners[2].port()}); });
+    std::vector<Socket> listeners; // Of the copies, and of the leader.
+    for (std::size_t i = 0; i <= copies; ++i) listeners.push_back(Socket::listen());
+    std::array<std::uint16_t, copies> ports{};
+    std::vector<pid_t> children;
+    for (std::size_t i = 0; i < copies; ++i) {
+        ports[i] = listeners[i].port();
+        children.push_back(in_child([&] { follow(room, static_cast<int>(i), listeners[i]); }));
+    }
+    children.push_back(in_child([&] { lead(listeners.back(), ports); }));
 
     FloorResult result;
     {
-        const Socket leader = Socket::connect(listeners[0].port());
+        const Socket leader = Socket::connect(listeners.back().port());
         const std::vector<std::byte> request(load.request_bytes, std::byte{'x'});
         std::deque<Duration> sent; // Of those that are not answered.
         Count done = 0;

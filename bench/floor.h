@@ -1,9 +1,9 @@
 // bench/floor.h
 //
-// The least that a log with three durable copies can do on this machine: a client, a leader and two
-// followers, each a process, over loopback TCP. Each copy writes what has arrived into a file that
-// was written before, syncs it, and says how far it is; the leader passes the bytes on before it
-// writes, and answers when two of three have them. No terms, no index, no checksums: what a real
+// The least that a log with three durable copies can do on this machine: a client, a leader and
+// three copies, each a process, over loopback TCP. Each copy writes what has arrived into a file
+// that was written before, syncs it, and says how far it is; the leader passes the bytes on, and
+// answers when two of three have them. No terms, no index, no checksums: what a real
 // log adds to this is its price.
 #pragma once
 
@@ -29,7 +29,7 @@ struct FloorResult {
     }
 };
 
-// Starts the three, and ends them again. Exits with a message if the system refuses.
+// Starts the processes, and ends them again. Exits with a message if the system refuses.
 FloorResult run_floor(const std::string& room, const FloorLoad& load);
 
 } // namespace pyralog::bench
