@@ -122,7 +122,7 @@ void Group::receive(NodeId from, wire::PeerMessage message) {
             append->entries.push_back(std::move(entry));
         }
         // A follower has no other way to say that it cannot take more: the leader will ask again.
-        if (!message.frames.empty() && host_.is_backlogged()) return;
+        if (!message.frames.empty() && host_.is_full()) return;
         value = std::move(*append);
     } else if (auto* reply = std::get_if<wire::AppendReply>(&message.body)) {
         value = *reply;

@@ -223,6 +223,7 @@ void Host::leader_changed(Group& group) {
 }
 
 bool Host::is_backlogged() const { return journal_->backlogged(); }
+bool Host::is_full() const { return journal_->full(); }
 
 // ---- From peers ----
 

@@ -71,7 +71,8 @@ public:
     NodeId self() const { return self_; }
     // Groups in the order of their ids, for those who look at all of them between two waits.
     const std::map<GroupId, std::unique_ptr<Group>>& groups() const { return groups_; }
-    bool is_backlogged() const;
+    bool is_backlogged() const; // Clients are to wait,
+    bool is_full() const;       // and leaders too.
 
 private:
     friend class Group;

@@ -15,6 +15,9 @@ constexpr std::size_t zeros_bytes = 1_MiB;
 constexpr Duration space_retry_delay = 1s;
 // More rounds than this waiting to be written, and new records are refused.
 constexpr std::size_t queued_rounds_max = 4;
+// Beyond backlogged: as much again from each of the leaders that a node may follow at once, in a
+// cluster of four; with more, appends are refused a little earlier than they could be.
+constexpr std::size_t full_factor = 4;
 
 constexpr std::uint64_t aligned(std::uint64_t bytes) {
     constexpr std::uint64_t alignment = wire::RoundHeader::alignment;
@@ -503,6 +506,11 @@ std::vector<GroupId> Journal::groups() const {
 bool Journal::backlogged() const {
     return failure_ || space_short_ || bytes_in_use_ > config_.journal_bytes_max ||
            queue_bytes_ > queued_rounds_max * config_.round_bytes_max;
+}
+
+bool Journal::full() const {
+    return failure_ || space_short_ || bytes_in_use_ > full_factor * config_.journal_bytes_max ||
+           queue_bytes_ > full_factor * queued_rounds_max * config_.round_bytes_max;
 }
 
 std::uint64_t Journal::file_number() const { return files_.empty() ? 0 : files_.back().number; }

@@ -84,6 +84,12 @@ public:
     // can be refused.
     bool backlogged() const;
 
+    // Nothing more can be taken in at all: there is no room for the next file, or several times the
+    // limit is in use. In between a node refuses what its clients bring and takes what other
+    // leaders send: entries that keep its files from being used again may be waiting for just that
+    // to become committed.
+    bool full() const;
+
     // More than half of what may be in use is. Files are freed then as soon as something in them is
     // committed, and not only when the newest is full: a backlogged node may fill none.
     bool crowded() const {
