@@ -16,7 +16,7 @@ constexpr Duration reconnect_delay_min = 20ms;
 
 Transport::Transport(Environment& env, const TransportConfig& config, wire::Hello self,
                      std::vector<Peer> peers)
-    : env_(env), config_(config), self_(std::move(self)),
+    : env_(env), config_(config), self_(std::move(self)), sign_(Bytes::copy_of("+")),
       sent_bytes_(env.metrics, "pyralog_peer_sent_bytes_total", "Bytes sent to peers."),
       received_bytes_(env.metrics, "pyralog_peer_received_bytes_total",
                       "Bytes received from peers."),
@@ -104,27 +104,32 @@ Result<> Transport::talk(Outgoing& to) {
     env_.log.debug("stream to peer is up", {{"peer", to.peer.node}});
     if (connected_) connected_(to.peer.node);
 
-    // Nothing is to come back on this stream but its end, which a writer alone would notice late.
-    bool over = false;
+    // The peer says every now and then that it hears us. Without that a stream whose other end has
+    // silently gone would take whatever is written to it, for minutes.
     Scope scope(env_.fibers);
-    scope.spawn("peer watch", [&] {
-        std::byte byte{};
-        (void)stream->read_some({&byte, 1}); // However it ends, the stream is of no more use.
-        over = true;
-        to.changed.notify_all();
+    scope.spawn("peer write", [this, &to, &stream = *stream] {
+        (void)write_packets(to, stream); // If it fails, nothing will come back either.
     });
+    std::array<std::byte, 64> signs{};
     for (;;) {
-        const Deadline idle(env_.fibers, env_.clock.now() + config_.keepalive_interval);
-        const Result<> more = to.changed.wait([&] { return over || !to.queue.empty(); });
-        if (over) return Error::disconnected;
-        if (!more.ok() && more.error() != Error::timed_out) return more.error();
-        const Deadline stuck(env_.fibers, env_.clock.now() + config_.silence_max);
-        TRY(write_packets(to, *stream));
+        const Deadline silence(env_.fibers, env_.clock.now() + config_.silence_max);
+        if (TRY(stream->read_some(signs)) == 0) return Error::disconnected;
+    }
+}
+
+Result<> Transport::write_packets(Outgoing& to, Stream& stream) {
+    for (;;) {
+        {
+            const Deadline idle(env_.fibers, env_.clock.now() + config_.keepalive_interval);
+            const Result<> more = to.changed.wait([&] { return !to.queue.empty(); });
+            if (!more.ok() && more.error() != Error::timed_out) return more.error();
+        }
+        TRY(write_packet(to, stream));
     }
 }
 
 // One packet of what is there; an empty one says that we are alive.
-Result<> Transport::write_packets(Outgoing& to, Stream& stream) {
+Result<> Transport::write_packet(Outgoing& to, Stream& stream) {
     wire::Packet packet;
     std::size_t size = 0;
     while (!to.queue.empty()) {
@@ -190,17 +195,32 @@ Result<NodeId> Transport::greet(Stream& stream) {
     return hello.node;
 }
 
+// Fills all of `into`, however long that takes while there is progress, and gives a sign of life
+// when it is time for one.
+Result<> Transport::hear(Stream& stream, std::span<std::byte> into, Time& sign_due) {
+    while (!into.empty()) {
+        const Deadline silence(env_.fibers, env_.clock.now() + config_.silence_max);
+        const std::size_t count = TRY(stream.read_some(into));
+        if (count == 0) return Error::disconnected;
+        into = into.subspan(count);
+        if (env_.clock.now() < sign_due) continue;
+        sign_due = env_.clock.now() + config_.keepalive_interval / 2;
+        TRY(stream.write({sign_}));
+    }
+    return {};
+}
+
 Result<> Transport::listen_to(Stream& stream) {
     const NodeId from = TRY(greet(stream));
+    Time sign_due = env_.clock.now();
     for (;;) {
-        const Deadline silence(env_.fibers, env_.clock.now() + config_.silence_max);
         std::array<std::byte, wire::PeerHeader::size> head{};
-        TRY(read_exactly(stream, head));
+        TRY(hear(stream, head, sign_due));
         // One message may be larger than a packet should be: a batch cannot be split.
         const wire::PeerHeader header = TRY(wire::peer_header(
             head, config_.packet_bytes_max + wire::Frame::payload_size_max + 64_KiB));
         Buffer body(header.body_size);
-        TRY(read_exactly(stream, body.view()));
+        TRY(hear(stream, body.view(), sign_due));
         received_bytes_.add(wire::PeerHeader::size + header.body_size);
         wire::Packet packet = TRY(wire::packet_from(header, std::move(body).freeze()));
         for (wire::PeerMessage& message : packet.messages) receive_(from, std::move(message));

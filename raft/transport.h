@@ -37,7 +37,7 @@ struct TransportConfig {
         setting("peer.keepalive_interval", keepalive_interval, Bounds<Duration>{50ms, 60s},
                 "How often an idle stream to a peer says that it is alive.");
         setting("peer.silence_max", silence_max, Bounds<Duration>{200ms, 300s},
-                "A stream from a peer on which nothing comes for this long is closed.");
+                "A stream to or from a peer on which nothing comes for this long is closed.");
         setting("peer.connect_timeout", connect_timeout, Bounds<Duration>{50ms, 60s},
                 "How long connecting and saying hello to a peer may take.");
         setting("peer.reconnect_delay_max", reconnect_delay_max, Bounds<Duration>{10ms, 60s},
@@ -87,8 +87,10 @@ private:
     void keep_connected(Outgoing& to);
     Result<> talk(Outgoing& to);
     Result<> write_packets(Outgoing& to, Stream& stream);
+    Result<> write_packet(Outgoing& to, Stream& stream);
     Result<> accept_all(Listener& listener, Scope& scope);
     Result<> listen_to(Stream& stream);
+    Result<> hear(Stream& stream, std::span<std::byte> into, Time& sign_due);
     Result<NodeId> greet(Stream& stream);
     Result<wire::Hello> read_hello(Stream& stream);
     void learn(const wire::Hello& peer);
@@ -96,6 +98,7 @@ private:
     Environment& env_;
     const TransportConfig& config_;
     const wire::Hello self_;
+    const Bytes sign_; // Of life: what is sent back over a stream on which something has come.
     std::map<NodeId, std::unique_ptr<Outgoing>> outgoing_;
     std::map<NodeId, Address> kafka_addresses_;
     std::size_t incoming_count_ = 0;

@@ -1,12 +1,13 @@
 // core/wire/peer.h
 //
-// What nodes send each other. A stream carries bytes one way only, from the node that connected:
+// What nodes send each other. A stream carries messages one way only, from the node that connected:
 //
 //     connector  Hello ──────────→  acceptor
 //                ←────────── Hello            (or the stream ends: not of this cluster)
 //                Packet Packet Packet ... →
+//                ←── + ── + ── + ...          (signs of life, a byte each)
 //
-// Each is a header of 16 bytes and a body, which the header gives the size and the checksum of:
+// Hello and Packet are a header of 16 bytes and a body, whose size and checksum are in the header:
 //
 //     u32 magic | u32 body size | u32 CRC-32C of the body | u32 CRC-32C of these 12 bytes
 //
