@@ -46,6 +46,10 @@ struct Frame {
 Bytes encode_header(const Frame& frame);
 void encode_header(const Frame& frame, std::span<std::byte, Frame::header_size> into);
 
+// Could some version of ours have written this? What can not is refused where it comes in, so that
+// the rest of the code may add to the numbers of a frame without a thought.
+bool is_sensible(const Frame& frame);
+
 // A frame without its payload yet, and how long that is.
 struct FrameHeader {
     Frame frame;

@@ -56,8 +56,6 @@ void describe_body(Codec& field, PeerBody& body, std::index_sequence<Is...>) {
 template <class Codec>
 void describe(Codec& field, Frame& f) {
     field(f.kind, f.term, f.first, f.records, f.payload_crc, f.payload);
-    if constexpr (Codec::reads)
-        field.require(f.is_entry() && f.kind >= Frame::Kind::records && f.records >= 0);
 }
 
 template <class Codec>
@@ -99,6 +97,7 @@ Result<Packet> packet_from(const PeerHeader& header, Bytes body) {
     for (PeerMessage& message : packet.messages) {
         for (Frame& frame : message.frames) {
             frame.group = message.group;
+            if (!frame.is_entry() || !is_sensible(frame)) return Error::malformed;
             if (crc32c(frame.payload) != frame.payload_crc) return Error::corrupt;
         }
     }

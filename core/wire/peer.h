@@ -107,7 +107,8 @@ BytesChain to_peer(const Packet& packet);
 // Error::malformed if these are not 16 bytes of ours, or announce more than `body_size_max`.
 Result<PeerHeader> peer_header(std::span<const std::byte> bytes, std::size_t body_size_max);
 
-// Error::corrupt if the checksum is wrong, of the body or of a payload in it.
+// Error::corrupt if the checksum is wrong, of the body or of a payload in it. Error::malformed if a
+// frame is none that a log can hold.
 Result<Hello> hello_from(const PeerHeader& header, Bytes body);
 Result<Packet> packet_from(const PeerHeader& header, Bytes body);
 
