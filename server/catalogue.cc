@@ -3,6 +3,7 @@
 #include "core/base/config.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pyralog::server {
 
@@ -115,19 +116,23 @@ Catalogue::Applied Catalogue::on(const DeleteTopic& command) {
 
 Result<> Catalogue::restore(std::string_view key, std::string_view value) {
     if (key.starts_with(topic_prefix)) {
-        Topic topic = TRY(wire::decode<Topic>(Bytes::copy_of(value)));
+        Result<Topic> read = wire::decode<Topic>(Bytes::copy_of(value));
+        if (!read.ok()) return Error::corrupt;
+        Topic topic = std::move(read).value();
         if (topic.name != key.substr(topic_prefix.size())) return Error::corrupt;
         std::string name = topic.name;
         topics_.insert_or_assign(std::move(name), std::move(topic));
     } else if (key.starts_with(node_prefix)) {
         const auto id = parse_integer(key.substr(node_prefix.size()));
         const auto address = parse_address(value);
-        if (!id || !address) return Error::corrupt;
+        if (!id || !std::in_range<std::int32_t>(*id) || !address) return Error::corrupt;
         nodes_[NodeId(static_cast<std::int32_t>(*id))] = *address;
     } else if (key == next_group_key) {
         const auto next = parse_integer(value);
         if (!next || *next < 1) return Error::corrupt;
         next_group_ = *next;
+    } else {
+        return Error::corrupt;
     }
     return {};
 }
