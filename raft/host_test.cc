@@ -1,0 +1,848 @@
+// Hosts with everything below them, in a simulated world: what becomes of proposals, of groups and
+// of streams between nodes. The rules of Raft itself are tested without any of this.
+#include "raft/host.h"
+
+#include "io/sim/world.h"
+#include "raft/config.h"
+
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+using namespace pyralog;
+using namespace pyralog::raft;
+
+namespace {
+
+constexpr GroupId group_one{1};
+constexpr GroupId group_two{2};
+constexpr std::uint16_t peer_port = 9093;
+constexpr Duration patience = 30s; // Of a test: for what must come sooner or later.
+
+Address address_of(NodeId node) { return {"node" + std::to_string(node.value), peer_port}; }
+
+wire::RecordBatch batch_of(std::string_view value) {
+    wire::RecordBatchBuilder builder;
+    builder.add({}, value);
+    return std::get<wire::RecordBatch>(wire::RecordBatch::parse(builder.build()));
+}
+
+// The value of a counter or gauge.
+std::int64_t metric(const Environment& env, std::string_view name) {
+    const std::string text = env.metrics.expose();
+    const std::string start = "\n" + std::string(name) + ' ';
+    const auto at = text.find(start);
+    return at == std::string::npos ? -1 : std::stoll(text.substr(at + start.size()));
+}
+
+// Claims a place and waits until it is settled, for so long; the first offset.
+Result<Offset> produce(Environment& env, Host& host, std::string_view value, GroupId id = group_one,
+                       Duration within = 5s) {
+    const GroupRef group = host.find(id);
+    if (!group) return Error::not_found;
+    const Deadline deadline(env.fibers, env.clock.now() + within);
+    const Group::Proposal proposal = TRY(group->propose(batch_of(value)));
+    TRY(group->settle(proposal));
+    return proposal.place.first.offset;
+}
+
+// One Host for each node. What a test wants of one it does in a fiber of that node.
+class Hosts {
+public:
+    using Body = std::function<Result<Offset>(Environment&, Host&)>;
+    using Answer = std::optional<Result<Offset>>;
+
+    explicit Hosts(int size, std::uint64_t seed = 1) : world(seed) {
+        for (int id = 1; id <= size; ++id) nodes.push_back(NodeId(id));
+        groups = {member_of(group_one)};
+        journal.file_bytes = 1_MiB; // Quickly made.
+    }
+
+    Host::Member member_of(GroupId group) const { return {group, {nodes, {}, {}}}; }
+
+    void start(NodeId node) {
+        world.boot(node, sim::World::Main([this, node](Environment& env) -> Result<> {
+                       wire::Hello hello;
+                       hello.cluster = clusters.contains(node) ? clusters[node] : "test";
+                       hello.node = node;
+                       hello.incarnation = env.random.next();
+                       std::vector<Transport::Peer> peers;
+                       for (const NodeId other : nodes)
+                           if (other != node) peers.push_back({other, address_of(other)});
+                       Host host(env, {raft, journal, log, peer}, hello, std::move(peers));
+                       TRY(host.open(groups));
+                       auto listener = TRY(env.network.listen(address_of(node)));
+                       Scope scope(env.fibers);
+                       const Alive alive(*this, node, {&host, &scope});
+                       return host.run(nodes.size() > 1 ? std::move(listener) : nullptr);
+                   }));
+    }
+    void start_all() {
+        for (const NodeId node : nodes) start(node);
+    }
+
+    // Goes on until `done` or for too long.
+    bool until(const std::function<bool()>& done, Duration within = patience) {
+        return world.run_until(world.now() + within, done);
+    }
+
+    // Begins something on a node; what comes of it will be in the answer.
+    const Answer& begin(NodeId node, Body body) {
+        Answer& answer = answers_.emplace_back();
+        const auto [host, scope] = alive_.at(node);
+        scope->spawn("test", [&env = world.environment(node), &host = *host, &answer, body] {
+            answer = body(env, host);
+        });
+        return answer;
+    }
+    Result<Offset> on(NodeId node, Body body) {
+        const Answer& answer = begin(node, std::move(body));
+        const bool over = until([&] { return answer.has_value() || !world.running(node); });
+        return over ? answer.value_or(Error::cancelled) : Error::unavailable;
+    }
+    Result<Offset> produce(NodeId node, std::string_view value, GroupId group = group_one) {
+        return on(node, [value = std::string(value), group](Environment& env, Host& host) {
+            return ::produce(env, host, value, group);
+        });
+    }
+
+    bool up(NodeId node) const { return alive_.contains(node); }
+    Host& host(NodeId node) { return *alive_.at(node).host; }
+    const Group& group(NodeId node, GroupId id = group_one) { return *host(node).groups().at(id); }
+
+    // Who leads and knows what is committed, once somebody does that is none of `others`.
+    NodeId leader(std::vector<NodeId> others = {}, GroupId id = group_one) {
+        NodeId found;
+        const bool led = until([&] {
+            for (const auto& [node, alive] : alive_) {
+                const bool other = std::find(others.begin(), others.end(), node) != others.end();
+                const auto& here = alive.host->groups();
+                if (!other && here.contains(id) && here.at(id)->serves()) found = node;
+            }
+            return found != NodeId();
+        });
+        CHECK(led);
+        return found;
+    }
+    std::vector<NodeId> all_but(NodeId node) const {
+        std::vector<NodeId> others = nodes;
+        std::erase(others, node);
+        return others;
+    }
+
+    // What is committed on a node, record by record.
+    std::vector<std::string> values(NodeId node, GroupId id = group_one) {
+        std::vector<std::string> values;
+        const Result<Offset> read = on(node, [&](Environment&, Host& host) -> Result<Offset> {
+            const GroupRef group = host.find(id);
+            Offset next;
+            while (next < group->committed().offset) {
+                Bytes rest = joined(TRY(group->read(next, 1_MiB)));
+                while (!rest.empty()) {
+                    auto taken = wire::RecordBatch::take_first(rest);
+                    const auto* batch = std::get_if<wire::RecordBatch>(&taken);
+                    if (batch == nullptr) return Error::corrupt;
+                    for (const wire::Record& record : TRY(wire::records_of(*batch)))
+                        values.emplace_back(record.value->text());
+                    next = batch->end();
+                }
+            }
+            return next;
+        });
+        CHECK(read.ok());
+        return values;
+    }
+
+    RaftConfig raft;
+    JournalConfig journal;
+    LogConfig log;
+    TransportConfig peer;
+    std::vector<NodeId> nodes;
+    std::vector<Host::Member> groups;       // That a node is told of when it starts.
+    std::map<NodeId, std::string> clusters; // Of nodes that belong to another one.
+
+private:
+    struct Running {
+        Host* host;
+        Scope* scope; // Ends before the Host does.
+    };
+    struct Alive {
+        Alive(Hosts& h, NodeId n, Running running) : hosts(h), node(n) {
+            hosts.alive_[node] = running;
+        }
+        ~Alive() { hosts.alive_.erase(node); }
+        Hosts& hosts;
+        NodeId node;
+    };
+
+    std::deque<Answer> answers_;
+    std::map<NodeId, Running> alive_;
+
+public:
+    sim::World world; // Ends first: its fibers still write to the above.
+};
+
+using Strings = std::vector<std::string>;
+
+} // namespace
+
+// ---- Proposals ----
+
+TEST_CASE("a host without peers elects itself and settles what is proposed", "[raft]") {
+    Hosts hosts(1);
+    hosts.start_all();
+    const NodeId node = hosts.leader();
+    CHECK(hosts.host(node).leader_of(group_one) == node);
+    CHECK(hosts.host(node).term_of(group_one) == hosts.group(node).term());
+    CHECK(hosts.produce(node, "a").value() == Offset(0));
+    CHECK(hosts.produce(node, "b").value() == Offset(1));
+    CHECK(hosts.values(node) == Strings{"a", "b"});
+}
+
+TEST_CASE("a proposal is settled only when it is durable", "[raft]") {
+    Hosts hosts(1);
+    hosts.start_all();
+    const NodeId node = hosts.leader();
+    sim::Faults slow;
+    slow.sync_time = {20ms, 30ms};
+    hosts.world.set_faults(slow);
+    const Duration began = hosts.world.now();
+    const auto answer = hosts.on(node, [](Environment&, Host& host) -> Result<Offset> {
+        const GroupRef group = host.find(group_one);
+        const Group::Proposal proposal = TRY(group->propose(batch_of("a")));
+        if (group->consensus().durable_end() >= proposal.place.end) return Error::malformed;
+        TRY(group->settle(proposal));
+        if (group->consensus().durable_end() < proposal.place.end) return Error::malformed;
+        return group->committed().offset;
+    });
+    CHECK(answer.value() == Offset(1));
+    CHECK(hosts.world.now() - began >= 20ms);
+    sim::Faults harsh;
+    harsh.cut_keeps_all = harsh.cut_by_unit = 0;
+    hosts.world.set_faults(harsh);
+    hosts.world.cut_power(node);
+    hosts.start(node);
+    hosts.leader();
+    CHECK(hosts.values(node) == Strings{"a"});
+}
+
+TEST_CASE("a proposal is settled with one of three nodes down", "[raft]") {
+    Hosts hosts(3);
+    hosts.start_all();
+    const NodeId leader = hosts.leader();
+    const std::vector<NodeId> others = hosts.all_but(leader);
+    hosts.world.kill(others[0]);
+    CHECK(hosts.produce(leader, "a").value() == Offset(0));
+    // The one that is left has it, once it has heard that it is committed.
+    CHECK(hosts.until([&] { return hosts.group(others[1]).committed().offset == Offset(1); }));
+    CHECK(hosts.values(others[1]) == Strings{"a"});
+}
+
+TEST_CASE("a proposal is not settled with two of three nodes down", "[raft]") {
+    Hosts hosts(3);
+    hosts.start_all();
+    const NodeId leader = hosts.leader();
+    for (const NodeId node : hosts.all_but(leader)) hosts.world.kill(node);
+    SECTION("whoever waits for less than an election hears nothing") {
+        const auto answer = hosts.on(leader, [](Environment& env, Host& host) {
+            return produce(env, host, "a", group_one, 200ms);
+        });
+        CHECK(answer.error() == Error::timed_out);
+    }
+    SECTION("whoever waits for longer hears that nobody knows, for the leader steps down") {
+        CHECK(hosts.produce(leader, "a").error() == Error::unavailable);
+        CHECK(!hosts.group(leader).leads());
+        CHECK(hosts.produce(leader, "b").error() == Error::not_leader);
+    }
+    SECTION("whoever is content with this disk is served") {
+        const auto answer = hosts.on(leader, [](Environment&, Host& host) -> Result<Offset> {
+            const GroupRef group = host.find(group_one);
+            const Group::Proposal proposal = TRY(group->propose(batch_of("a")));
+            TRY(group->settle_here(proposal));
+            return group->consensus().durable_end().offset;
+        });
+        CHECK(answer.value() == Offset(1));
+        CHECK(hosts.group(leader).committed().offset == Offset(0));
+    }
+    SECTION("it is settled all the same when one of them comes back in time") {
+        const auto& answer = hosts.begin(
+            leader, [](Environment& env, Host& host) { return produce(env, host, "a"); });
+        hosts.world.run_for(100ms);
+        CHECK(!answer);
+        hosts.start(hosts.all_but(leader).front());
+        CHECK(hosts.until([&] { return answer.has_value(); }));
+        CHECK(answer->value() == Offset(0));
+    }
+}
+
+TEST_CASE("a follower takes no proposals", "[raft]") {
+    Hosts hosts(3);
+    hosts.start_all();
+    const NodeId leader = hosts.leader();
+    for (const NodeId node : hosts.all_but(leader))
+        CHECK(hosts.produce(node, "a").error() == Error::not_leader);
+}
+
+TEST_CASE("a leader takes no more proposals than may be uncommitted", "[raft]") {
+    Hosts hosts(3);
+    hosts.raft.uncommitted_entries_max = 8;
+    hosts.start_all();
+    const NodeId leader = hosts.leader();
+    for (const NodeId node : hosts.all_but(leader)) hosts.world.kill(node);
+    const auto answer = hosts.on(leader, [](Environment&, Host& host) -> Result<Offset> {
+        const GroupRef group = host.find(group_one);
+        for (int i = 0; i < 8; ++i) (void)TRY(group->propose(batch_of("a")));
+        const auto ninth = group->propose(batch_of("a"));
+        return ninth.ok() ? Error::malformed : ninth.error();
+    });
+    CHECK(answer.error() == Error::unavailable);
+}
+
+TEST_CASE("a deposed leader's proposal that was cut is told to be lost", "[raft]") {
+    Hosts hosts(3);
+    hosts.start_all();
+    const NodeId old_leader = hosts.leader();
+    hosts.world.network().isolate(old_leader, hosts.all_but(old_leader));
+    Group::Proposal lost;
+    CHECK(hosts
+              .on(old_leader,
+                  [&](Environment&, Host& host) -> Result<Offset> {
+                      lost = TRY(host.find(group_one)->propose(batch_of("lost")));
+                      return lost.place.first.offset;
+                  })
+              .ok());
+    const NodeId new_leader = hosts.leader({old_leader});
+    CHECK(hosts.produce(new_leader, "kept").ok());
+    hosts.world.network().heal_all();
+    CHECK(hosts.until([&] { return hosts.group(old_leader).committed().offset == Offset(1); }));
+    const auto answer = hosts.on(old_leader, [&](Environment&, Host& host) -> Result<Offset> {
+        TRY(host.find(group_one)->settle(lost));
+        return Offset();
+    });
+    CHECK(answer.error() == Error::not_leader);
+    CHECK(hosts.values(old_leader) == Strings{"kept"});
+}
+
+// ---- Reading ----
+
+TEST_CASE("a read barrier answers with an end that holds all that was settled", "[raft]") {
+    Hosts hosts(3);
+    hosts.start_all();
+    const NodeId leader = hosts.leader();
+    CHECK(hosts.produce(leader, "a").ok());
+    const auto barrier = [](Environment& env, Host& host) {
+        const Deadline deadline(env.fibers, env.clock.now() + 10s);
+        return host.find(group_one)->read_barrier();
+    };
+    CHECK(hosts.on(leader, barrier).value() == Offset(1));
+    for (const NodeId node : hosts.all_but(leader))
+        CHECK(hosts.on(node, barrier).error() == Error::not_leader);
+    // Whoever cannot ask the others does not answer with what may be old.
+    hosts.world.network().isolate(leader, hosts.all_but(leader));
+    CHECK(hosts.on(leader, barrier).error() == Error::not_leader);
+}
+
+TEST_CASE("a wait for more ends when more is committed, on a follower too", "[raft]") {
+    Hosts hosts(3);
+    hosts.start_all();
+    const NodeId leader = hosts.leader();
+    const NodeId follower = hosts.all_but(leader).front();
+    const auto wait = [](Environment&, Host& host) {
+        const GroupRef group = host.find(group_one);
+        return group->wait_committed(Offset(0));
+    };
+    const auto& there = hosts.begin(follower, wait);
+    const auto& here = hosts.begin(leader, wait);
+    hosts.world.run_for(500ms);
+    CHECK(!there);
+    CHECK(!here);
+    CHECK(hosts.produce(leader, "a").ok());
+    CHECK(hosts.until([&] { return there && here; }));
+    CHECK(there->value() == Offset(1));
+    CHECK(here->value() == Offset(1));
+}
+
+// ---- What survives ----
+
+TEST_CASE("a follower that was down for long catches up from segments", "[raft]") {
+    Hosts hosts(3);
+    hosts.journal = {.file_bytes = 64_KiB, .journal_bytes_max = 256_KiB, .round_bytes_max = 16_KiB};
+    hosts.log = {.segment_bytes = 64_KiB,
+                 .segment_flush_bytes = 4_KiB,
+                 .cache_bytes = 4_KiB,
+                 .node_cache_bytes = 16_KiB};
+    hosts.start_all();
+    const NodeId leader = hosts.leader();
+    const NodeId late = hosts.all_but(leader).front();
+    hosts.world.kill(late);
+    constexpr int batches = 200;
+    Strings expected;
+    for (int i = 0; i < batches; ++i)
+        expected.push_back(std::to_string(i) + std::string(3000, 'x'));
+    const auto written = hosts.on(leader, [&](Environment& env, Host& host) -> Result<Offset> {
+        for (const std::string& value : expected) {
+            Result<Offset> done = produce(env, host, value);
+            while (!done.ok() && done.error() == Error::unavailable) { // The journal is full.
+                TRY(env.fibers.sleep_until(env.clock.now() + 10ms));
+                done = produce(env, host, value);
+            }
+            TRY(std::move(done));
+        }
+        return host.find(group_one)->committed().offset;
+    });
+    CHECK(written.value() == Offset(batches));
+    CHECK(hosts.group(leader).log().tail({}, 1).empty()); // Not in memory any more.
+    hosts.start(late);
+    CHECK(hosts.until([&] {
+        return hosts.up(late) &&
+               hosts.group(late).committed().offset == hosts.group(leader).committed().offset;
+    }));
+    CHECK(hosts.values(late) == expected);
+}
+
+TEST_CASE("what was settled survives a power cut of all nodes at that moment", "[raft]") {
+    for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+        INFO("seed " << seed);
+        Hosts hosts(3, seed);
+        sim::Faults harsh;
+        if (seed % 2 == 0) harsh.cut_keeps_all = harsh.cut_by_unit = 0;
+        hosts.world.set_faults(harsh);
+        hosts.start_all();
+        NodeId leader = hosts.leader();
+        Strings expected;
+        for (int round = 0; round < 3; ++round) {
+            expected.push_back("round " + std::to_string(round));
+            const auto produced = hosts.produce(leader, expected.back());
+            hosts.world.cut_power(hosts.nodes);
+            CHECK(produced.ok());
+            hosts.start_all();
+            leader = hosts.leader();
+            CHECK(hosts.values(leader) == expected);
+        }
+    }
+}
+
+TEST_CASE("a host ends with the error of its disk", "[raft]") {
+    Hosts hosts(1);
+    hosts.start_all();
+    const NodeId node = hosts.leader();
+    sim::Faults broken;
+    broken.sync_error = broken.write_error = sim::always;
+    hosts.world.set_faults(broken);
+    CHECK(!hosts.produce(node, "a").ok());
+    CHECK(hosts.until([&] { return !hosts.world.running(node); }));
+    CHECK(hosts.world.exit_status(node)->error() == Error::device_failed);
+}
+
+// ---- Groups that come and go ----
+
+TEST_CASE("a group that is removed waits for those who use it, and tells those who wait",
+          "[raft]") {
+    Hosts hosts(1);
+    hosts.log.segment_flush_bytes = 4_KiB;
+    hosts.start_all();
+    const NodeId node = hosts.leader();
+    for (int i = 0; i < 4; ++i) CHECK(hosts.produce(node, std::string(4000, 'x')).ok());
+    CHECK(hosts.until([&] { return hosts.group(node).log().segments_end().index > 0; }));
+    const auto& user = hosts.begin(node, [](Environment& env, Host& host) -> Result<Offset> {
+        const GroupRef group = host.find(group_one);
+        TRY(env.fibers.sleep_until(env.clock.now() + 2s));
+        return Offset(group->id().value); // Still there.
+    });
+    const auto& waiter = hosts.begin(node, [](Environment&, Host& host) {
+        const GroupRef group = host.find(group_one);
+        return group->wait_committed(Offset(100));
+    });
+    hosts.world.run_for(1s);
+    const auto& removed = hosts.begin(node, [](Environment&, Host& host) -> Result<Offset> {
+        TRY(host.remove(group_one));
+        return Offset();
+    });
+    hosts.world.run_for(500ms);
+    CHECK(waiter->error() == Error::not_found);
+    CHECK(!user);
+    CHECK(!removed);
+    CHECK(hosts.produce(node, "a").error() == Error::not_found);
+    CHECK(hosts.until([&] { return removed.has_value(); }));
+    CHECK(removed->ok());
+    CHECK(user->value() == Offset(1));
+    CHECK(hosts.host(node).groups().empty());
+    const auto left = hosts.on(node, [](Environment& env, Host&) -> Result<Offset> {
+        return Offset(static_cast<std::int64_t>(TRY(Log::list(env)).size()));
+    });
+    CHECK(left.value() == Offset(0));
+    // Removing it once more is no error.
+    CHECK(hosts
+              .on(node,
+                  [](Environment&, Host& host) -> Result<Offset> {
+                      TRY(host.remove(group_one));
+                      return Offset();
+                  })
+              .ok());
+}
+
+TEST_CASE("a group is created once", "[raft]") {
+    Hosts hosts(1);
+    hosts.start_all();
+    const NodeId node = hosts.leader();
+    const auto create = [&](Environment&, Host& host) -> Result<Offset> {
+        TRY(host.create(hosts.member_of(group_two), true));
+        return Offset();
+    };
+    CHECK(hosts.on(node, create).ok());
+    CHECK(hosts.on(node, create).error() == Error::already_exists);
+    hosts.leader({}, group_two);
+    CHECK(hosts.produce(node, "a", group_two).value() == Offset(0));
+    CHECK(hosts.values(node).empty());
+}
+
+TEST_CASE("a group that a node is no longer told of is forgotten", "[raft]") {
+    Hosts hosts(1);
+    hosts.log.segment_flush_bytes = 4_KiB;
+    hosts.groups = {hosts.member_of(group_one), hosts.member_of(group_two)};
+    hosts.start_all();
+    const NodeId node = hosts.leader({}, group_two);
+    hosts.leader();
+    const auto directories = [&] {
+        return hosts
+            .on(node,
+                [](Environment& env, Host&) -> Result<Offset> {
+                    return Offset(static_cast<std::int64_t>(TRY(Log::list(env)).size()));
+                })
+            .value();
+    };
+    CHECK(hosts.produce(node, "a", group_one).ok());
+    for (int i = 0; i < 4; ++i) CHECK(hosts.produce(node, std::string(4000, 'x'), group_two).ok());
+    CHECK(hosts.until([&] { return hosts.group(node, group_two).log().segments_end().index > 0; }));
+    CHECK(directories() == Offset(1));
+    hosts.groups.pop_back();
+    hosts.world.kill(node);
+    hosts.start(node);
+    hosts.leader();
+    CHECK(hosts.values(node) == Strings{"a"});
+    CHECK(!hosts.host(node).find(group_two));
+    CHECK(!hosts.host(node).leader_of(group_two));
+    CHECK(directories() == Offset(0));
+}
+
+TEST_CASE("a request for votes is kept for a group that is not there yet", "[raft]") {
+    Hosts hosts(3);
+    hosts.groups.clear();
+    hosts.raft.election_timeout = 20s; // So that only the campaign can make a leader soon.
+    hosts.start_all();
+    hosts.world.run_for(1s);
+    const auto create = [&](bool campaign) {
+        return [&, campaign](Environment&, Host& host) -> Result<Offset> {
+            TRY(host.create(hosts.member_of(group_one), campaign));
+            return Offset();
+        };
+    };
+    CHECK(hosts.on(NodeId(1), create(true)).ok());
+    hosts.world.run_for(1s);
+    CHECK(!hosts.group(NodeId(1)).leads());
+    CHECK(hosts.on(NodeId(2), create(false)).ok());
+    CHECK(hosts.until([&] { return hosts.group(NodeId(1)).serves(); }, 5s));
+    CHECK(hosts.produce(NodeId(1), "a").ok());
+}
+
+TEST_CASE("nodes without a replica hear who leads, also when they come later", "[raft]") {
+    Hosts hosts(3);
+    hosts.groups = {{group_one, {{NodeId(1), NodeId(2)}, {}, {}}}};
+    hosts.start(NodeId(1));
+    hosts.start(NodeId(2));
+    const NodeId leader = hosts.leader();
+    hosts.groups.clear();
+    const auto heard = [&] {
+        return hosts.up(NodeId(3)) && hosts.host(NodeId(3)).leader_of(group_one) == leader;
+    };
+    hosts.start(NodeId(3));
+    CHECK(hosts.until(heard));
+    CHECK(hosts.host(NodeId(3)).term_of(group_one) == hosts.group(leader).term());
+    hosts.world.kill(NodeId(3));
+    hosts.start(NodeId(3));
+    CHECK(hosts.until(heard));
+}
+
+// ---- Streams between nodes ----
+
+namespace {
+
+constexpr NodeId stranger{100};
+
+wire::Hello hello_of(NodeId node, std::string cluster = "test") {
+    wire::Hello hello;
+    hello.cluster = std::move(cluster);
+    hello.node = node;
+    return hello;
+}
+
+Bytes packet_of(GroupId group) {
+    wire::Packet packet;
+    packet.messages.push_back({group, wire::Leadership{Term(1), true}, {}});
+    return joined(wire::to_peer(packet));
+}
+
+// What a node does that somebody calls who says this, and then listens.
+struct Treatment {
+    bool closed = false; // Within `listened`.
+    Duration after{0};   // When it was.
+    std::size_t bytes = 0;
+};
+Treatment call(Hosts& hosts, NodeId node, BytesChain said, Duration listened = 10s) {
+    Treatment treatment;
+    const Result<> called = hosts.world.run_to_end(stranger, [&](Environment& env) -> Result<> {
+        const auto stream = TRY(env.network.connect(address_of(node)));
+        const Time began = env.clock.now();
+        const Deadline deadline(env.fibers, began + listened);
+        TRY(stream->write(said));
+        std::array<std::byte, 256> heard{};
+        for (;;) {
+            const Result<std::size_t> some = stream->read_some(heard);
+            if (!some.ok() && some.error() == Error::timed_out) return {};
+            treatment.after = env.clock.now() - began;
+            treatment.closed = !some.ok() || some.value() == 0;
+            if (treatment.closed) return {};
+            treatment.bytes += some.value();
+        }
+    });
+    CHECK(called.ok());
+    return treatment;
+}
+
+// Two transports, or one and whatever the test makes of the other node.
+class Transports {
+public:
+    void start(NodeId self, NodeId other,
+               const std::function<void(Environment&, Transport&)>& body) {
+        world.boot(self, sim::World::Main([this, self, other, body](Environment& env) -> Result<> {
+                       Transport transport(env, config, hello_of(self),
+                                           {{other, address_of(other)}});
+                       transport.on_receive([this](NodeId, const wire::PeerMessage& message) {
+                           received.push_back(std::get<wire::Forward>(message.body).id);
+                       });
+                       auto listener = TRY(env.network.listen(address_of(self)));
+                       Scope scope(env.fibers);
+                       scope.spawn("transport", [&] { (void)transport.run(std::move(listener)); });
+                       body(env, transport);
+                       return {};
+                   }));
+    }
+    // A node that says hello and reads nothing after that.
+    void start_deaf(NodeId self) {
+        world.boot(self, sim::World::Main([self](Environment& env) -> Result<> {
+                       auto listener = TRY(env.network.listen(address_of(self)));
+                       const auto stream = TRY(listener->accept());
+                       TRY(stream->write(wire::to_peer(hello_of(self))));
+                       return env.fibers.sleep_until(env.clock.now() + 1h);
+                   }));
+    }
+    static void wait_connected(Environment& env, Transport& transport, NodeId other) {
+        while (!transport.connected(other))
+            if (!env.fibers.sleep_until(env.clock.now() + 10ms).ok()) return;
+    }
+    static wire::PeerMessage message(std::uint64_t id, std::size_t size) {
+        return {group_one, wire::Forward{id, Bytes::copy_of(std::string(size, 'x'))}, {}};
+    }
+
+    TransportConfig config;
+    std::vector<std::uint64_t> received;
+    sim::World world{1};
+};
+
+} // namespace
+
+TEST_CASE("a node of another cluster is refused", "[raft]") {
+    Hosts hosts(3);
+    hosts.clusters[NodeId(3)] = "other";
+    hosts.start_all();
+    const NodeId leader = hosts.leader();
+    CHECK(hosts.produce(leader, "a").ok());
+    hosts.world.run_for(10s);
+    for (const NodeId node : {NodeId(1), NodeId(2)}) {
+        CHECK(!hosts.host(node).transport().connected(NodeId(3)));
+        CHECK(!hosts.host(NodeId(3)).transport().connected(node));
+        CHECK(!hosts.host(node).transport().kafka_addresses().contains(NodeId(3)));
+    }
+    CHECK(hosts.group(NodeId(3)).committed() == Position());
+}
+
+TEST_CASE("a stream that begins with anything but a hello of a peer is closed", "[raft]") {
+    Hosts hosts(3);
+    hosts.start_all();
+    const NodeId node = hosts.leader();
+    const auto closed_at_once = [&](const BytesChain& said) {
+        const Treatment treatment = call(hosts, node, said);
+        return treatment.closed && treatment.bytes == 0 && treatment.after < 500ms;
+    };
+    wire::Hello newer = hello_of(NodeId(2));
+    ++newer.version;
+    wire::Hello long_winded = hello_of(NodeId(2));
+    long_winded.kafka_host = std::string(5000, 'x');
+    const auto refused = [&] {
+        return metric(hosts.world.environment(node), "pyralog_peer_refused_streams_total");
+    };
+    const std::int64_t before = refused();
+    CHECK(closed_at_once(wire::to_peer(hello_of(NodeId(2), "other"))));
+    CHECK(closed_at_once(wire::to_peer(hello_of(NodeId(77)))));
+    CHECK(closed_at_once(wire::to_peer(hello_of(node)))); // Ourselves.
+    CHECK(closed_at_once(wire::to_peer(newer)));
+    CHECK(closed_at_once(wire::to_peer(long_winded)));
+    CHECK(closed_at_once({packet_of(group_one)}));
+    CHECK(closed_at_once({Bytes::copy_of("GET / HTTP/1.1\r\nHost: node1\r\n\r\n")}));
+    CHECK(closed_at_once({Bytes::copy_of(std::string(1000, '\xff'))}));
+    CHECK(refused() == before + 8);
+    CHECK(hosts.produce(node, "a").ok());
+}
+
+TEST_CASE("a stream from a peer is closed for what is no packet", "[raft]") {
+    Hosts hosts(3);
+    hosts.start_all();
+    const NodeId node = hosts.leader();
+    const Bytes hello = joined(wire::to_peer(hello_of(hosts.all_but(node).front())));
+    const auto closed_at_once = [&](const Bytes& said) {
+        const Treatment treatment = call(hosts, node, {hello, said});
+        return treatment.closed && treatment.bytes > 0 && treatment.after < 500ms;
+    };
+    CHECK(!closed_at_once({}));
+    CHECK(!closed_at_once(packet_of(group_two)));
+    CHECK(closed_at_once(Bytes::copy_of(std::string(1000, '\xff'))));
+    const Bytes good = packet_of(group_two);
+    std::string bad(good.text());
+    bad.back() = static_cast<char>(bad.back() ^ 1);
+    CHECK(closed_at_once(Bytes::copy_of(bad)));
+    bad = good.text();
+    bad[5] = static_cast<char>(bad[5] ^ 1); // Its size.
+    CHECK(closed_at_once(Bytes::copy_of(bad)));
+    CHECK(hosts.produce(node, "a").ok());
+}
+
+TEST_CASE("a stream from a peer on which nothing comes is closed", "[raft]") {
+    Hosts hosts(3);
+    hosts.start_all();
+    const NodeId node = hosts.leader();
+    const Treatment silent = call(hosts, node, {});
+    CHECK(silent.closed);
+    CHECK(silent.after >= hosts.peer.connect_timeout);
+    CHECK(silent.after < hosts.peer.silence_max);
+    const Treatment greeted =
+        call(hosts, node, wire::to_peer(hello_of(hosts.all_but(node).front())));
+    CHECK(greeted.closed);
+    CHECK(greeted.bytes > 0);
+    CHECK(greeted.after >= hosts.peer.silence_max);
+}
+
+TEST_CASE("there are never more streams from peers than a few for each", "[raft]") {
+    Hosts hosts(3);
+    hosts.start_all();
+    const NodeId node = hosts.leader();
+    constexpr int calls = 50;
+    constexpr int kept_max = 12;
+    int closed = 0;
+    hosts.world.boot(stranger, [&](Environment& env) {
+        Scope scope(env.fibers);
+        for (int i = 0; i < calls; ++i)
+            scope.spawn("call", [&] {
+                const Deadline deadline(env.fibers, env.clock.now() + 1s);
+                const auto stream = env.network.connect(address_of(node));
+                std::byte byte{};
+                if (!stream.ok()) return;
+                const auto read = stream.value()->read_some({&byte, 1});
+                if (read.ok() || read.error() != Error::timed_out) ++closed;
+            });
+        scope.join();
+    });
+    CHECK(hosts.until([&] { return !hosts.world.running(stranger); }));
+    CHECK(closed >= calls - kept_max);
+    CHECK(closed < calls);
+    CHECK(hosts.produce(node, "a").ok());
+}
+
+TEST_CASE("messages arrive in their order, in packets of a bounded size", "[raft]") {
+    Transports transports;
+    transports.config.packet_bytes_max = 64_KiB;
+    constexpr std::uint64_t count = 100;
+    std::int64_t packets = 0;
+    std::int64_t silent_for = 0;
+    transports.start(NodeId(2), NodeId(1), [](Environment& env, Transport&) {
+        (void)env.fibers.sleep_until(env.clock.now() + 1h); // Until the test is over.
+    });
+    transports.start(NodeId(1), NodeId(2), [&](Environment& env, Transport& transport) {
+        Transports::wait_connected(env, transport, NodeId(2));
+        for (std::uint64_t id = 0; id < count; ++id)
+            transport.send(NodeId(2), Transports::message(id, 10'000));
+        (void)env.fibers.sleep_until(env.clock.now() + 500ms);
+        packets = metric(env, "pyralog_peer_sent_packets_total");
+        // A stream lives though nobody has anything to say.
+        (void)env.fibers.sleep_until(env.clock.now() + 20s);
+        silent_for = transport.connected(NodeId(2)) ? 20 : 0;
+    });
+    CHECK(transports.world.run_until(30s, [&] { return silent_for > 0; }));
+    std::vector<std::uint64_t> expected(count);
+    for (std::uint64_t id = 0; id < count; ++id) expected[id] = id;
+    CHECK(transports.received == expected);
+    CHECK(packets >= 17);
+    CHECK(packets <= 20);
+}
+
+TEST_CASE("what does not fit into the queue to a peer is dropped", "[raft]") {
+    Transports transports;
+    transports.config.queue_bytes_max = 1_MiB;
+    transports.config.packet_bytes_max = 64_KiB;
+    std::int64_t dropped = 0;
+    bool connected_later = true;
+    transports.start_deaf(NodeId(2));
+    transports.start(NodeId(1), NodeId(2), [&](Environment& env, Transport& transport) {
+        Transports::wait_connected(env, transport, NodeId(2));
+        for (int i = 0; i < 100; ++i) transport.send(NodeId(2), Transports::message(1, 64_KiB));
+        dropped = metric(env, "pyralog_peer_dropped_messages_total");
+        // A peer that takes nothing is given up.
+        const Duration patience_of_peer = transports.config.silence_max + 1s;
+        (void)env.fibers.sleep_until(env.clock.now() + patience_of_peer);
+        connected_later = transport.connected(NodeId(2));
+    });
+    CHECK(transports.world.run_until(30s, [&] { return !connected_later; }));
+    CHECK(dropped == 84);
+}
+
+TEST_CASE("what is for a node without a stream is dropped", "[raft]") {
+    Transports transports;
+    std::int64_t dropped = 0;
+    transports.start(NodeId(1), NodeId(2), [&](Environment& env, Transport& transport) {
+        transport.send(NodeId(2), Transports::message(1, 10));
+        transport.send(NodeId(9), Transports::message(2, 10));
+        dropped = metric(env, "pyralog_peer_dropped_messages_total");
+        (void)env.fibers.sleep_until(env.clock.now() + 2s);
+    });
+    transports.start(NodeId(2), NodeId(1), [](Environment& env, Transport&) {
+        (void)env.fibers.sleep_until(env.clock.now() + 2s);
+    });
+    transports.world.run_until(3s);
+    CHECK(dropped == 2);
+    CHECK(transports.received.empty());
+}
+
+TEST_CASE("another node at the address of a peer is not taken for it", "[raft]") {
+    Transports transports;
+    bool connected = false;
+    transports.start(NodeId(1), NodeId(2), [&](Environment& env, Transport& transport) {
+        (void)env.fibers.sleep_until(env.clock.now() + 3s);
+        connected = transport.connected(NodeId(2));
+    });
+    transports.world.boot(NodeId(2), sim::World::Main([](Environment& env) -> Result<> {
+                              auto listener = TRY(env.network.listen(address_of(NodeId(2))));
+                              for (;;) {
+                                  const auto stream = TRY(listener->accept());
+                                  TRY(stream->write(wire::to_peer(hello_of(NodeId(3)))));
+                                  TRY(env.fibers.sleep_until(env.clock.now() + 100ms));
+                              }
+                          }));
+    transports.world.run_until(5s);
+    CHECK(!connected);
+}
