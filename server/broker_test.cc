@@ -1,0 +1,995 @@
+// Brokers in a simulated world, and a client that says what a test wants it to say: each API once
+// well, and once for each way in which it may be used badly.
+#include "server/broker.h"
+
+#include "core/wire/kafka/api_versions.h"
+#include "core/wire/kafka/create_topics.h"
+#include "core/wire/kafka/delete_topics.h"
+#include "core/wire/kafka/fetch.h"
+#include "core/wire/kafka/find_coordinator.h"
+#include "core/wire/kafka/list_offsets.h"
+#include "core/wire/kafka/metadata.h"
+#include "core/wire/kafka/offset_for_leader_epoch.h"
+#include "core/wire/kafka/produce.h"
+#include "core/wire/record_batch.h"
+#include "io/sim/world.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+using namespace pyralog;
+using namespace pyralog::server;
+using namespace pyralog::wire::kafka;
+using wire::RecordBatchBuilder;
+
+namespace {
+
+constexpr NodeId client_node{100};
+constexpr Duration patience = 60s; // Of a test: for what must come sooner or later.
+constexpr Duration soon = 300ms;   // For what must not wait for anything but a disk and a link.
+constexpr Duration moment = 5s;    // For what must not happen.
+
+Address kafka_address_of(NodeId node) { return {"node" + std::to_string(node.value), 9092}; }
+Address peer_address_of(NodeId node) { return {"node" + std::to_string(node.value), 9093}; }
+
+// ---- Brokers, and a client ----
+
+class Cluster;
+
+// A connection to one broker. Calls go on with the world until there is an answer.
+class Client {
+public:
+    Client(Cluster& cluster, NodeId broker);
+
+    void write(const BytesChain& bytes);
+    // The next frame, without its size; an error if none comes in time.
+    Result<Bytes> read_frame(Duration within = patience);
+    // Does the broker hang up, and say nothing before?
+    bool is_closed(Duration within = moment);
+    void hang_up();
+
+    template <class Request>
+    RequestHeader send(const Request& request, std::int16_t version) {
+        const RequestHeader header{Request::key, version, ++correlation_, {}};
+        write(encode_request(request, version, header.correlation_id));
+        return header;
+    }
+    template <class Response>
+    Result<Response> receive(const RequestHeader& asked, Duration within = patience) {
+        return decode_response<Response>(TRY(read_frame(within)), asked);
+    }
+    template <class Request>
+    typename Request::Response ask(const Request& request, std::int16_t version) {
+        const RequestHeader asked = send(request, version);
+        auto answer = receive<typename Request::Response>(asked);
+        REQUIRE(answer.ok());
+        return std::move(answer).value();
+    }
+    template <class Request>
+    bool is_refused(const Request& request, std::int16_t version) {
+        send(request, version);
+        return is_closed();
+    }
+
+private:
+    Cluster& cluster_;
+    Stream* stream_ = nullptr; // The client's process owns it.
+    std::int32_t correlation_ = 0;
+};
+
+class Cluster {
+public:
+    explicit Cluster(int size = 1, const std::function<void(Config&)>& change = {}) {
+        for (int id = 1; id <= size; ++id) nodes.push_back(NodeId(id));
+        for (const NodeId node : nodes) {
+            Config& config = configs_[node];
+            config.node_id = node.value;
+            config.kafka.host = kafka_address_of(node).host;
+            config.admin_port = 0;
+            config.journal.file_bytes = 1_MiB;
+            if (size > 1)
+                for (const NodeId member : nodes) config.members[member] = peer_address_of(member);
+            if (change) change(config);
+            REQUIRE(config.problems().empty());
+            start(node);
+        }
+        world.boot(client_node, [this](Environment& env) {
+            Scope scope(env.fibers);
+            std::list<std::unique_ptr<Stream>> streams;
+            scope_ = &scope;
+            streams_ = &streams;
+            (void)env.fibers.sleep_until(env.clock.now() + 1000h); // Until the test is over.
+        });
+        REQUIRE(until([&] { return scope_ && all_ready(); }));
+    }
+
+    void start(NodeId node) {
+        world.boot(node, sim::World::Main([this, node](Environment& env) -> Result<> {
+                       Broker broker(env, configs_.at(node));
+                       struct Known {
+                           Known(std::map<NodeId, Broker*>& b, NodeId n, Broker& broker)
+                               : brokers(b), node(n) {
+                               brokers[n] = &broker;
+                           }
+                           ~Known() { brokers.erase(node); }
+                           std::map<NodeId, Broker*>& brokers;
+                           NodeId node;
+                       } const known(brokers_, node, broker);
+                       return broker.run();
+                   }));
+    }
+    void restart(NodeId node) {
+        world.kill(node);
+        start(node);
+        REQUIRE(until([&] { return all_ready(); }));
+    }
+    bool all_ready() const {
+        for (const NodeId node : nodes) {
+            const auto found = brokers_.find(node);
+            if (found == brokers_.end() || found->second->status().state != Status::State::ready)
+                return false;
+        }
+        return true;
+    }
+    Status status(NodeId node) const { return brokers_.at(node)->status(); }
+
+    bool until(const std::function<bool()>& done, Duration within = patience) {
+        return world.run_until(world.now() + within, done);
+    }
+    // Does this in a fiber of the client, and goes on until it is done.
+    void in_client(const std::function<void(Environment&)>& body) {
+        bool done = false;
+        scope_->spawn("test", [&] {
+            body(world.environment(client_node));
+            done = true;
+        });
+        REQUIRE(until([&] { return done; }, 1h));
+    }
+    Stream* keep(std::unique_ptr<Stream> stream) {
+        return streams_->emplace_back(std::move(stream)).get();
+    }
+    void hang_up(const Stream* stream) {
+        streams_->remove_if([&](const auto& kept) { return kept.get() == stream; });
+    }
+
+    Client connect(NodeId broker = NodeId(1)) { return Client(*this, broker); }
+
+    // Makes a topic, and waits until its leader serves it.
+    void make_topic(const std::string& name, std::int32_t partitions = 1,
+                    std::int16_t replicas = -1) {
+        Client client = connect();
+        CreateTopicsRequest request;
+        request.topics.push_back({name, partitions, replicas, {}, {}});
+        REQUIRE(client.ask(request, 7).topics.at(0).error == ErrorCode::none);
+        for (std::int32_t i = 0; i < partitions; ++i) leader_of(name, i);
+    }
+    // Who serves a partition, once somebody does.
+    NodeId leader_of(const std::string& topic, std::int32_t partition = 0);
+
+    std::vector<NodeId> nodes;
+
+private:
+    std::map<NodeId, Config> configs_;
+    std::map<NodeId, Broker*> brokers_;
+    Scope* scope_ = nullptr;
+    std::list<std::unique_ptr<Stream>>* streams_ = nullptr;
+
+public:
+    sim::World world{1}; // Ends first: its processes still use the above.
+};
+
+NodeId Cluster::leader_of(const std::string& topic, std::int32_t partition) {
+    ListOffsetsRequest request;
+    request.topics.push_back({topic, {{partition, -1, ListOffsetsRequest::earliest}}});
+    const Duration limit = world.now() + patience;
+    while (world.now() < limit) {
+        for (const auto& [node, broker] : brokers_) {
+            Client client = connect(node);
+            const ErrorCode error = client.ask(request, 7).topics.at(0).partitions.at(0).error;
+            client.hang_up();
+            if (error == ErrorCode::none) return node;
+        }
+        world.run_for(50ms);
+    }
+    FAIL("nobody serves " << topic);
+    return {};
+}
+
+Client::Client(Cluster& cluster, NodeId broker) : cluster_(cluster) {
+    cluster.in_client([&](Environment& env) {
+        const Deadline deadline(env.fibers, env.clock.now() + patience);
+        auto stream = env.network.connect(kafka_address_of(broker));
+        if (stream.ok()) stream_ = cluster.keep(std::move(stream).value());
+    });
+    REQUIRE(stream_);
+}
+
+void Client::hang_up() {
+    cluster_.in_client([&](Environment&) { cluster_.hang_up(stream_); });
+}
+
+void Client::write(const BytesChain& bytes) {
+    cluster_.in_client([&](Environment& env) {
+        const Deadline deadline(env.fibers, env.clock.now() + patience);
+        (void)stream_->write(bytes); // Whether it arrived is seen by the answer.
+    });
+}
+
+Result<Bytes> Client::read_frame(Duration within) {
+    Result<Bytes> frame = Error::unavailable;
+    cluster_.in_client([&](Environment& env) {
+        frame = [&]() -> Result<Bytes> {
+            const Deadline deadline(env.fibers, env.clock.now() + within);
+            std::array<std::byte, 4> prefix{};
+            TRY(read_exactly(*stream_, prefix));
+            const auto size = TRY(wire::decode<std::uint32_t>(Bytes::copy_of(prefix)));
+            Buffer buffer(size);
+            TRY(read_exactly(*stream_, buffer.view()));
+            return std::move(buffer).freeze();
+        }();
+    });
+    return frame;
+}
+
+bool Client::is_closed(Duration within) {
+    Result<std::size_t> read = Error::unavailable;
+    cluster_.in_client([&](Environment& env) {
+        const Deadline deadline(env.fibers, env.clock.now() + within);
+        std::byte byte{};
+        read = stream_->read_some({&byte, 1});
+    });
+    return read.ok() ? read.value() == 0 : read.error() == Error::disconnected;
+}
+
+// ---- Requests ----
+
+Bytes batch_of(const std::vector<std::string>& values, std::int64_t first_timestamp = 1000) {
+    RecordBatchBuilder builder;
+    for (const std::string& value : values) builder.add({}, value, first_timestamp++);
+    return builder.build();
+}
+
+ProduceRequest produce_of(const std::string& topic, std::optional<Bytes> records,
+                          std::int16_t acks = -1, std::int32_t partition = 0) {
+    ProduceRequest request;
+    request.acks = acks;
+    request.timeout_ms = 5000;
+    request.topics.push_back({topic, {{partition, std::move(records)}}});
+    return request;
+}
+
+ProduceResponse::Partition produce(Client& client, const ProduceRequest& request,
+                                   std::int16_t version = 9) {
+    return client.ask(request, version).topics.at(0).partitions.at(0);
+}
+
+FetchRequest fetch_of(const std::string& topic, std::int64_t offset) {
+    FetchRequest request;
+    request.min_bytes = 1;
+    request.topics.push_back({topic, {}});
+    FetchRequest::Partition partition;
+    partition.fetch_offset = offset;
+    partition.max_bytes = 1 << 20;
+    request.topics.back().partitions.push_back(partition);
+    return request;
+}
+
+FetchResponse::Partition fetch(Client& client, const FetchRequest& request,
+                               std::int16_t version = 12) {
+    return client.ask(request, version).topics.at(0).partitions.at(0);
+}
+
+std::vector<std::string> values_of(const FetchResponse::Partition& partition) {
+    std::vector<std::string> values;
+    Bytes rest = joined(partition.records.value_or(BytesChain()));
+    while (!rest.empty()) {
+        const auto taken = wire::RecordBatch::take_first(rest);
+        const auto* batch = std::get_if<wire::RecordBatch>(&taken);
+        REQUIRE(batch);
+        for (const wire::Record& record : wire::records_of(*batch).value())
+            values.emplace_back(record.value->text());
+    }
+    return values;
+}
+
+ListOffsetsResponse::Partition list_offsets(Client& client, const std::string& topic,
+                                            std::int64_t timestamp, std::int32_t epoch = -1,
+                                            std::int16_t version = 7) {
+    ListOffsetsRequest request;
+    request.topics.push_back({topic, {{0, epoch, timestamp}}});
+    return client.ask(request, version).topics.at(0).partitions.at(0);
+}
+
+MetadataResponse metadata(Client& client, const std::vector<std::string>& names,
+                          bool may_create = false, std::int16_t version = 12) {
+    MetadataRequest request;
+    request.allow_auto_topic_creation = may_create;
+    request.topics.emplace();
+    for (const std::string& name : names) request.topics->push_back({{}, name});
+    return client.ask(request, version);
+}
+
+using Strings = std::vector<std::string>;
+
+} // namespace
+
+// ---- ApiVersions, and what is no request ----
+
+TEST_CASE("a client is told which APIs there are, in each version of the question", "[server]") {
+    Cluster cluster;
+    Client client = cluster.connect();
+    for (const std::int16_t version : {0, 1, 2, 3, 4}) {
+        const ApiVersionsResponse told = client.ask(ApiVersionsRequest{"test", "1"}, version);
+        CHECK(told.error == ErrorCode::none);
+        CHECK(told.apis.size() == apis.size());
+        for (const auto& api : told.apis) {
+            CHECK(find_api(api.key));
+            CHECK(api.version_min <= api.version_max);
+        }
+    }
+}
+
+TEST_CASE("ApiVersions in an unknown version is answered in version 0, and may be asked again",
+          "[server]") {
+    Cluster cluster;
+    Client client = cluster.connect();
+    // A header of the future: only its first fields can be known.
+    const std::string request("\0\0\0\x0c\0\x12\0\x63\0\0\0\x07wxyz", 16);
+    client.write({Bytes::copy_of(request)});
+    const auto told =
+        client.receive<ApiVersionsResponse>(RequestHeader{ApiKey::api_versions, 0, 7, {}});
+    REQUIRE(told.ok());
+    CHECK(static_cast<int>(told.value().error) == 35);
+    REQUIRE(told.value().apis.size() == 1);
+    CHECK(told.value().apis[0].key == ApiKey::api_versions);
+    CHECK(told.value().apis[0].version_max == 4);
+    CHECK(client.ask(ApiVersionsRequest(), 4).error == ErrorCode::none);
+}
+
+TEST_CASE("a connection is closed for what is no request of ours", "[server]") {
+    Cluster cluster;
+    const auto closes = [&](std::string_view bytes) {
+        Client client = cluster.connect();
+        client.write({Bytes::copy_of(bytes)});
+        return client.is_closed();
+    };
+    using namespace std::string_view_literals;
+    CHECK(closes("\x7f\xff\xff\xff"sv));                         // 2 GiB are announced.
+    CHECK(closes("\xff\xff\xff\xff"sv));                         // Less than nothing.
+    CHECK(closes("\0\0\0\0"sv));                                 // Nothing.
+    CHECK(closes("\0\0\0\x04\0\x12\0\0"sv));                     // Half a header.
+    CHECK(closes("\0\0\0\x0a\x03\xe7\0\0\0\0\0\x01\xff\xff"sv)); // API 999.
+    CHECK(closes("\0\0\0\x0a\0\0\0\x63\0\0\0\x01\xff\xff"sv));   // Produce, version 99.
+    CHECK(closes("\0\0\0\x0a\0\x01\0\0\0\0\0\x01\xff\xff"sv));   // Fetch, version 0.
+    CHECK(closes("\0\0\0\x0a\0\x03\0\x05\0\0\0\x01\xff\xff"sv)); // Metadata without a body.
+    CHECK(closes("\0\0\0\x0b\0\x12\0\0\0\0\0\x01\xff\xff\0"sv)); // A byte too many.
+    CHECK(closes("GET / HTTP/1.1\r\nHost: node1\r\n\r\n"sv));
+    Client client = cluster.connect();
+    CHECK(client.ask(ApiVersionsRequest(), 0).error == ErrorCode::none);
+}
+
+TEST_CASE("a request of which only the beginning comes takes no more memory than that",
+          "[server]") {
+    Cluster cluster;
+    std::vector<Client> clients;
+    // Of what malloc has mapped for large blocks. A sanitizer's allocator is not seen here.
+    const std::size_t before = mallinfo2().hblkhd;
+    for (int i = 0; i < 4; ++i) {
+        clients.push_back(cluster.connect());
+        clients.back().write({Bytes::copy_of(std::string("\x03\x20\0\0", 4) + "0123456789")});
+    }
+    cluster.world.run_for(1s);
+    CHECK(cluster.status(NodeId(1)).state == Status::State::ready);
+    CHECK(mallinfo2().hblkhd < before + 8_MiB); // And not 200.
+    CHECK(!clients.back().is_closed(1s));
+}
+
+TEST_CASE("a connection on which nothing comes is closed after a while", "[server]") {
+    Cluster cluster(1, [](Config& config) { config.kafka.connection_idle_max = 60s; });
+    Client client = cluster.connect();
+    CHECK(!client.is_closed(50s));
+    CHECK(client.ask(ApiVersionsRequest(), 0).error == ErrorCode::none);
+    CHECK(!client.is_closed(50s));
+    CHECK(client.is_closed(20s));
+}
+
+TEST_CASE("there are no more clients than may be", "[server]") {
+    Cluster cluster(1, [](Config& config) { config.kafka.connections_max = 2; });
+    Client first = cluster.connect();
+    Client second = cluster.connect();
+    CHECK(second.ask(ApiVersionsRequest(), 0).error == ErrorCode::none);
+    Client third = cluster.connect();
+    CHECK(third.is_closed());
+    CHECK(first.ask(ApiVersionsRequest(), 0).error == ErrorCode::none);
+}
+
+TEST_CASE("answers come in the order of their requests", "[server]") {
+    Cluster cluster;
+    cluster.make_topic("log");
+    Client client = cluster.connect();
+    SECTION("whichever is done first") {
+        FetchRequest slow = fetch_of("log", 0);
+        slow.max_wait_ms = 2000;
+        const RequestHeader first = client.send(slow, 12);
+        const RequestHeader second = client.send(MetadataRequest(), 12);
+        const RequestHeader third = client.send(ApiVersionsRequest(), 3);
+        CHECK(client.receive<FetchResponse>(first).ok());
+        CHECK(client.receive<MetadataResponse>(second).ok());
+        CHECK(client.receive<ApiVersionsResponse>(third).ok());
+    }
+    SECTION("and batches take their places in it") {
+        std::vector<RequestHeader> asked;
+        for (int i = 0; i < 20; ++i)
+            asked.push_back(client.send(produce_of("log", batch_of({std::to_string(i)})), 9));
+        for (int i = 0; i < 20; ++i) {
+            const auto answer = client.receive<ProduceResponse>(asked[static_cast<std::size_t>(i)]);
+            REQUIRE(answer.ok());
+            CHECK(answer.value().topics[0].partitions[0].base_offset == i);
+        }
+    }
+    SECTION("though there are more of them than are taken in at once") {
+        std::vector<RequestHeader> asked;
+        for (int i = 0; i < 300; ++i) asked.push_back(client.send(ApiVersionsRequest(), 0));
+        for (const RequestHeader& header : asked)
+            CHECK(client.receive<ApiVersionsResponse>(header).ok());
+    }
+}
+
+// ---- Produce ----
+
+TEST_CASE("what is produced is given its offsets and can be fetched", "[server]") {
+    Cluster cluster;
+    cluster.make_topic("log");
+    Client client = cluster.connect();
+    for (const std::int16_t version : {3, 4, 5, 6, 7, 8, 9}) {
+        INFO("version " << version);
+        const auto stored = produce(client, produce_of("log", batch_of({"a", "b"})), version);
+        CHECK(stored.error == ErrorCode::none);
+        CHECK(stored.base_offset == 2 * (version - 3));
+    }
+    for (const std::int16_t version : {4, 5, 6, 7, 8, 9, 10, 11, 12}) {
+        INFO("version " << version);
+        const auto found = fetch(client, fetch_of("log", 12), version);
+        CHECK(found.error == ErrorCode::none);
+        CHECK(found.high_watermark == 14);
+        CHECK(values_of(found) == Strings{"a", "b"});
+    }
+}
+
+TEST_CASE("acks say what is waited for", "[server]") {
+    Cluster cluster;
+    cluster.make_topic("log");
+    Client client = cluster.connect();
+    CHECK(produce(client, produce_of("log", batch_of({"all"}), -1)).base_offset == 0);
+    CHECK(produce(client, produce_of("log", batch_of({"one"}), 1)).base_offset == 1);
+    // To none there is no answer: the next one that comes is that of another request.
+    client.send(produce_of("log", batch_of({"none"}), 0), 9);
+    CHECK(client.ask(ApiVersionsRequest(), 0).error == ErrorCode::none);
+    FetchRequest rest = fetch_of("log", 0);
+    CHECK(values_of(fetch(client, rest)) == Strings{"all", "one", "none"});
+    for (const std::int16_t acks : {2, -2, 100}) {
+        const auto refused = produce(client, produce_of("log", batch_of({"x"}), acks));
+        CHECK(refused.error == ErrorCode::invalid_required_acks);
+    }
+}
+
+TEST_CASE("whoever asks for no answer is told of a failure by the end of the connection",
+          "[server]") {
+    Cluster cluster;
+    cluster.make_topic("log");
+    CHECK(cluster.connect().is_refused(produce_of("none", batch_of({"a"}), 0), 9));
+    CHECK(cluster.connect().is_refused(produce_of("log", batch_of({"a"}), 0), 2));
+    Client client = cluster.connect();
+    CHECK(list_offsets(client, "log", ListOffsetsRequest::latest).offset == 0);
+}
+
+TEST_CASE("produce requests of old versions are refused, and the connection goes on", "[server]") {
+    Cluster cluster;
+    cluster.make_topic("log");
+    Client client = cluster.connect();
+    for (const std::int16_t version : {0, 1, 2}) {
+        const auto refused = produce(client, produce_of("log", batch_of({"a"})), version);
+        CHECK(static_cast<int>(refused.error) == 35);
+    }
+    CHECK(produce(client, produce_of("log", batch_of({"a"}))).base_offset == 0);
+}
+
+TEST_CASE("a batch that is not sound is refused with the code for its flaw", "[server]") {
+    Cluster cluster(1, [](Config& config) { config.topic.message_bytes_max = 4_KiB; });
+    cluster.make_topic("log");
+    Client client = cluster.connect();
+    const auto refused = [&](std::optional<Bytes> records, std::int16_t version = 9) {
+        return produce(client, produce_of("log", std::move(records)), version).error;
+    };
+    const Bytes good = batch_of({"abc"});
+    const auto spoiled = [&](std::size_t at, char value) {
+        std::string bytes(good.text());
+        bytes[at] = value;
+        return Bytes::copy_of(bytes);
+    };
+    const auto assembled = [](auto change, std::string_view records) {
+        wire::BatchHeader header;
+        header.record_count = 1;
+        change(header);
+        return wire::assemble(header, Bytes::copy_of(records));
+    };
+    const auto nothing = [](wire::BatchHeader&) {};
+    CHECK(refused(spoiled(good.size() - 2, '\x55')) == ErrorCode::corrupt_message);
+    CHECK(refused(spoiled(17, '\x55')) == ErrorCode::corrupt_message); // The sum itself.
+    CHECK(refused(good.slice(0, good.size() - 1)) == ErrorCode::corrupt_message);
+    CHECK(refused(spoiled(16, 1)) == ErrorCode::unsupported_for_message_format);
+    CHECK(refused(joined({good, good})) == ErrorCode::invalid_record);
+    CHECK(refused(std::nullopt) == ErrorCode::invalid_record);
+    CHECK(refused(assembled(nothing, "xx")) == ErrorCode::invalid_record);
+    CHECK(refused(batch_of({std::string(5000, 'x')})) == ErrorCode::message_too_large);
+    CHECK(refused(assembled([](wire::BatchHeader& h) { h.attributes = 5; }, "xx")) ==
+          ErrorCode::unsupported_compression_type);
+    const Bytes zstd = assembled([](wire::BatchHeader& h) { h.attributes = 4; }, "xx");
+    CHECK(refused(zstd, 6) == ErrorCode::unsupported_compression_type);
+    CHECK(refused(RecordBatchBuilder().add({}, "a").from(7, 0, 0).build()) ==
+          ErrorCode::unknown_producer_id);
+    CHECK(list_offsets(client, "log", ListOffsetsRequest::latest).offset == 0);
+    CHECK(refused(good) == ErrorCode::none);
+}
+
+TEST_CASE("a partition that is not there takes no batch, and one beside it does", "[server]") {
+    Cluster cluster;
+    cluster.make_topic("log");
+    Client client = cluster.connect();
+    CHECK(produce(client, produce_of("none", batch_of({"a"}))).error ==
+          ErrorCode::unknown_topic_or_partition);
+    ProduceRequest request = produce_of("log", batch_of({"a"}), -1, 1);
+    request.topics[0].partitions.push_back({0, batch_of({"b"})});
+    request.topics[0].partitions.push_back({-1, batch_of({"c"})});
+    const auto answer = client.ask(request, 9).topics.at(0).partitions;
+    REQUIRE(answer.size() == 3);
+    CHECK(answer[0].error == ErrorCode::unknown_topic_or_partition);
+    CHECK(answer[1].error == ErrorCode::none);
+    CHECK(answer[2].error == ErrorCode::unknown_topic_or_partition);
+    CHECK(values_of(fetch(client, fetch_of("log", 0))) == Strings{"b"});
+}
+
+// ---- Fetch ----
+
+TEST_CASE("a fetch that waits is woken by a produce", "[server]") {
+    Cluster cluster;
+    cluster.make_topic("log");
+    Client consumer = cluster.connect();
+    Client producer = cluster.connect();
+    FetchRequest request = fetch_of("log", 0);
+    request.max_wait_ms = 30'000;
+    const RequestHeader asked = consumer.send(request, 12);
+    CHECK(consumer.read_frame(2s).error() == Error::timed_out);
+    CHECK(produce(producer, produce_of("log", batch_of({"a"}))).base_offset == 0);
+    const Duration produced = cluster.world.now();
+    const auto answer = consumer.receive<FetchResponse>(asked);
+    REQUIRE(answer.ok());
+    CHECK(values_of(answer.value().topics[0].partitions[0]) == Strings{"a"});
+    CHECK(cluster.world.now() - produced < soon);
+}
+
+TEST_CASE("a fetch that finds too little waits for as long as it says, and no longer", "[server]") {
+    Cluster cluster;
+    cluster.make_topic("log");
+    Client client = cluster.connect();
+    CHECK(produce(client, produce_of("log", batch_of({"a"}))).error == ErrorCode::none);
+    const auto took = [&](const FetchRequest& request) {
+        const Duration began = cluster.world.now();
+        CHECK(fetch(client, request).error == ErrorCode::none);
+        return cluster.world.now() - began;
+    };
+    FetchRequest request = fetch_of("log", 1); // Just behind the end.
+    CHECK(took(request) < soon);
+    request.max_wait_ms = 2000;
+    CHECK(took(request) >= 2s);
+    CHECK(took(request) < 2s + soon);
+    request = fetch_of("log", 0);
+    request.max_wait_ms = 2000;
+    CHECK(took(request) < soon);
+    request.min_bytes = 10'000;
+    CHECK(took(request) >= 2s);
+    request.min_bytes = -5;
+    CHECK(took(request) < soon);
+    request.max_wait_ms = -1;
+    request.min_bytes = 10'000;
+    CHECK(took(request) < soon);
+}
+
+TEST_CASE("the first batch is returned even if it is larger than what may be", "[server]") {
+    Cluster cluster;
+    cluster.make_topic("log", 2);
+    Client client = cluster.connect();
+    for (const std::int32_t partition : {0, 1})
+        for (int i = 0; i < 2; ++i)
+            CHECK(produce(client,
+                          produce_of("log", batch_of({std::string(1000, 'x')}), -1, partition))
+                      .error == ErrorCode::none);
+    FetchRequest request = fetch_of("log", 0);
+    request.topics[0].partitions.push_back(request.topics[0].partitions[0]);
+    request.topics[0].partitions[1].index = 1;
+    const auto counts = [&] {
+        const auto answer = client.ask(request, 12).topics.at(0).partitions;
+        return std::pair(values_of(answer.at(0)).size(), values_of(answer.at(1)).size());
+    };
+    CHECK(counts() == std::pair<std::size_t, std::size_t>(2, 2));
+    request.max_bytes = 10;
+    CHECK(counts() == std::pair<std::size_t, std::size_t>(1, 0));
+    request.max_bytes = 0;
+    CHECK(counts() == std::pair<std::size_t, std::size_t>(1, 0));
+    request.max_bytes = 1 << 20;
+    request.topics[0].partitions[0].max_bytes = 10;
+    CHECK(counts() == std::pair<std::size_t, std::size_t>(1, 2));
+    request.topics[0].partitions[1].max_bytes = 10; // Its batch is none of the first.
+    CHECK(counts() == std::pair<std::size_t, std::size_t>(1, 0));
+}
+
+TEST_CASE("a fetch from beyond the log is out of range, and one in a batch gets the batch",
+          "[server]") {
+    Cluster cluster;
+    cluster.make_topic("log");
+    Client client = cluster.connect();
+    CHECK(produce(client, produce_of("log", batch_of({"a", "b", "c"}))).error == ErrorCode::none);
+    CHECK(fetch(client, fetch_of("log", 4)).error == ErrorCode::offset_out_of_range);
+    CHECK(fetch(client, fetch_of("log", -1)).error == ErrorCode::offset_out_of_range);
+    CHECK(fetch(client, fetch_of("log", INT64_MAX)).error == ErrorCode::offset_out_of_range);
+    CHECK(fetch(client, fetch_of("log", 3)).error == ErrorCode::none);
+    CHECK(values_of(fetch(client, fetch_of("log", 2))) == Strings{"a", "b", "c"});
+    const auto unknown = fetch(client, fetch_of("none", 0));
+    CHECK(unknown.error == ErrorCode::unknown_topic_or_partition);
+    CHECK(unknown.high_watermark == -1);
+    FetchRequest request = fetch_of("log", 0);
+    request.topics[0].partitions[0].index = 1;
+    CHECK(fetch(client, request).error == ErrorCode::unknown_topic_or_partition);
+}
+
+TEST_CASE("a fetch that waits is answered when its topic is deleted", "[server]") {
+    Cluster cluster;
+    cluster.make_topic("log");
+    Client consumer = cluster.connect();
+    Client other = cluster.connect();
+    FetchRequest request = fetch_of("log", 0);
+    request.max_wait_ms = 30'000;
+    const RequestHeader asked = consumer.send(request, 12);
+    cluster.world.run_for(100ms);
+    DeleteTopicsRequest removal;
+    removal.timeout_ms = 5000;
+    removal.topics.push_back({"log", {}});
+    CHECK(other.ask(removal, 6).topics.at(0).error == ErrorCode::none);
+    const auto answer = consumer.receive<FetchResponse>(asked, 1s);
+    REQUIRE(answer.ok());
+    CHECK(answer.value().topics[0].partitions[0].error == ErrorCode::unknown_topic_or_partition);
+}
+
+// ---- Epochs ----
+
+TEST_CASE("whoever names an old epoch is fenced, and who names a future one is unknown",
+          "[server]") {
+    Cluster cluster;
+    cluster.make_topic("log");
+    const auto epoch_now = [&] {
+        Client client = cluster.connect();
+        return metadata(client, {"log"}).topics.at(0).partitions.at(0).leader_epoch;
+    };
+    const std::int32_t old_epoch = epoch_now();
+    {
+        Client client = cluster.connect();
+        CHECK(produce(client, produce_of("log", batch_of({"a", "b"}))).error == ErrorCode::none);
+    }
+    cluster.restart(NodeId(1));
+    cluster.leader_of("log");
+    const std::int32_t epoch = epoch_now();
+    CHECK(epoch > old_epoch);
+    Client client = cluster.connect();
+    CHECK(produce(client, produce_of("log", batch_of({"c"}))).base_offset == 2);
+
+    const auto fetched = [&](std::int32_t named) {
+        FetchRequest request = fetch_of("log", 0);
+        request.topics[0].partitions[0].current_leader_epoch = named;
+        return fetch(client, request).error;
+    };
+    const auto listed = [&](std::int32_t named) {
+        return list_offsets(client, "log", ListOffsetsRequest::earliest, named).error;
+    };
+    CHECK(fetched(epoch) == ErrorCode::none);
+    CHECK(fetched(old_epoch) == ErrorCode::fenced_leader_epoch);
+    CHECK(fetched(epoch + 1) == ErrorCode::unknown_leader_epoch);
+    CHECK(listed(epoch) == ErrorCode::none);
+    CHECK(listed(old_epoch) == ErrorCode::fenced_leader_epoch);
+    CHECK(listed(epoch + 1) == ErrorCode::unknown_leader_epoch);
+
+    const auto end_of = [&](std::int32_t asked, std::int32_t named = -1,
+                            const std::string& topic = "log") {
+        OffsetForLeaderEpochRequest request;
+        request.topics.push_back({topic, {{0, named, asked}}});
+        return client.ask(request, 4).topics.at(0).partitions.at(0);
+    };
+    CHECK(end_of(old_epoch).leader_epoch == old_epoch);
+    CHECK(end_of(old_epoch).end_offset == 2);
+    CHECK(end_of(epoch).leader_epoch == epoch);
+    CHECK(end_of(epoch).end_offset == 3);
+    CHECK(end_of(epoch + 1).end_offset == -1);
+    CHECK(end_of(epoch + 1).leader_epoch == -1);
+    CHECK(end_of(old_epoch - 1).end_offset == -1);
+    CHECK(end_of(epoch, old_epoch).error == ErrorCode::fenced_leader_epoch);
+    CHECK(end_of(epoch, epoch + 1).error == ErrorCode::unknown_leader_epoch);
+    CHECK(end_of(epoch, -1, "none").error == ErrorCode::unknown_topic_or_partition);
+}
+
+// ---- ListOffsets ----
+
+TEST_CASE("offsets are found by time, at the beginning and at the end", "[server]") {
+    Cluster cluster;
+    cluster.make_topic("log");
+    Client client = cluster.connect();
+    CHECK(list_offsets(client, "log", ListOffsetsRequest::latest).offset == 0);
+    CHECK(list_offsets(client, "log", 0).offset == -1);
+    CHECK(produce(client, produce_of("log", batch_of({"a", "b", "c"}, 1000))).base_offset == 0);
+    CHECK(produce(client, produce_of("log", batch_of({"d", "e"}, 2000))).base_offset == 3);
+    for (const std::int16_t version : {1, 2, 3, 4, 5, 6, 7}) {
+        INFO("version " << version);
+        const auto at = [&](std::int64_t time) {
+            const auto found = list_offsets(client, "log", time, -1, version);
+            CHECK(found.error == ErrorCode::none);
+            return std::pair(found.offset, found.timestamp);
+        };
+        using Found = std::pair<std::int64_t, std::int64_t>;
+        CHECK(at(ListOffsetsRequest::earliest) == Found(0, -1));
+        CHECK(at(ListOffsetsRequest::latest) == Found(5, -1));
+        CHECK(at(0) == Found(0, 1000));
+        CHECK(at(1001) == Found(1, 1001));
+        CHECK(at(1500) == Found(3, 2000));
+        CHECK(at(2001) == Found(4, 2001));
+        CHECK(at(2002) == Found(-1, -1)); // No such record is no error.
+    }
+    CHECK(list_offsets(client, "log", ListOffsetsRequest::max_timestamp).error ==
+          ErrorCode::unsupported_for_message_format);
+    CHECK(list_offsets(client, "none", 0).error == ErrorCode::unknown_topic_or_partition);
+}
+
+// ---- Metadata, and topics that come and go ----
+
+TEST_CASE("metadata tells of the brokers and of topics that are asked for", "[server]") {
+    Cluster cluster;
+    cluster.make_topic("a", 2);
+    cluster.make_topic("b");
+    Client client = cluster.connect();
+    for (std::int16_t version = 0; version <= 12; ++version) {
+        INFO("version " << version);
+        const MetadataResponse told = metadata(client, {"a"}, false, version);
+        REQUIRE(told.brokers.size() == 1);
+        CHECK(told.brokers[0].node_id == 1);
+        CHECK(told.brokers[0].host == "node1");
+        CHECK(told.brokers[0].port == 9092);
+        REQUIRE(told.topics.size() == 1);
+        CHECK(told.topics[0].error == ErrorCode::none);
+        REQUIRE(told.topics[0].partitions.size() == 2);
+        CHECK(told.topics[0].partitions[1].index == 1);
+        CHECK(told.topics[0].partitions[1].leader_id == 1);
+    }
+    MetadataRequest all;
+    CHECK(client.ask(all, 12).topics.size() == 2);
+    CHECK(client.ask(all, 12).controller_id == 1);
+    CHECK(client.ask(all, 12).cluster_id == "pyralog");
+    all.topics.emplace();
+    CHECK(client.ask(all, 0).topics.size() == 2); // Which cannot say that it wants all.
+    CHECK(client.ask(all, 1).topics.empty());
+    MetadataRequest by_id;
+    by_id.topics.emplace();
+    by_id.topics->push_back({metadata(client, {"b"}).topics.at(0).id, {}});
+    by_id.topics->push_back({wire::Uuid{{1}}, {}});
+    const MetadataResponse found = client.ask(by_id, 12);
+    CHECK(found.topics.at(0).name == "b");
+    CHECK(found.topics.at(1).error == ErrorCode::unknown_topic_id);
+}
+
+TEST_CASE("a topic that is asked for is made where client and broker want that", "[server]") {
+    const bool broker_wants = GENERATE(true, false);
+    Cluster cluster(1, [&](Config& config) {
+        config.topic.auto_create = broker_wants;
+        config.topic.partitions = 3;
+    });
+    Client client = cluster.connect();
+    CHECK(metadata(client, {"log"}, false).topics.at(0).error ==
+          ErrorCode::unknown_topic_or_partition);
+    const auto told = metadata(client, {"log"}, true).topics.at(0);
+    CHECK(told.error == (broker_wants ? ErrorCode::none : ErrorCode::unknown_topic_or_partition));
+    CHECK(told.partitions.size() == (broker_wants ? 3 : 0));
+    for (const auto& partition : told.partitions) CHECK(partition.leader_id == 1);
+    for (const std::string& name : {std::string("a/b"), std::string(), std::string(".."),
+                                    std::string(250, 'x'), std::string("a\nb")})
+        CHECK(metadata(client, {name}, true).topics.at(0).error == ErrorCode::invalid_topic);
+    CHECK(client.ask(MetadataRequest(), 12).topics.size() == (broker_wants ? 1 : 0));
+}
+
+TEST_CASE("a topic is created as it is asked for", "[server]") {
+    Cluster cluster(1, [](Config& config) { config.topic.partitions = 2; });
+    Client client = cluster.connect();
+    for (const std::int16_t version : {2, 3, 4, 5, 6, 7}) {
+        CreateTopicsRequest request;
+        const std::string name = "log" + std::to_string(version);
+        request.topics.push_back({name, 3, 1, {}, {}});
+        request.topics.push_back({name + "-default", -1, -1, {}, {}});
+        const CreateTopicsResponse made = client.ask(request, version);
+        CHECK(made.topics.at(0).error == ErrorCode::none);
+        CHECK(made.topics.at(1).error == ErrorCode::none);
+        CHECK(metadata(client, {name}).topics.at(0).partitions.size() == 3);
+        CHECK(metadata(client, {name + "-default"}).topics.at(0).partitions.size() == 2);
+    }
+}
+
+TEST_CASE("a topic that cannot be is not created, and the answer says why", "[server]") {
+    Cluster cluster(1, [](Config& config) { config.topic.partitions_max = 10; });
+    cluster.make_topic("there");
+    Client client = cluster.connect();
+    const bool validate_only = GENERATE(false, true);
+    const auto refused = [&](const CreateTopicsRequest::Topic& topic) {
+        CreateTopicsRequest request;
+        request.validate_only = validate_only;
+        request.topics.push_back(topic);
+        return client.ask(request, 7).topics.at(0).error;
+    };
+    CHECK(refused({"there", 1, 1, {}, {}}) == ErrorCode::topic_already_exists);
+    CHECK(refused({"log", 0, 1, {}, {}}) == ErrorCode::invalid_partitions);
+    CHECK(refused({"log", -2, 1, {}, {}}) == ErrorCode::invalid_partitions);
+    CHECK(refused({"log", 11, 1, {}, {}}) == ErrorCode::invalid_partitions);
+    CHECK(refused({"log", 1, 0, {}, {}}) == ErrorCode::invalid_replication_factor);
+    CHECK(refused({"log", 1, 2, {}, {}}) == ErrorCode::invalid_replication_factor);
+    CHECK(refused({"log", 1, 1, {}, {{"retention.ms", "5"}}}) == ErrorCode::invalid_config);
+    CHECK(refused({"log", -1, -1, {{0, {1}}}, {}}) == ErrorCode::invalid_replica_assignment);
+    CHECK(refused({"a b", 1, 1, {}, {}}) == ErrorCode::invalid_topic);
+    CHECK(refused({"", 1, 1, {}, {}}) == ErrorCode::invalid_topic);
+    CHECK(client.ask(MetadataRequest(), 12).topics.size() == 1);
+    CHECK(refused({"log", 10, 1, {}, {}}) == ErrorCode::none);
+    CHECK(client.ask(MetadataRequest(), 12).topics.size() == (validate_only ? 1 : 2));
+}
+
+TEST_CASE("a topic that a request names twice is created once", "[server]") {
+    Cluster cluster;
+    Client client = cluster.connect();
+    CreateTopicsRequest request;
+    request.topics.push_back({"log", 1, 1, {}, {}});
+    request.topics.push_back({"log", 2, 1, {}, {}});
+    const CreateTopicsResponse made = client.ask(request, 7);
+    CHECK(made.topics.at(0).error == ErrorCode::none);
+    CHECK(made.topics.at(1).error == ErrorCode::invalid_request);
+    CHECK(metadata(client, {"log"}).topics.at(0).partitions.size() == 1);
+}
+
+TEST_CASE("a topic that is deleted is gone, and one of its name begins anew", "[server]") {
+    Cluster cluster;
+    Client client = cluster.connect();
+    const auto removed = [&](const DeleteTopicsRequest::Topic& topic) {
+        DeleteTopicsRequest request;
+        request.timeout_ms = 5000;
+        request.topics.push_back(topic);
+        return client.ask(request, 6).topics.at(0).error;
+    };
+    cluster.make_topic("first");
+    CHECK(produce(client, produce_of("first", batch_of({"a"}))).base_offset == 0);
+    const wire::Uuid id = metadata(client, {"first"}).topics.at(0).id;
+    CHECK(removed({"none", {}}) == ErrorCode::unknown_topic_or_partition);
+    CHECK(removed({{}, wire::Uuid{{1}}}) == ErrorCode::unknown_topic_id);
+    CHECK(removed({"first", {}}) == ErrorCode::none);
+    CHECK(removed({"first", {}}) == ErrorCode::unknown_topic_or_partition);
+    CHECK(removed({{}, id}) == ErrorCode::unknown_topic_id);
+    CHECK(produce(client, produce_of("first", batch_of({"a"}))).error ==
+          ErrorCode::unknown_topic_or_partition);
+    CHECK(metadata(client, {"first"}, true).topics.at(0).error == ErrorCode::none);
+    CHECK(metadata(client, {"first"}).topics.at(0).id != id);
+    CHECK(list_offsets(client, "first", ListOffsetsRequest::latest).offset == 0);
+    CHECK(removed({{}, metadata(client, {"first"}).topics.at(0).id}) == ErrorCode::none);
+    for (const std::int16_t version : {1, 2, 3, 4, 5}) {
+        CHECK(metadata(client, {"old"}, true).topics.at(0).error == ErrorCode::none);
+        DeleteTopicsRequest request;
+        request.timeout_ms = 5000;
+        request.topic_names = {"old", "none"};
+        const DeleteTopicsResponse answer = client.ask(request, version);
+        CHECK(answer.topics.at(0).error == ErrorCode::none);
+        CHECK(answer.topics.at(1).error == ErrorCode::unknown_topic_or_partition);
+    }
+}
+
+TEST_CASE("there is no coordinator, and the answer says so", "[server]") {
+    Cluster cluster;
+    Client client = cluster.connect();
+    for (const std::int16_t version : {0, 1, 2, 3}) {
+        FindCoordinatorRequest request;
+        request.coordinator_key = "group";
+        CHECK(client.ask(request, version).coordinator.error ==
+              ErrorCode::coordinator_not_available);
+    }
+    FindCoordinatorRequest request;
+    request.coordinator_keys = {"a", "b"};
+    const FindCoordinatorResponse answer = client.ask(request, 4);
+    REQUIRE(answer.coordinators.size() == 2);
+    CHECK(answer.coordinators[1].key == "b");
+    CHECK(answer.coordinators[1].error == ErrorCode::coordinator_not_available);
+}
+
+// ---- What survives, and several brokers ----
+
+TEST_CASE("topics and records are there after a restart", "[server]") {
+    Cluster cluster;
+    cluster.make_topic("log");
+    {
+        Client client = cluster.connect();
+        CHECK(produce(client, produce_of("log", batch_of({"a", "b"}))).error == ErrorCode::none);
+    }
+    cluster.world.cut_power(NodeId(1));
+    cluster.start(NodeId(1));
+    cluster.leader_of("log");
+    Client client = cluster.connect();
+    CHECK(values_of(fetch(client, fetch_of("log", 0))) == Strings{"a", "b"});
+}
+
+TEST_CASE("only the leader of a partition serves it, and all brokers know who that is",
+          "[server]") {
+    Cluster cluster(3);
+    cluster.make_topic("log", 1, 3);
+    const NodeId leader = cluster.leader_of("log");
+    for (const NodeId node : cluster.nodes) {
+        INFO("node " << node.value);
+        Client client = cluster.connect(node);
+        const auto told = metadata(client, {"log"}).topics.at(0).partitions.at(0);
+        CHECK(told.leader_id == leader.value);
+        CHECK(told.replica_nodes.size() == 3);
+        CHECK(told.isr_nodes.size() == 3);
+        const ErrorCode expected =
+            node == leader ? ErrorCode::none : ErrorCode::not_leader_or_follower;
+        CHECK(produce(client, produce_of("log", batch_of({"a"}))).error == expected);
+        CHECK(fetch(client, fetch_of("log", 0)).error == expected);
+        CHECK(list_offsets(client, "log", ListOffsetsRequest::latest).error == expected);
+        CHECK(list_offsets(client, "log", ListOffsetsRequest::earliest).error == expected);
+    }
+}
+
+TEST_CASE("a produce that no majority stores in time times out, and acks of one do not",
+          "[server]") {
+    Cluster cluster(3);
+    cluster.make_topic("log", 1, 3);
+    const NodeId leader = cluster.leader_of("log");
+    for (const NodeId node : cluster.nodes)
+        if (node != leader) cluster.world.kill(node);
+    Client client = cluster.connect(leader);
+    ProduceRequest request = produce_of("log", batch_of({"a"}));
+    request.timeout_ms = 200;
+    CHECK(produce(client, request).error == ErrorCode::request_timed_out);
+    request.acks = 1;
+    CHECK(produce(client, request).error == ErrorCode::none);
+    request.acks = -1;
+    request.timeout_ms = 20'000; // Long enough for the leader to notice that it is none.
+    CHECK(produce(client, request).error == ErrorCode::not_enough_replicas_after_append);
+    CHECK(produce(client, request).error == ErrorCode::not_leader_or_follower);
+}
+
+TEST_CASE("each broker takes the commands of its clients to the controller", "[server]") {
+    Cluster cluster(3);
+    for (const NodeId node : cluster.nodes) {
+        Client client = cluster.connect(node);
+        const std::string name = "by-" + std::to_string(node.value);
+        CreateTopicsRequest creation;
+        creation.topics.push_back({name, 2, 2, {}, {}});
+        creation.topics.push_back({"once", 1, 3, {}, {}});
+        const CreateTopicsResponse made = client.ask(creation, 7);
+        CHECK(made.topics.at(0).error == ErrorCode::none);
+        CHECK(made.topics.at(1).error ==
+              (node == NodeId(1) ? ErrorCode::none : ErrorCode::topic_already_exists));
+        // Who was told that it is done sees it.
+        CHECK(metadata(client, {name}).topics.at(0).error != ErrorCode::unknown_topic_or_partition);
+        DeleteTopicsRequest removal;
+        removal.timeout_ms = 5000;
+        removal.topics.push_back({name, {}});
+        CHECK(client.ask(removal, 6).topics.at(0).error == ErrorCode::none);
+        CHECK(metadata(client, {name}).topics.at(0).error == ErrorCode::unknown_topic_or_partition);
+    }
+}
