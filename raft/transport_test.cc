@@ -45,8 +45,8 @@ TEST_CASE("an idle stream between two nodes stays up", "[raft]") {
     CHECK(pair.first->connected(NodeId(2)));
 }
 
-// Found by a seed in which packets were damaged: the receiver hung up, the sender never heard of it,
-// and what it wrote went into the window of a stream that had no other end.
+// Found by a seed in which packets were damaged: the receiver hung up, the sender did not hear of
+// it, and what it wrote went into the window of a stream that had no other end.
 TEST_CASE("a stream whose other end has gone without a word is given up", "[raft]") {
     Pair pair;
     pair.world.run_for(1s);

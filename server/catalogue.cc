@@ -9,6 +9,9 @@ namespace pyralog::server {
 
 namespace {
 
+// The upper bound of topic.partitions_max: a command from another node is held to it as well.
+constexpr std::int32_t partitions_max = 10'000;
+
 constexpr std::string_view topic_prefix = "catalogue/topic/";
 constexpr std::string_view node_prefix = "catalogue/node/";
 constexpr std::string_view next_group_key = "catalogue/next_group";
@@ -80,7 +83,8 @@ Catalogue::Applied Catalogue::on(const CreateTopic& command) {
         return applied;
     }
     const auto replicas = static_cast<std::size_t>(command.replication_factor);
-    if (command.partitions < 1 || command.replication_factor < 1 || replicas > members_.size()) {
+    if (command.partitions < 1 || command.partitions > partitions_max ||
+        command.replication_factor < 1 || replicas > members_.size()) {
         applied.outcome = Outcome::no_such_placement;
         return applied;
     }
