@@ -72,6 +72,7 @@ CreateTopicsResponse::Topic create(Node& node, const CreateTopicsRequest::Topic&
         return refused(wanted.name, ErrorCode::invalid_replication_factor,
                        "there are not enough nodes");
     created.id = command.id;
+    wait_for_leaders(node, wanted.name);
     return created;
 }
 

@@ -1,6 +1,14 @@
 #include "server/handlers/handlers.h"
 
+#include <algorithm>
+
 namespace pyralog::server {
+
+namespace {
+
+constexpr Duration leader_patience = 1s;
+
+} // namespace
 
 ErrorCode to_code(Error error) {
     switch (error) {
@@ -29,6 +37,18 @@ ErrorCode check_leader(const Node::Replica& replica, std::int32_t epoch_of_clien
         return ErrorCode::unknown_leader_epoch;
     // A leader that has committed nothing of its own does not know yet what is committed.
     return replica.group->serves() ? ErrorCode::none : ErrorCode::not_leader_or_follower;
+}
+
+void wait_for_leaders(Node& node, std::string_view topic) {
+    const auto all_led = [&] {
+        const Topic* found = node.controller.catalogue().find(topic);
+        return !found || std::all_of(found->partitions.begin(), found->partitions.end(),
+                                     [&](const Topic::Partition& partition) {
+                                         return node.host.leader_of(partition.group).has_value();
+                                     });
+    };
+    const Deadline deadline(node.env.fibers, node.env.clock.now() + leader_patience);
+    (void)node.controller.changed().wait(all_led); // Without one by then, the client will see.
 }
 
 } // namespace pyralog::server

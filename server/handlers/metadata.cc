@@ -11,10 +11,7 @@ namespace {
 using wire::kafka::MetadataRequest;
 using wire::kafka::MetadataResponse;
 
-// A client that hears LEADER_NOT_AVAILABLE asks again; one that is told the leader can go on. An
-// election in a new group takes milliseconds.
 constexpr Duration create_patience = 5s;
-constexpr Duration leader_patience = 1s;
 
 MetadataResponse::Partition describe_partition(const Node& node,
                                                const Topic::Partition& partition) {
@@ -43,25 +40,13 @@ MetadataResponse::Topic describe_topic(const Node& node, const Topic& topic) {
     return described;
 }
 
-bool all_led(const Node& node, std::string_view name) {
-    const Topic* topic = node.controller.catalogue().find(name);
-    if (!topic) return true;
-    for (const Topic::Partition& partition : topic->partitions)
-        if (!node.host.leader_of(partition.group)) return false;
-    return true;
-}
-
 ErrorCode create(Node& node, const std::string& name) {
     CreateTopic command{name, draw_uuid(node.env.random), node.config.topic.partitions,
                         node.config.default_replication_factor()};
-    {
-        const Deadline deadline(node.env.fibers, node.env.clock.now() + create_patience);
-        const Result<Outcome> outcome = node.controller.submit(command);
-        if (!outcome.ok()) return ErrorCode::leader_not_available;
-    }
-    const Deadline deadline(node.env.fibers, node.env.clock.now() + leader_patience);
-    // Without a leader by then, the answer says so.
-    (void)node.controller.changed().wait([&] { return all_led(node, name); });
+    const Deadline deadline(node.env.fibers, node.env.clock.now() + create_patience);
+    const Result<Outcome> outcome = node.controller.submit(command);
+    if (!outcome.ok()) return ErrorCode::leader_not_available;
+    wait_for_leaders(node, name);
     return ErrorCode::none;
 }
 
