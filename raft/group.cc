@@ -9,8 +9,9 @@ Group::Group(Environment& env, Host& host, GroupId id, const RaftConfig& config,
              std::unique_ptr<Log> log, wire::Vote vote, wire::Members members)
     : env_(env), host_(host), id_(id), config_(config), log_(std::move(log)),
       consensus_(config, host.self(), std::move(members), vote, log_->segments_end(), log_->end(),
-                 log_->terms(), env.random.fork("consensus " + std::to_string(id.value) + ' ' +
-                                                std::to_string(env.random.next())),
+                 log_->terms(),
+                 env.random.fork("consensus " + std::to_string(id.value) + ' ' +
+                                 std::to_string(env.random.next())),
                  env.clock.now()),
       committed_(log_->segments_end()), changed_(env.fibers) {}
 
@@ -45,7 +46,12 @@ Result<> Group::settled(const Proposal& proposal, bool here) const {
     const Position end = proposal.place.end;
     const bool there = consensus_.end().index >= end.index &&
                        consensus_.terms().at(proposal.place.first.index) == proposal.term;
-    if (!there) return Error::not_leader; // Cut: a newer leader has overruled it.
+    // Cut here, but it may still be elsewhere, and win: whoever overruled it may be overruled
+    // before its own entry is committed (the paper's figure 8). Only what is committed in its place
+    // is final.
+    if (!there)
+        return committed_.index > proposal.place.first.index ? Error::not_leader
+                                                             : Error::unavailable;
     if (committed_.index >= end.index) return {};
     if (here && consensus_.durable_end().index >= end.index) return {};
     // Whoever leads now may or may not have it.
