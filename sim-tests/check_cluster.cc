@@ -37,8 +37,10 @@ std::optional<Finding> ClusterCheck::check_replica(NodeId node, const raft::Cons
     GroupState& group = groups_.try_emplace(id, replica.members()).first->second;
     Look& last = group.looks[node];
     if (last == look) return {};
-    ++replicas_checked_;
     const bool started = last.boot != look.boot;
+    if (look.role == raft::Role::leader &&
+        (last.role != raft::Role::leader || last.vote.term != look.vote.term))
+        ++elections_;
     last = look;
     const auto violation =
         started ? group.agreement.observe_started(replica) : group.agreement.observe(replica);

@@ -42,7 +42,8 @@ public:
     // And then: is it the same on all disks, to the byte?
     std::optional<Finding> compare_prefixes();
 
-    std::uint64_t replicas_checked() const { return replicas_checked_; }
+    // How often a replica has become a leader.
+    std::uint64_t elections() const { return elections_; }
 
 private:
     // What tells that a replica may have changed.
@@ -73,7 +74,7 @@ private:
     const History& history_;
     std::map<GroupId, GroupState> groups_;
     std::size_t acknowledged_ = 0; // Of the history's stored ones: these have been checked.
-    std::uint64_t replicas_checked_ = 0;
+    std::uint64_t elections_ = 0;
 };
 
 } // namespace pyralog::simtest

@@ -7,7 +7,11 @@ namespace pyralog::simtest {
 Nemesis::Nemesis(Cluster& cluster, std::map<NodeId, NodeMedia>& media, const Plan& plan,
                  std::vector<NodeId> clients)
     : cluster_(cluster), media_(media), plan_(plan), clients_(std::move(clients)),
-      random_(Random(plan.seed).fork("nemesis")) {}
+      random_(Random(plan.seed).fork("nemesis")),
+      besieges_(plan.has(FaultClass::partitions) && random_.chance(1, 3)),
+      ambush_percent_(besieges_              ? 85
+                      : random_.chance(1, 2) ? random_.below(50)
+                                             : 0) {}
 
 void Nemesis::begin() {
     active_ = true;
@@ -57,18 +61,32 @@ void Nemesis::observe() {
 
 // ---- Processes and power ----
 
-void Nemesis::kill() {
-    const NodeId node = some_node();
+void Nemesis::end_process(NodeId node, bool power_cut) {
     if (!cluster_.running(node)) return;
-    cluster_.world().kill(node);
+    if (power_cut)
+        cluster_.world().cut_power(node);
+    else
+        cluster_.world().kill(node);
     start_later(node);
 }
 
-void Nemesis::cut_power() {
-    const NodeId node = some_node();
-    if (!cluster_.running(node)) return;
-    cluster_.world().cut_power(node);
-    start_later(node);
+void Nemesis::kill() { end_process(some_node(), false); }
+void Nemesis::cut_power() { end_process(some_node(), true); }
+
+// What a new leader has begun and not finished is what the next one must get right.
+void Nemesis::ambush(NodeId leader) {
+    if (!active_ || !random_.chance(ambush_percent_, 100)) return;
+    // As often within microseconds as within milliseconds: before it has said anything, while some
+    // have heard it, or when all have.
+    const std::int64_t most = std::int64_t{1} << random_.between(8, 24);
+    const Duration delay(random_.between(0, most));
+    const std::uint64_t kind = besieges_ ? 2 : random_.below(3);
+    if (kind == 0 && plan_.has(FaultClass::kills))
+        later(delay, [this, leader] { end_process(leader, false); });
+    if (kind == 1 && plan_.has(FaultClass::power_cuts))
+        later(delay, [this, leader] { end_process(leader, true); });
+    if (kind == 2 && plan_.has(FaultClass::partitions))
+        later(delay, [this, leader] { isolate(leader); });
 }
 
 void Nemesis::black_out() {
@@ -119,6 +137,19 @@ void Nemesis::partition() {
         [[fallthrough]];
     default: network.split(one, other);
     }
+    heal_later();
+}
+
+void Nemesis::isolate(NodeId node) {
+    sim::Fabric& network = cluster_.world().network();
+    network.heal_all();
+    std::vector<NodeId> others = cluster_.nodes();
+    std::erase(others, node);
+    network.isolate(node, others);
+    heal_later();
+}
+
+void Nemesis::heal_later() {
     const std::uint64_t number = ++partitions_;
     later(random_.between(Duration(10ms), plan_.nemesis.partition_most), [this, number] {
         if (number == partitions_) cluster_.world().network().heal_all();

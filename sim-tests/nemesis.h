@@ -26,6 +26,9 @@ public:
 
     void begin();
 
+    // A replica on this node has just become a leader: a good moment to strike.
+    void ambush(NodeId leader);
+
     // Brokers end by themselves too, and are started again like those that were killed.
     void observe();
 
@@ -43,8 +46,11 @@ private:
     void start_later(NodeId node);
 
     void partition();
+    void isolate(NodeId node);
+    void heal_later();
     void kill();
     void cut_power();
+    void end_process(NodeId node, bool power_cut);
     void black_out();
     void pause();
     void hang_disk();
@@ -57,6 +63,8 @@ private:
     const Plan& plan_;
     std::vector<NodeId> clients_;
     Random random_;
+    const bool besieges_; // Cuts off leaders, one after the other, and does so often.
+    const std::uint64_t ambush_percent_;
     bool active_ = false;
     std::uint64_t partitions_ = 0; // So that an old partition's end does not end a newer one.
 };

@@ -62,7 +62,9 @@ private:
         if (options_.progress) *options_.progress = {plan_.seed, world_.steps(), world_.now()};
         if (finding_) return;
         finding_ = cluster_.observe();
+        const std::uint64_t elections = check_.elections();
         if (!finding_) finding_ = check_.observe();
+        if (check_.elections() != elections) nemesis_.ambush(world_.stepped());
         nemesis_.observe();
     }
 

@@ -66,7 +66,7 @@ void draw_raft(std::vector<Setting>& settings, Random& random) {
     set(settings, "raft.election_timeout", election);
     set(settings, "raft.heartbeat_interval", random.between(election / 10, election / 4));
     set_size(settings, "raft.append_bytes_max", scaled(random, 1024, 1 << 20));
-    set(settings, "raft.append_entries_max", scaled(random, 1, 64));
+    set(settings, "raft.append_entries_max", often(random, 25) ? 1 : scaled(random, 1, 64));
     set(settings, "raft.uncommitted_entries_max", scaled(random, 8, 4096));
     set(settings, "raft.pre_vote", often(random, 85) ? "true" : "false");
 }
@@ -210,7 +210,7 @@ Plan draw_plan(std::uint64_t seed) {
     Plan plan;
     plan.seed = seed;
     Random shape = root.fork("swarm/shape");
-    constexpr std::array sizes{3, 3, 3, 3, 3, 5, 5, 1, 2, 4};
+    constexpr std::array sizes{3, 3, 3, 3, 3, 5, 5, 5, 1, 2, 4};
     plan.nodes = sizes[shape.below(sizes.size())];
     plan.length = often(shape, 15) ? 30s : often(shape, 25) ? 3s : 10s;
     const bool none = often(shape, 5);

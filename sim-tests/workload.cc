@@ -38,9 +38,9 @@ Outcome outcome_of(ErrorCode error) {
     case ErrorCode::invalid_request:
     case ErrorCode::unsupported_for_message_format:
     case ErrorCode::unsupported_compression_type:
-    case ErrorCode::invalid_record: return Outcome::refused;
-    // NOT_LEADER_OR_FOLLOWER too: as with Kafka's own brokers, a leader that is deposed while it
-    // waits for a majority says so, and its successor may have the records.
+    case ErrorCode::invalid_record:
+    case ErrorCode::not_leader_or_follower: return Outcome::refused;
+    // Among them NOT_ENOUGH_REPLICAS_AFTER_APPEND: a deposed leader's successor may have it.
     default: return Outcome::unknown;
     }
 }

@@ -64,9 +64,8 @@ public:
     std::vector<Program> programs();
 
     // For the end: makes a new topic; writes one record to each partition of each topic there is,
-    // until it is stored
-    // by all; then reads everything, into History::read_all(). Returns only when that is done, or
-    // when it is cancelled.
+    // until it is stored by all; then reads everything, into History::read_all(). Returns only when
+    // that is done, or when it is cancelled.
     std::function<void(Environment&)> final_program(NodeId node);
     bool final_done() const { return final_done_; }
     const std::string& final_waits_for() const { return final_waits_for_; }
