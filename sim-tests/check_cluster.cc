@@ -98,6 +98,7 @@ std::map<GroupId, raft::Members> ClusterCheck::groups() const {
 
 bool ClusterCheck::settled() const {
     std::map<GroupId, Position> committed;
+    std::map<GroupId, std::size_t> replicas;
     for (const NodeId node : cluster_.nodes()) {
         if (cluster_.damaged(node)) continue;
         const raft::Host* host = cluster_.host(node);
@@ -108,9 +109,16 @@ bool ClusterCheck::settled() const {
             if (other->second != replica.committed() || replica.end() != replica.committed() ||
                 replica.durable_end() != replica.end())
                 return false;
+            ++replicas[id];
         }
     }
-    return true;
+    // A topic is made, and deleted, on one node after the other.
+    return std::ranges::all_of(replicas, [&](const auto& group) {
+        const auto& voters = groups_.at(group.first).members.voters;
+        const auto whole =
+            std::ranges::count_if(voters, [&](NodeId voter) { return !cluster_.damaged(voter); });
+        return group.second == static_cast<std::size_t>(whole);
+    });
 }
 
 std::optional<Finding> ClusterCheck::compare_prefixes() {
