@@ -134,7 +134,9 @@ Result<> Journal::settle_size(const Spare& spare) {
     const auto file = TRY(env_.disk.open(spare.path, Disk::Open::existing, Disk::Access::aligned));
     Buffer block(Buffer::disk_alignment);
     std::memset(block.data(), 0, block.size());
-    return file->write_at(spare.bytes - block.size(), {std::move(block).freeze()}, Durability::now);
+    // The place in a statement of its own: arguments may be evaluated in any order.
+    const std::uint64_t last_block = spare.bytes - block.size();
+    return file->write_at(last_block, {std::move(block).freeze()}, Durability::now);
 }
 
 Result<> Journal::replay_file(const Found& found, std::optional<std::uint64_t> after_round,
