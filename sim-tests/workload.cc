@@ -45,6 +45,22 @@ Outcome outcome_of(ErrorCode error) {
     }
 }
 
+Result<std::vector<Fetch::Seen>> seen_in(const std::optional<BytesChain>& records) {
+    std::vector<Fetch::Seen> seen;
+    if (!records) return seen;
+    Bytes rest = joined(*records);
+    while (!rest.empty()) {
+        auto batch = wire::RecordBatch::take_first(rest);
+        if (std::holds_alternative<wire::BatchFlaw>(batch)) break;
+        for (const wire::Record& record :
+             TRY(wire::records_of(std::get<wire::RecordBatch>(batch)))) {
+            const auto ident = record.value ? ident_of(record.value->text()) : std::nullopt;
+            seen.push_back({record.offset.value, ident.value_or(Ident())});
+        }
+    }
+    return seen;
+}
+
 WorkloadPlan draw_workload(Random random, int nodes) {
     WorkloadPlan plan;
     const auto topics = random.between(1, 3);
@@ -309,24 +325,6 @@ private:
         return {};
     }
 
-public:
-    // All whole batches of an answer. Its last may be cut short, as Kafka allows.
-    static Result<std::vector<Fetch::Seen>> seen_in(const std::optional<BytesChain>& records) {
-        std::vector<Fetch::Seen> seen;
-        if (!records) return seen;
-        Bytes rest = joined(*records);
-        while (!rest.empty()) {
-            auto batch = wire::RecordBatch::take_first(rest);
-            if (std::holds_alternative<wire::BatchFlaw>(batch)) break;
-            for (const wire::Record& record :
-                 TRY(wire::records_of(std::get<wire::RecordBatch>(batch)))) {
-                const auto ident = record.value ? ident_of(record.value->text()) : std::nullopt;
-                seen.push_back({record.offset.value, ident.value_or(Ident())});
-            }
-        }
-        return seen;
-    }
-
 private:
     const NodeId self_;
     std::map<TopicPartition, std::int64_t> next_;
@@ -565,7 +563,7 @@ private:
                 return Error::malformed;
             const auto& told = answer.topics[0].partitions[0];
             if (told.error != ErrorCode::none) return Error::unavailable;
-            const auto seen = TRY(Consumer::seen_in(told.records));
+            const auto seen = TRY(seen_in(told.records));
             if (seen.empty()) return Error::unavailable;
             for (const Fetch::Seen& record : seen)
                 if (record.offset >= wanted.fetch_offset) log.push_back(record);

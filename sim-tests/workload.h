@@ -93,6 +93,9 @@ private:
     std::string final_waits_for_; // For people.
 };
 
+// The records of all whole batches of an answer. Its last may be cut short, as Kafka allows.
+Result<std::vector<Fetch::Seen>> seen_in(const std::optional<BytesChain>& records);
+
 // What an answer to a produce request says of its records.
 Outcome outcome_of(kafka::ErrorCode error);
 
