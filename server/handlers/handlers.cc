@@ -39,6 +39,12 @@ ErrorCode check_leader(const Node::Replica& replica, std::int32_t epoch_of_clien
     return replica.group->serves() ? ErrorCode::none : ErrorCode::not_leader_or_follower;
 }
 
+ErrorCode check_writable(const Node::Replica& replica) {
+    if (!replica.partition) return ErrorCode::unknown_topic_or_partition;
+    return replica.group && replica.group->leads() ? ErrorCode::none
+                                                   : ErrorCode::not_leader_or_follower;
+}
+
 void wait_for_leaders(Node& node, std::string_view topic) {
     const auto all_led = [&] {
         const Topic* found = node.controller.catalogue().find(topic);

@@ -37,6 +37,9 @@ ErrorCode to_code(Error error);
 // names an epoch must name the one that we are in.
 ErrorCode check_leader(const Node::Replica& replica, std::int32_t epoch_of_client);
 
+// The same for what is to be written: a leader may take that as soon as it is one.
+ErrorCode check_writable(const Node::Replica& replica);
+
 // Waits a moment for each partition of a new topic to have a leader, which takes an election. A
 // client that is told the leader can go on; one that is not asks again.
 void wait_for_leaders(Node& node, std::string_view topic);

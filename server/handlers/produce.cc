@@ -39,7 +39,8 @@ struct Written {
 ErrorCode propose(Node& node, std::int16_t version, const std::string& topic,
                   ProduceRequest::Partition& partition, Written& written) {
     Node::Replica replica = node.replica(topic, partition.index);
-    if (const ErrorCode error = check_leader(replica, -1); error != ErrorCode::none) return error;
+    // Refusing the first batch of several under way would have the client send it after the others.
+    if (const ErrorCode error = check_writable(replica); error != ErrorCode::none) return error;
     if (!partition.records) return ErrorCode::invalid_record;
     if (partition.records->size() > node.config.topic.message_bytes_max)
         return ErrorCode::message_too_large;
