@@ -120,6 +120,8 @@ Result<> Host::remove(GroupId id) {
     groups_.erase(id);
     leaders_elsewhere_.erase(id);
     groups_gauge_.add(-1);
+    // What it has queued is written first: a frame that came after would hold its file for ever.
+    TRY(journal_->sync());
     journal_->forget(id);
     return Log::remove(env_, id);
 }
