@@ -162,22 +162,20 @@ struct Foreign {
 
 const std::vector<Foreign>& foreign_headers() {
     static const std::vector<std::string_view> system{"io/real/", "server/cli/", "bench/",
-                                                      "sim-tests/main.cc", "sim-tests/sweep.cc",
-                                                      "core/env/fiber.cc"};
+                                                      "sim-tests/tool/", "core/env/fiber.cc"};
     static const std::vector<Foreign> all{
         {"boost/context", {"core/env/fiber."}},
         {"boost/", {"io/real/", "bench/"}},
         {"liburing", {"io/real/", "bench/"}},
-        {"rocksdb/", {"io/real/", "bench/"}},
+        {"rocksdb/", {"io/real/", "io/sim/rocksdb/", "bench/"}},
         {"spdlog/", {"io/real/"}},
-        {"CLI/", {"server/cli/"}},
+        {"CLI/", {"server/cli/", "sim-tests/tool/"}},
         {"toml++/", {"server/cli/"}},
-        {"nlohmann/", {"server/cli/"}},
+        {"nlohmann/", {"server/cli/", "sim-tests/tool/"}},
         {"sys/", system},
         {"linux/", system},
         {"unistd.h",
-         {"io/real/", "server/cli/", "server/main.cc", "bench/", "sim-tests/main.cc",
-          "sim-tests/sweep.cc",
+         {"io/real/", "server/cli/", "server/main.cc", "bench/", "sim-tests/tool/",
           "core/env/fiber.cc"}},
         {"fcntl.h", system},
         {"netdb.h", system},
@@ -185,9 +183,9 @@ const std::vector<Foreign>& foreign_headers() {
         {"arpa/", system},
         {"poll.h", system},
         {"pthread.h", {"io/real/", "bench/"}},
-        {"signal.h", {"io/real/", "bench/", "sim-tests/main.cc", "sim-tests/sweep.cc"}},
+        {"signal.h", {"io/real/", "bench/", "sim-tests/tool/"}},
         {"csignal", {"io/real/", "bench/"}},
-        {"thread>", {"io/real/", "bench/", "sim-tests/main.cc", "sim-tests/sweep.cc"}},
+        {"thread>", {"io/real/", "bench/", "sim-tests/tool/"}},
         {"mutex>", {"io/real/", "bench/"}},
         {"atomic>", {"io/real/", "bench/"}},
         {"future>", {"io/real/", "bench/"}},
@@ -244,10 +242,8 @@ struct Banned {
 const std::vector<Banned>& banned_names() {
     // The outer edge: the programs and the real world.
     static const std::vector<std::string_view> edge{"io/real/", "server/cli/", "server/main.cc",
-                                                    "bench/", "sim-tests/main.cc",
-                                                    "sim-tests/sweep.cc"};
-    static const std::vector<std::string_view> simulator_program{
-        "bench/", "sim-tests/main.cc", "sim-tests/sweep.cc"};
+                                                    "bench/", "sim-tests/tool/"};
+    static const std::vector<std::string_view> simulator_program{"bench/", "sim-tests/tool/"};
     static const std::vector<Banned> all{
         {"steady_clock", "time comes from the Environment", edge},
         {"system_clock", "time comes from the Environment", edge},
@@ -256,7 +252,7 @@ const std::vector<Banned>& banned_names() {
         {"*_distribution", "differs between standard libraries", {}},
         {"mt19937*", "dice come from the Environment", {}},
         {"rand", "dice come from the Environment", {}},
-        {"std::thread", "a node is one thread", {"io/real/", "bench/", "sim-tests/main.cc"}},
+        {"std::thread", "a node is one thread", {"io/real/", "bench/", "sim-tests/tool/"}},
         {"std::jthread", "a node is one thread", {"io/real/", "bench/"}},
         {"std::mutex", "a node is one thread", {"io/real/", "bench/"}},
         {"std::atomic", "a node is one thread", {"io/real/", "bench/"}},

@@ -1,4 +1,4 @@
-// sim-tests/bugs.h
+// sim-tests/tool/bugs.h
 //
 // The planted bugs that a sweep must find, and by which oracle: a test of the tests. A bug counts
 // as caught only if its place in the code was reached, an oracle that was expected fired, and the

@@ -1,4 +1,4 @@
-#include "sim-tests/sweep.h"
+#include "sim-tests/tool/sweep.h"
 
 #include "core/base/bug.h"
 

@@ -1,8 +1,8 @@
 // pyralog-sim: runs seeds, one or many. See TESTING.md.
 
 #include "core/base/bug.h"
-#include "sim-tests/bugs.h"
-#include "sim-tests/sweep.h"
+#include "sim-tests/tool/bugs.h"
+#include "sim-tests/tool/sweep.h"
 
 #include <algorithm>
 #include <cstdio>

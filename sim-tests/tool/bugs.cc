@@ -1,4 +1,4 @@
-#include "sim-tests/bugs.h"
+#include "sim-tests/tool/bugs.h"
 
 #include "sim-tests/check_cluster.h"
 #include "sim-tests/run.h"

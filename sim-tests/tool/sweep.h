@@ -1,4 +1,4 @@
-// sim-tests/sweep.h
+// sim-tests/tool/sweep.h
 //
 // Many seeds in several processes: a run that crashes, or never ends, takes nobody with it, and is
 // known by its seed. This is the tool around the simulator and no part of it: it forks, looks at
