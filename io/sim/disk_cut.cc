@@ -1,0 +1,170 @@
+// What a power cut leaves on a disk.
+#include "io/sim/disk.h"
+
+#include <algorithm>
+
+namespace pyralog::sim {
+
+void Medium::in_flight_writes(std::map<Inode, std::vector<Change>>& found) const {
+    for (const Call* call : calls_) {
+        if (call->kind == Kind::write) {
+            found[call->file].push_back({0, false, call->position, joined(*call->data)});
+        } else if (call->kind == Kind::resize) {
+            found[call->file].push_back({0, true, call->position, {}});
+        }
+    }
+}
+
+void Medium::power_cut() {
+    incarnation_ = 0;
+    timeline_.counts.fire(Fault::power_cut);
+    const Cut how = draw_cut();
+    std::map<Inode, std::vector<Change>> in_flight;
+    in_flight_writes(in_flight);
+    bool effective = false;
+    for (auto& [inode, file] : entries_) {
+        if (file.is_directory) continue;
+        const auto writes = in_flight.find(inode);
+        if (writes != in_flight.end() || !file.unsynced.empty() || file.visible_is_stale) {
+            const bool lost = cut_file(
+                file, writes != in_flight.end() ? writes->second : std::vector<Change>{}, how);
+            effective = effective || lost;
+        }
+    }
+    const bool lost_names = cut_names(how);
+    if (effective || lost_names) timeline_.counts.effect(Fault::power_cut);
+    for (Call* call : std::exchange(calls_, {})) {
+        call->result = Error::cancelled;
+        call->done.set();
+    }
+    hangs_until_ = timeline_.now();
+    forget_unreachable();
+    timeline_.trace(node_, [&] {
+        return std::string("disk cut ") + (how == Cut::keeps_all    ? "keeps all"
+                                           : how == Cut::keeps_none ? "keeps none"
+                                                                    : "by unit");
+    });
+}
+
+Medium::Cut Medium::draw_cut() {
+    const Faults& faults = timeline_.faults;
+    const std::uint64_t all = faults.cut_keeps_all;
+    const std::uint64_t none = faults.cut_keeps_none;
+    const std::uint64_t drawn = cut_dice_.pick(all + none + faults.cut_by_unit);
+    if (drawn < all) return Cut::keeps_all;
+    return drawn < all + none ? Cut::keeps_none : Cut::by_unit;
+}
+
+// True if the file now differs from what its readers saw.
+bool Medium::cut_file(Entry& file, const std::vector<Change>& in_flight, Cut how) {
+    std::vector<Change> changes = std::exchange(file.unsynced, {});
+    changes.insert(changes.end(), in_flight.begin(), in_flight.end());
+
+    // The size goes its own way: it is what it was after some of the changes.
+    std::vector<std::uint64_t> sizes{file.durable.size()};
+    for (const Change& change : changes)
+        sizes.push_back(change.is_resize ? change.position : std::max(sizes.back(), change.end()));
+    std::uint64_t kept = changes.size();
+    if (how == Cut::keeps_none) kept = 0;
+    if (how == Cut::by_unit) kept = cut_dice_.between(0, kept);
+
+    bool lost = false;
+    if (how != Cut::keeps_none) {
+        const std::uint64_t old_size = file.durable.size();
+        for (std::size_t i = 0; i < changes.size(); ++i) {
+            if (!changes[i].is_resize) {
+                const bool lost_some = cut_write(file.durable, changes[i], old_size, how);
+                lost = lost || lost_some;
+            } else if (i < kept) {
+                file.durable.resize(changes[i].position);
+            }
+        }
+    } else {
+        lost = !changes.empty();
+        for (std::size_t i = 0; i < changes.size(); ++i) timeline_.counts.both(Fault::lost_unit);
+    }
+    if (sizes[kept] != sizes.back()) {
+        timeline_.counts.both(Fault::lost_size);
+        lost = true;
+    }
+    file.durable.resize(sizes[kept]);
+    file.visible = file.durable;
+    file.visible_is_stale = false;
+    durable_changed(file);
+    return lost;
+}
+
+// Gives each unit of an un-synced write its fate. True if any of it was lost.
+bool Medium::cut_write(Image& image, const Change& change, std::uint64_t old_size, Cut how) {
+    if (how == Cut::keeps_all) {
+        image.write(change.position, change.data.view());
+        return false;
+    }
+    const Faults& faults = timeline_.faults;
+    const std::uint64_t survives = faults.unit_survives;
+    const std::uint64_t lost = survives + faults.unit_lost;
+    const std::uint64_t torn = lost + faults.unit_torn;
+    const std::uint64_t weights = torn + faults.unit_garbage;
+    bool lost_some = false;
+    std::size_t at = 0;
+    while (at < change.data.size()) {
+        const std::uint64_t position = change.position + at;
+        const std::size_t count = std::min(
+            change.data.size() - at, unit_size_ - static_cast<std::size_t>(position % unit_size_));
+        const auto fresh = change.data.view().subspan(at, count);
+        at += count;
+        const std::uint64_t fate = cut_dice_.pick(weights);
+        timeline_.record(Step::unit, node_.value, position, fate);
+        if (fate < survives) {
+            image.write(position, fresh);
+            continue;
+        }
+        Fault fault = Fault::lost_unit;
+        if (fate >= lost && fate < torn) {
+            fault = Fault::torn_unit;
+            const auto cut = static_cast<std::size_t>(cut_dice_.pick(count));
+            const bool head = cut_dice_.coin();
+            if (head)
+                image.write(position, fresh.first(cut));
+            else
+                image.write(position + cut, fresh.subspan(cut));
+        } else if (fate >= torn || (position >= old_size && cut_dice_.coin())) {
+            // Garbage; also where the file has grown over whatever was on the medium before.
+            if (fate >= torn) fault = Fault::garbage_unit;
+            std::vector<std::byte> garbage(count);
+            for (std::byte& b : garbage) b = cut_dice_.byte();
+            image.write(position, garbage);
+        }
+        timeline_.counts.fire(fault);
+        if (image.holds(position, fresh)) continue;
+        timeline_.counts.effect(fault);
+        lost_some = true;
+    }
+    return lost_some;
+}
+
+// Names survive one by one, but never a later change of a name without the earlier ones, nor the
+// end of a directory without the ends of the names in it.
+bool Medium::cut_names(Cut how) {
+    bool lost_some = false;
+    std::vector<const NameChange*> lost;
+    const std::vector<NameChange> changes = std::exchange(name_changes_, {});
+    for (const NameChange& change : changes) {
+        const bool drawn = how == Cut::keeps_none || (how == Cut::by_unit && cut_dice_.coin());
+        const bool must = std::any_of(lost.begin(), lost.end(), [&](const NameChange* earlier) {
+            return earlier->shares_name_with(change) || earlier->directory == change.entry ||
+                   earlier->to_directory == change.entry;
+        });
+        if (drawn || must) {
+            lost.push_back(&change);
+            lost_some = true;
+            timeline_.counts.both(Fault::lost_name);
+        } else {
+            apply(change);
+        }
+    }
+    for (auto& [inode, entry] : entries_) entry.names = entry.durable_names;
+    return lost_some;
+}
+
+} // namespace pyralog::sim
