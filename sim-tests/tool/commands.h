@@ -1,0 +1,59 @@
+// sim-tests/tool/commands.h
+//
+// The command line of pyralog-sim. Each command is a file of its own with one function here that
+// makes it. What an option means is checked while the line is read; nothing runs before all of it
+// is understood.
+#pragma once
+
+#include "core/base/time.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace CLI {
+class App;
+}
+
+namespace pyralog::simtest {
+
+// One command and its options, which must stay where they are from add() on.
+class Command {
+public:
+    Command() = default;
+    Command(const Command&) = delete;
+    Command& operator=(const Command&) = delete;
+    virtual ~Command() = default;
+    virtual CLI::App* add(CLI::App& program) = 0; // Its name, help and options.
+    virtual int run() = 0;                        // Returns the exit code.
+};
+
+std::unique_ptr<Command> make_run();
+std::unique_ptr<Command> make_sweep();
+std::unique_ptr<Command> make_plan();
+std::unique_ptr<Command> make_bugs();
+
+// ---- Options that several commands have ----
+
+struct SeedRange {
+    std::uint64_t first = 1;
+    std::uint64_t end = 1; // Not included; on the command line both are.
+};
+
+void add_seed(CLI::App& command, std::uint64_t& seed); // Required.
+void add_seeds(CLI::App& command, std::optional<SeedRange>& seeds);
+void add_time(CLI::App& command, std::optional<Duration>& time, const std::string& help);
+void add_jobs(CLI::App& command, int& jobs); // As many as there are processors, unless told.
+void add_bug(CLI::App& command, std::string& bug);
+
+// "A..B", with B included; and a number that is no less than 0 and has no sign.
+std::optional<SeedRange> parse_seeds(const std::string& text);
+std::optional<std::uint64_t> parse_number(const std::string& text);
+
+// The whole program: reads the line, does it, and returns the exit code.
+int run_program(std::span<char*> arguments);
+
+} // namespace pyralog::simtest

@@ -1,0 +1,52 @@
+#include "sim-tests/tool/commands.h"
+#include "sim-tests/tool/sweep.h"
+
+#include <initializer_list>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+namespace pyralog::simtest {
+namespace {
+
+int program(std::initializer_list<const char*> words) {
+    std::vector<std::string> line{"pyralog-sim"};
+    line.insert(line.end(), words.begin(), words.end());
+    std::vector<char*> arguments;
+    for (std::string& word : line) arguments.push_back(word.data());
+    return run_program(arguments);
+}
+
+} // namespace
+
+TEST_CASE("a line that is not understood runs nothing and is exit code 1", "[simtest]") {
+    CHECK(program({}) == exit_usage);
+    CHECK(program({"walk"}) == exit_usage);
+    CHECK(program({"plan"}) == exit_usage);
+    CHECK(program({"plan", "--seed", "x"}) == exit_usage);
+    CHECK(program({"plan", "--seed", "-1"}) == exit_usage);
+    CHECK(program({"run", "--seed", "1", "--seeds", "1..2"}) == exit_usage);
+    CHECK(program({"run", "--seed", "1", "--bug", "M99"}) == exit_usage);
+    CHECK(program({"sweep", "--seeds", "2..1"}) == exit_usage);
+    CHECK(program({"sweep", "--for", "soon"}) == exit_usage);
+    CHECK(program({"sweep", "--jobs", "0"}) == exit_usage);
+}
+
+TEST_CASE("help and a seed's plan are exit code 0", "[simtest]") {
+    CHECK(program({"--help"}) == exit_pass);
+    CHECK(program({"sweep", "--help"}) == exit_pass);
+    CHECK(program({"plan", "--seed", "7"}) == exit_pass);
+}
+
+TEST_CASE("a range of seeds has both its ends", "[simtest]") {
+    const auto seeds = parse_seeds("3..5");
+    REQUIRE(seeds);
+    CHECK(seeds->first == 3);
+    CHECK(seeds->end == 6);
+    CHECK(parse_seeds("4..4"));
+    for (const char* bad : {"", "4", "4..", "..4", "5..4", "-1..4", "1...4", "1..4x"})
+        CHECK(!parse_seeds(bad));
+    CHECK(!parse_number("99999999999999999999"));
+}
+
+} // namespace pyralog::simtest

@@ -1,0 +1,64 @@
+// pyralog-sim sweep: many seeds.
+#include "sim-tests/tool/commands.h"
+#include "sim-tests/tool/sweep.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+
+namespace pyralog::simtest {
+namespace {
+
+struct Options {
+    std::optional<SeedRange> seeds;
+    std::optional<Duration> time;
+    int jobs = 0;
+    bool twice = false, keep_going = false;
+    std::string bug;
+};
+
+int run_sweep(const Options& options) {
+    SweepOptions sweeping;
+    if (options.seeds) {
+        sweeping.first = options.seeds->first;
+        sweeping.end = options.seeds->end;
+    }
+    sweeping.time = options.time;
+    if (!options.seeds && !options.time) sweeping.time = 60s;
+    sweeping.jobs = options.jobs;
+    sweeping.twice = options.twice;
+    sweeping.keep_going = options.keep_going;
+    sweeping.bug = options.bug;
+    const SweepReport report = sweep(sweeping);
+    std::printf("%s", to_table(report).c_str());
+    int worst = exit_pass;
+    for (const SeedReport& failure : report.failures)
+        if (worst == exit_pass || failure.exit_code < worst) worst = failure.exit_code;
+    return worst;
+}
+
+class SweepCommand final : public Command {
+public:
+    CLI::App* add(CLI::App& program) override {
+        CLI::App* const command = program.add_subcommand(
+            "sweep", "Many seeds, until the last of them or until the time is over");
+        add_seeds(*command, options_.seeds);
+        add_time(*command, options_.time, "For how long; 60s unless there are --seeds");
+        add_jobs(*command, options_.jobs);
+        add_bug(*command, options_.bug);
+        command->add_flag("--twice", options_.twice,
+                          "Each seed again, and the hash must be the same");
+        command->add_flag("--keep-going", options_.keep_going, "After a failure");
+        return command;
+    }
+    int run() override { return run_sweep(options_); }
+
+private:
+    Options options_;
+};
+
+} // namespace
+
+std::unique_ptr<Command> make_sweep() { return std::make_unique<SweepCommand>(); }
+
+} // namespace pyralog::simtest
