@@ -13,16 +13,27 @@ std::string group_name(GroupId id) { return "group " + std::to_string(id.value);
 std::optional<Finding> ClusterCheck::observe() {
     if (auto finding = check_acknowledged()) return finding;
     const NodeId node = cluster_.world().stepped();
-    if (node.value == 0 || node >= first_client) return {};
-    const raft::Host* host = cluster_.host(node);
-    if (!host) return {};
-    for (const auto& [id, group] : host->groups())
-        if (auto finding = check_replica(node, group->consensus(), id)) return finding;
+    if (const raft::Host* host = stepped_host())
+        for (const auto& [id, group] : host->groups())
+            if (auto finding = check_replica(node, group->consensus(), id)) return finding;
     return {};
 }
 
-std::optional<Finding> ClusterCheck::check_replica(NodeId node, const raft::Consensus& replica,
-                                                   GroupId id) {
+std::optional<Finding> ClusterCheck::watch() {
+    if (const raft::Host* host = stepped_host())
+        for (const auto& [id, group] : host->groups())
+            (void)look_at(cluster_.world().stepped(), group->consensus(), id);
+    return {};
+}
+
+// Of the broker whose fiber has just run; null if it was none.
+const raft::Host* ClusterCheck::stepped_host() const {
+    const NodeId node = cluster_.world().stepped();
+    return node.value == 0 || node >= first_client ? nullptr : cluster_.host(node);
+}
+
+std::optional<ClusterCheck::Changed>
+ClusterCheck::look_at(NodeId node, const raft::Consensus& replica, GroupId id) {
     Look look;
     look.boot = cluster_.boots(node);
     look.role = replica.role();
@@ -42,10 +53,18 @@ std::optional<Finding> ClusterCheck::check_replica(NodeId node, const raft::Cons
         (last.role != raft::Role::leader || last.vote.term != look.vote.term))
         ++elections_;
     last = look;
-    const auto violation =
-        started ? group.agreement.observe_started(replica) : group.agreement.observe(replica);
+    return Changed{group, started};
+}
+
+std::optional<Finding> ClusterCheck::check_replica(NodeId node, const raft::Consensus& replica,
+                                                   GroupId id) {
+    const auto changed = look_at(node, replica, id);
+    if (!changed) return {};
+    GroupState& group = changed->group;
+    const auto violation = changed->started ? group.agreement.observe_started(replica)
+                                            : group.agreement.observe(replica);
     if (violation) return Finding{violation->invariant, group_name(id) + ": " + violation->detail};
-    if (look.role == raft::Role::leader) return check_commit(id, group, replica);
+    if (replica.role() == raft::Role::leader) return check_commit(id, group, replica);
     return {};
 }
 

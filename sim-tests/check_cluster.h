@@ -33,6 +33,8 @@ public:
 
     // After each step.
     std::optional<Finding> observe();
+    // Instead: follows the same things, so that elections() is the same, and judges nothing.
+    std::optional<Finding> watch();
 
     // All groups that anybody was seen to have, with their members.
     std::map<GroupId, raft::Members> groups() const;
@@ -64,6 +66,13 @@ private:
         std::int64_t checked = 0; // Entries before this index were durable when committed.
     };
 
+    // What has changed since the last look, if anything has.
+    struct Changed {
+        GroupState& group;
+        bool started; // This is another process, with another replica.
+    };
+    const raft::Host* stepped_host() const;
+    std::optional<Changed> look_at(NodeId node, const raft::Consensus& replica, GroupId id);
     std::optional<Finding> check_replica(NodeId node, const raft::Consensus& replica, GroupId id);
     std::optional<Finding> check_commit(GroupId id, GroupState& group,
                                         const raft::Consensus& leader);

@@ -46,8 +46,8 @@ public:
         nemesis_.begin();
         proceed(plan_.length, [] { return false; });
         if (!finding_) heal();
-        if (!finding_) finding_ = check_.compare_prefixes();
-        if (!finding_) finding_ = check_history(history_);
+        if (!finding_ && options_.judges) finding_ = check_.compare_prefixes();
+        if (!finding_ && options_.judges) finding_ = check_history(history_);
         return result();
     }
 
@@ -63,7 +63,7 @@ private:
         if (finding_) return;
         finding_ = cluster_.observe();
         const std::uint64_t elections = check_.elections();
-        if (!finding_) finding_ = check_.observe();
+        if (!finding_) finding_ = options_.judges ? check_.observe() : check_.watch();
         if (check_.elections() != elections) nemesis_.ambush(world_.stepped());
         nemesis_.observe();
     }
@@ -132,6 +132,8 @@ private:
             if (produce.outcome == Outcome::refused) ++result.refused;
             if (produce.outcome == Outcome::unknown) ++result.unknown;
         }
+        result.requests =
+            history_.produces().size() + history_.fetches().size() + history_.ends().size();
         for (const Fetch& fetch : history_.fetches()) result.read += fetch.seen.size();
         return result;
     }

@@ -38,11 +38,13 @@ struct RunResult {
     std::uint64_t hash = 0;
     sim::FaultCounts counts;
     std::uint64_t stored = 0, refused = 0, unknown = 0, read = 0; // Batches, and records.
+    std::uint64_t requests = 0; // Produce, Fetch and ListOffsets; of the last two the answered.
 };
 
 struct RunOptions {
     std::function<void(std::string_view line)> trace; // If there is one.
     Progress* progress = nullptr;
+    bool judges = true; // False: the same run, and nobody looks at it. For what looking costs.
 };
 
 RunResult run_plan(const Plan& plan, const RunOptions& options = {});
