@@ -34,6 +34,7 @@ public:
     SimFile(Medium& medium, Scheduler& fibers, std::uint64_t incarnation, Medium::Inode file,
             Disk::Access access)
         : medium_(medium), fibers_(fibers), incarnation_(incarnation), file_(file),
+          errors_told_(medium.entries_.at(file).errors_told),
           aligned_(access == Disk::Access::aligned) {}
     ~SimFile() override { --medium_.entries_.at(file_).handles; }
 
@@ -66,6 +67,7 @@ public:
 
     Result<> sync() override {
         Medium::Call call(fibers_, Medium::Kind::sync);
+        call.errors_told = &errors_told_;
         return carry_out(call);
     }
 
@@ -94,6 +96,7 @@ private:
     Scheduler& fibers_;
     std::uint64_t incarnation_;
     Medium::Inode file_;
+    std::uint64_t errors_told_;
     bool aligned_;
 };
 
@@ -146,7 +149,9 @@ Medium::Medium(Timeline& timeline, NodeId node)
       time_dice_(timeline.root, "node/" + std::to_string(node.value) + "/disk/time"),
       error_dice_(timeline.root, "node/" + std::to_string(node.value) + "/disk/error"),
       cut_dice_(timeline.root, "node/" + std::to_string(node.value) + "/disk/cut"),
+      damage_dice_(timeline.root, "node/" + std::to_string(node.value) + "/disk/damage"),
       unit_size_(cut_dice_.coin() ? sector_size : Image::page_size) {
+    entries_[root].inode = root;
     entries_[root].is_directory = true;
 }
 
@@ -163,34 +168,60 @@ bool Medium::serves(std::uint64_t incarnation, Kind kind) {
     return false;
 }
 
-void Medium::carry_out(Call& call) {
+bool Medium::needs_space(const Call& call) {
+    switch (call.kind) {
+    case Kind::write:
+    case Kind::resize:
+    case Kind::create_directory:
+    case Kind::rename: return true;
+    case Kind::open: return call.how == Disk::Open::create_new;
+    default: return false;
+    }
+}
+
+Duration Medium::draw_fate(Call& call) {
     const Faults& faults = timeline_.faults;
-    std::uint32_t payload = 0;
+    const auto fails = [&](Chance chance) { return error_dice_.chance(chance); };
     Duration time{};
     switch (call.kind) {
     case Kind::read:
         time = time_dice_.draw(faults.read_time);
-        call.fails = error_dice_.chance(faults.read_error);
+        call.fails = fails(faults.read_error);
         break;
     case Kind::write:
         time = time_dice_.draw(faults.write_time);
-        call.fails =
-            error_dice_.chance(faults.write_error) || std::exchange(fail_next_write_, false);
-        payload = crc32c(*call.data);
+        call.fails = fails(faults.write_error) || std::exchange(fail_next_write_, false);
         if (call.durability == Durability::now) time += time_dice_.draw(faults.sync_time);
         break;
     case Kind::sync:
     case Kind::sync_directory:
         time = time_dice_.draw(faults.sync_time);
-        call.fails = error_dice_.chance(faults.sync_error) || std::exchange(fail_next_sync_, false);
+        call.fails = fails(faults.sync_error) || std::exchange(fail_next_sync_, false);
         call.covers = call.kind == Kind::sync ? entries_.at(call.file).order : name_order_;
+        if (call.kind == Kind::sync && !call.fails)
+            call.lies = fails(faults.late_sync_error) || std::exchange(lie_at_next_sync_, false);
         break;
-    default: time = time_dice_.draw(faults.name_time); break;
+    case Kind::size:
+    case Kind::resize:
+        time = time_dice_.draw(faults.name_time);
+        call.fails = fails(faults.size_error);
+        break;
+    default:
+        time = time_dice_.draw(faults.name_time);
+        call.fails = fails(faults.name_error);
+        break;
     }
+    if (needs_space(call) && !call.fails) call.no_space = fails(faults.no_space);
     if (time_dice_.chance(faults.slow_disk)) {
         time += time_dice_.draw(faults.slow_disk_time);
         timeline_.counts.both(Fault::slow_disk);
     }
+    return time;
+}
+
+void Medium::carry_out(Call& call) {
+    const Duration time = draw_fate(call);
+    std::uint32_t payload = call.data ? crc32c(*call.data) : 0;
     call.id = next_call_++;
     calls_.push_back(&call);
     if (!call.path.empty() || !call.to.empty())
@@ -203,6 +234,11 @@ void Medium::carry_out(Call& call) {
 }
 
 void Medium::happen(std::uint64_t id) {
+    if ((id & eviction) != 0) {
+        const auto file = entries_.find(id & ~eviction);
+        if (file != entries_.end()) evict(file->second);
+        return;
+    }
     const auto place =
         std::lower_bound(calls_.begin(), calls_.end(), id,
                          [](const Call* call, std::uint64_t i) { return call->id < i; });
@@ -235,29 +271,10 @@ void Medium::perform(Call& call) {
     switch (call.kind) {
     case Kind::read: return read(call, *file);
     case Kind::write: return write(call, *file);
-    case Kind::sync:
-        if (call.fails) {
-            sync_fails(*file, call.covers);
-            call.result = Error::device_failed;
-        } else {
-            make_durable_up_to(*file, call.covers);
-        }
-        return;
-    case Kind::size: call.number = file->visible.size(); return;
-    case Kind::resize:
-        call.result = room_for(*file, call.position);
-        if (call.result.ok()) add_change(*file, {0, true, call.position, {}});
-        return;
-    case Kind::open: call.result = open(call); return;
-    case Kind::list: call.result = list_names(call); return;
-    case Kind::create_directory: {
-        call.how = Disk::Open::create_new;
-        call.result = open(call);
-        return;
-    }
-    case Kind::rename: call.result = rename(call); return;
-    case Kind::remove: call.result = remove(call); return;
-    case Kind::sync_directory: call.result = sync_directory(call); return;
+    case Kind::sync: return sync(call, *file);
+    case Kind::size:
+    case Kind::resize: return size(call, *file);
+    default: return name_call(call);
     }
 }
 
@@ -265,23 +282,34 @@ bool Medium::process_killed() {
     incarnation_ = 0;
     const std::vector<Call*> under_way = std::exchange(calls_, {});
     for (Call* call : under_way) {
-        // The system may have got anywhere with it.
-        const bool happened = cut_dice_.coin();
-        Entry* file = call->file != 0 ? &entries_.at(call->file) : nullptr;
-        if (call->kind == Kind::write) {
-            const Bytes data = joined(*call->data);
-            const std::uint64_t some = happened ? data.size() : cut_dice_.between(0, data.size());
-            const auto count = static_cast<std::size_t>(some);
-            if (count > 0 && room_for(*file, call->position + count).ok())
-                add_change(*file, {0, false, call->position, data.slice(0, count)});
-        } else if (happened && changes_something(call->kind)) {
-            perform(*call);
-            if (call->kind == Kind::open && call->result.ok()) --entries_.at(call->number).handles;
-        }
+        perform_killed(*call);
         call->result = Error::cancelled;
         call->done.set();
     }
     return !under_way.empty();
+}
+
+// The system may have got anywhere with it. A write that was to be durable can be so, or can be in
+// the cache alone.
+void Medium::perform_killed(Call& call) {
+    if (call.kind == Kind::write) {
+        constexpr std::uint64_t whole = 0, in_cache = 1, ways = 3;
+        const std::uint64_t way = cut_dice_.pick(ways);
+        if (call.durability == Durability::now && way == in_cache) {
+            timeline_.counts.both(Fault::killed_in_cache);
+            call.durability = Durability::later;
+        }
+        if (way == whole || way == in_cache) return perform(call);
+        Entry& file = entries_.at(call.file);
+        const Bytes data = joined(*call.data);
+        const auto count = static_cast<std::size_t>(cut_dice_.between(0, data.size()));
+        if (count > 0 && room_for(file, call.position + count))
+            add_change(file, {0, false, call.position, data.slice(0, count)});
+        return;
+    }
+    if (!changes_something(call.kind) || !cut_dice_.coin()) return;
+    perform(call);
+    if (call.kind == Kind::open && call.result.ok()) --entries_.at(call.number).handles;
 }
 
 // ---- Oracles ----

@@ -12,6 +12,27 @@
 // What a call does it does when it completes, after a drawn time, except that a write in flight can
 // already be on the medium in part when the power goes.
 //
+// A sync that fails leaves behind one of four things, which real systems have left behind. What it
+// should have covered ...
+//   keeps        waits as before: trying again would work.
+//   marks_clean  counts as written, and is not (ext4, xfs): readers see it, and a second sync
+//                succeeds, until the cache lets go of it at a drawn time; then they see what the
+//                medium has. Each handle of the file that was open is told once.
+//   reverts      is gone, and readers see what was before (btrfs).
+//   drops_all    is gone with all that waited on this disk, in any file (a device that loses its
+//                cache): the next sync of any of them succeeds.
+// A fifth, late_sync_error, breaks the contract of core/env/disk.h: the sync returns without an
+// error, and the next one of the file reports it (ext4 with data=journal). What was written with
+// Durability::now is not touched by it. It is damage: whoever injects it must count the node's
+// copies as gone, as with rot.
+//
+// Damage is done to what is durable: bits flip, sectors become unreadable, and writes turn out,
+// when others have followed, never to have been made (lost) or to have been made elsewhere
+// (misdirected). That a write was lost is decided after the fact, from a bounded memory of the last
+// durable ones, because it must be known what came later: the last write of a file is never lost,
+// since nothing on the disk could tell that it was ever made. Even so, a file's last write but one
+// may be the last that somebody relies on; whoever chooses says which places may be hit.
+//
 // Rules where core/env/disk.h leaves room:
 //   - Garbage and tears stay within the bytes that were being written: what was durable beside them
 //     in the same sector is not harmed.
@@ -19,6 +40,9 @@
 //   - A rename between two directories is made durable by a sync of the one it leads to.
 //   - More un-synced changes of a file than unsynced_max: the oldest go to the medium by
 //   themselves.
+//   - Reads are never short: the interface leaves no room for it.
+//   - A name or a size that could not be changed may have been changed all the same; so may some of
+//   what a full disk had no room for have been written.
 #pragma once
 
 #include "core/env/disk.h"
@@ -26,10 +50,13 @@
 #include "io/sim/image.h"
 #include "io/sim/timeline.h"
 
+#include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace pyralog::sim {
@@ -39,6 +66,8 @@ public:
     static constexpr std::size_t sector_size = 512;
     static constexpr std::size_t unsynced_max = 4096;
     static constexpr std::size_t path_parts_max = 64;
+    static constexpr std::size_t recent_max = 64;
+    static constexpr std::size_t recent_bytes_max = 16 * 1024;
 
     using Inode = std::uint64_t;
 
@@ -69,6 +98,21 @@ public:
     bool make_unreadable(std::string_view path, std::uint64_t position); // Its sector.
     void fail_next_sync() { fail_next_sync_ = true; }
     void fail_next_write() { fail_next_write_ = true; }
+    void lie_at_next_sync() { lie_at_next_sync_ = true; } // See late_sync_error.
+
+    // From now on the last durable writes are remembered, each up to recent_bytes_max of it.
+    void remember_writes() { remembers_ = true; }
+    // A part of a durable file.
+    struct Range {
+        std::string path;
+        std::uint64_t position = 0;
+        std::size_t size = 0;
+    };
+    using MayHit = std::function<bool(const Range& range)>;
+    // One of the writes that are remembered and still there was never made. What it hit.
+    std::optional<Range> lose_somewhere(const MayHit& may_hit);
+    // ... and its bytes are elsewhere instead, at a multiple of the unit: at the second range.
+    std::optional<std::pair<Range, Range>> misdirect_somewhere(const MayHit& may_hit);
 
     // ---- For oracles: without time, and without leaving a mark ----
 
@@ -122,6 +166,9 @@ private:
         Disk::Open how = Disk::Open::existing;
         std::string_view path, to;
         bool fails = false;
+        bool no_space = false;
+        bool lies = false;                    // A sync.
+        std::uint64_t* errors_told = nullptr; // A sync: to this handle.
         bool past_cache = false; // A read: from the medium, once nothing is left to be written.
         Result<> result;
         std::uint64_t number = 0; // What a read, a size or an open returns.
@@ -130,9 +177,12 @@ private:
 
     // False: this process has gone, and nothing will happen.
     bool serves(std::uint64_t incarnation, Kind kind);
-    void carry_out(Call& call); // Submits it and waits until it is done.
+    void carry_out(Call& call);     // Submits it and waits until it is done.
+    Duration draw_fate(Call& call); // How long it takes, and if it fails.
     void perform(Call& call);
+    void perform_killed(Call& call);
     static bool changes_something(Kind kind);
+    static bool needs_space(const Call& call);
 
     // ---- Files ----
 
@@ -144,12 +194,17 @@ private:
         std::uint64_t end() const { return position + data.size(); }
     };
     struct Entry {
+        Inode inode = 0;
         bool is_directory = false;
         Image visible, durable;
         std::vector<Change> unsynced;
         std::uint64_t order = 0;       // Of the latest change.
         bool visible_is_stale = false; // A failed sync forgot changes that readers still see.
-        std::set<std::uint64_t> unreadable, rotten; // Sectors.
+        // How often a sync has left changes behind without keeping them, and up to which of these
+        // times anybody was told. Each handle that was open then is told as well.
+        std::uint64_t errors = 0, errors_told = 0;
+        std::set<std::uint64_t> unreadable;     // Sectors.
+        std::map<std::uint64_t, Fault> damaged; // Sectors, and what was done to them.
         std::map<std::string, Inode, std::less<>> names, durable_names;
         std::uint64_t handles = 0;
         std::uint64_t generation = 0;
@@ -157,16 +212,40 @@ private:
 
     void read(Call& call, Entry& file);
     void write(Call& call, Entry& file);
-    Result<> room_for(const Entry& file, std::uint64_t end);
+    void size(Call& call, Entry& file);
+    bool room_for(const Entry& file, std::uint64_t end) const;
+    Error no_room();
     void rewritten(Entry& file, std::uint64_t position, std::size_t size);
     void add_change(Entry& file, Change change);
     void make_durable(Entry& file, const Change& change);
     void make_durable_up_to(Entry& file, std::uint64_t order);
     void write_through(Entry& file, Change change);
     static void supersede(std::vector<Change>& changes, std::uint64_t first, std::uint64_t end);
-    void sync_fails(Entry& file, std::uint64_t covers);
+    Image as_the_device_has_it(const Entry& file) const;
+    void sync(Call& call, Entry& file);
+    void sync_fails(Call& call, Entry& file);
+    void sync_lies(Call& call, Entry& file);
+    bool make_some_durable(Entry& file, std::uint64_t covers);
+    void mark_clean(Entry& file, std::uint64_t covers);
+    void evict(Entry& file);
+    void drop_all();
     void durable_changed(Entry& file);
+
+    // ---- Damage ----
+
+    // A write that has become durable, and what it has replaced.
+    struct Recent {
+        Inode file;
+        std::uint64_t position;
+        Bytes before, data;
+        bool overlaps(const Recent& other) const;
+    };
+
     bool rot(Inode inode, std::uint64_t position, std::byte mask);
+    void remember(const Entry& file, const Change& change);
+    std::map<Inode, std::string> durable_files() const;
+    std::optional<Recent> draw_recent(const MayHit& may_hit);
+    void damage(Entry& file, std::uint64_t position, std::span<const std::byte> bytes, Fault fault);
 
     // ---- Power cuts ----
 
@@ -176,6 +255,7 @@ private:
     bool cut_write(Image& image, const Change& change, std::uint64_t old_size, Cut how);
     bool cut_names(Cut how);
     void in_flight_writes(std::map<Inode, std::vector<Change>>& found) const;
+    void finish_some_names(Cut how);
 
     // ---- Names ----
 
@@ -199,6 +279,8 @@ private:
         std::string_view name;
     };
 
+    void name_call(Call& call);
+    Result<> change_names(Call& call);
     Result<> open(Call& call);
     Result<> list_names(Call& call);
     Result<> rename(Call& call);
@@ -213,10 +295,12 @@ private:
     std::uint64_t used() const;
 
     static constexpr Inode root = 1;
+    // Events that are not the end of a call: the cache lets go of a file.
+    static constexpr std::uint64_t eviction = std::uint64_t{1} << 63;
 
     Timeline& timeline_;
     NodeId node_;
-    Dice time_dice_, error_dice_, cut_dice_;
+    Dice time_dice_, error_dice_, cut_dice_, damage_dice_;
     std::size_t unit_size_;
     std::uint64_t incarnation_ = 0;
     std::vector<Call*> calls_; // Sorted by id.
@@ -230,6 +314,9 @@ private:
     std::optional<std::uint64_t> quota_;
     bool fail_next_sync_ = false;
     bool fail_next_write_ = false;
+    bool lie_at_next_sync_ = false;
+    bool remembers_ = false;
+    std::deque<Recent> recent_; // The oldest first.
 };
 
 // The disk as one process sees it.

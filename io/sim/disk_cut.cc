@@ -21,6 +21,7 @@ void Medium::power_cut() {
     const Cut how = draw_cut();
     std::map<Inode, std::vector<Change>> in_flight;
     in_flight_writes(in_flight);
+    finish_some_names(how);
     bool effective = false;
     for (auto& [inode, file] : entries_) {
         if (file.is_directory) continue;
@@ -44,6 +45,19 @@ void Medium::power_cut() {
                                            : how == Cut::keeps_none ? "keeps none"
                                                                     : "by unit");
     });
+}
+
+// A name that was being changed may have been changed already, though nobody was told.
+void Medium::finish_some_names(Cut how) {
+    for (Call* call : calls_) {
+        const bool is_change = call->kind == Kind::create_directory || call->kind == Kind::rename ||
+                               call->kind == Kind::remove ||
+                               (call->kind == Kind::open && call->how == Disk::Open::create_new);
+        if (!is_change || how == Cut::keeps_none || call->fails) continue;
+        if (how == Cut::by_unit && cut_dice_.coin()) continue;
+        perform(*call);
+        if (call->kind == Kind::open && call->result.ok()) --entries_.at(call->number).handles;
+    }
 }
 
 Medium::Cut Medium::draw_cut() {
@@ -70,13 +84,14 @@ bool Medium::cut_file(Entry& file, const std::vector<Change>& in_flight, Cut how
 
     bool lost = false;
     if (how != Cut::keeps_none) {
-        const std::uint64_t old_size = file.durable.size();
+        std::uint64_t old_size = file.durable.size(); // Bytes behind it were never written here.
         for (std::size_t i = 0; i < changes.size(); ++i) {
             if (!changes[i].is_resize) {
                 const bool lost_some = cut_write(file.durable, changes[i], old_size, how);
                 lost = lost || lost_some;
             } else if (i < kept) {
                 file.durable.resize(changes[i].position);
+                old_size = std::min(old_size, changes[i].position);
             }
         }
     } else {
@@ -90,6 +105,7 @@ bool Medium::cut_file(Entry& file, const std::vector<Change>& in_flight, Cut how
     file.durable.resize(sizes[kept]);
     file.visible = file.durable;
     file.visible_is_stale = false;
+    file.errors_told = file.errors;
     durable_changed(file);
     return lost;
 }

@@ -23,7 +23,7 @@ bool Medium::rot(Inode inode, std::uint64_t position, std::byte mask) {
         });
     if (!covered && !file.visible_is_stale) {
         file.visible.write(position, one);
-        file.rotten.insert(position / sector_size);
+        file.damaged[position / sector_size] = Fault::rot;
     }
     durable_changed(file);
     timeline_.counts.fire(Fault::rot);
@@ -64,6 +64,117 @@ bool Medium::make_unreadable(std::string_view path, std::uint64_t position) {
     timeline_.counts.fire(Fault::unreadable_sector);
     timeline_.record(Step::rot, node_.value, *inode, position, 1);
     return true;
+}
+
+// ---- Lost and misdirected writes ----
+
+bool Medium::Recent::overlaps(const Recent& other) const {
+    return file == other.file && position < other.position + other.data.size() &&
+           other.position < position + data.size();
+}
+
+// A large write reaches a device in parts, so a part of it can be lost.
+void Medium::remember(const Entry& file, const Change& change) {
+    if (change.data.empty()) return;
+    const std::size_t size = std::min(change.data.size(), recent_bytes_max);
+    Buffer before(size);
+    std::ranges::fill(before.view(), std::byte{0});
+    file.durable.read(change.position, before.view());
+    recent_.push_back(
+        {file.inode, change.position, std::move(before).freeze(), change.data.slice(0, size)});
+    if (recent_.size() > recent_max) recent_.pop_front();
+}
+
+std::map<Medium::Inode, std::string> Medium::durable_files() const {
+    std::map<Inode, std::string> directories{{root, ""}}, files;
+    for (std::size_t parts = 0; !directories.empty(); ++parts) {
+        CHECK(parts < path_parts_max);
+        std::map<Inode, std::string> deeper;
+        for (const auto& [directory, path] : directories) {
+            for (const auto& [name, inode] : entries_.at(directory).durable_names) {
+                auto& found = entries_.at(inode).is_directory ? deeper : files;
+                found.emplace(inode, path.empty() ? name : path + '/' + name);
+            }
+        }
+        directories = std::move(deeper);
+    }
+    return files;
+}
+
+// A write that is on the medium as it was made, that has changed something, and that is not the
+// last one of its file.
+std::optional<Medium::Recent> Medium::draw_recent(const MayHit& may_hit) {
+    const auto files = durable_files();
+    std::vector<const Recent*> found;
+    for (std::size_t i = 0; i < recent_.size(); ++i) {
+        const Recent& write = recent_[i];
+        const auto path = files.find(write.file);
+        if (path == files.end() || !entries_.contains(write.file)) continue;
+        const auto later = [&](const Recent& other) { return other.file == write.file; };
+        const auto rest = recent_.begin() + static_cast<std::ptrdiff_t>(i) + 1;
+        if (std::none_of(rest, recent_.end(), later)) continue;
+        const Image& durable = entries_.at(write.file).durable;
+        if (!durable.holds(write.position, write.data.view()) ||
+            std::ranges::equal(write.before.view(), write.data.view()))
+            continue;
+        if (may_hit({path->second, write.position, write.data.size()})) found.push_back(&write);
+    }
+    if (found.empty()) return {};
+    return *found[static_cast<std::size_t>(damage_dice_.pick(found.size()))];
+}
+
+// Readers see it, unless what they read is a change that has yet to reach the medium.
+void Medium::damage(Entry& file, std::uint64_t position, std::span<const std::byte> bytes,
+                    Fault fault) {
+    file.durable.write(position, bytes);
+    if (!file.visible_is_stale) {
+        file.visible = as_the_device_has_it(file);
+        for (std::uint64_t at = position / sector_size; at * sector_size < position + bytes.size();
+             ++at)
+            file.damaged[at] = fault;
+    }
+    durable_changed(file);
+    timeline_.counts.fire(fault);
+    timeline_.record(Step::rot, node_.value, file.inode, position, 3);
+    timeline_.trace(node_, [&] {
+        return "disk " + std::string(to_string(fault)) + " file=" + std::to_string(file.inode) +
+               " at=" + std::to_string(position) + " bytes=" + std::to_string(bytes.size());
+    });
+}
+
+std::optional<Medium::Range> Medium::lose_somewhere(const MayHit& may_hit) {
+    const auto lost = draw_recent(may_hit);
+    if (!lost) return {};
+    damage(entries_.at(lost->file), lost->position, lost->before.view(), Fault::lost_write);
+    return Range{durable_files().at(lost->file), lost->position, lost->data.size()};
+}
+
+std::optional<std::pair<Medium::Range, Medium::Range>>
+Medium::misdirect_somewhere(const MayHit& may_hit) {
+    constexpr int tries_max = 64;
+    const auto write = draw_recent(may_hit);
+    if (!write) return {};
+    const auto files = durable_files();
+    const auto path_of = [&](Inode inode) { return files.at(inode); };
+    for (int tries = 0; tries < tries_max; ++tries) {
+        const auto to =
+            std::next(files.begin(), static_cast<std::ptrdiff_t>(damage_dice_.pick(files.size())));
+        Entry& file = entries_.at(to->first);
+        if (file.durable.size() < unit_size_) continue;
+        const std::uint64_t units = file.durable.size() / unit_size_;
+        const std::uint64_t position = damage_dice_.pick(units) * unit_size_;
+        const auto size = static_cast<std::size_t>(
+            std::min<std::uint64_t>(write->data.size(), file.durable.size() - position));
+        const Recent hit{to->first, position, {}, write->data.slice(0, size)};
+        if (hit.overlaps(*write) || file.durable.holds(position, hit.data.view()) ||
+            !may_hit({to->second, position, size}))
+            continue;
+        damage(entries_.at(write->file), write->position, write->before.view(), Fault::lost_write);
+        damage(file, position, hit.data.view(), Fault::misdirected_write);
+        return std::pair{Range{path_of(write->file), write->position, write->data.size()},
+                         Range{to->second, position, size}};
+    }
+    return {};
 }
 
 } // namespace pyralog::sim

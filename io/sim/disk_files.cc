@@ -12,40 +12,49 @@ void Medium::read(Call& call, Entry& file) {
         return;
     }
     const bool from_medium = call.past_cache && file.unsynced.empty();
-    const Image& image = from_medium ? file.durable : file.visible;
-    call.number = image.read(call.position, call.into);
+    Image stale_now;
+    const Image* image = from_medium ? &file.durable : &file.visible;
+    if (call.past_cache && !from_medium && file.visible_is_stale) {
+        stale_now = as_the_device_has_it(file);
+        image = &stale_now;
+    }
+    call.number = image->read(call.position, call.into);
     if (call.number == 0) return;
     if (error_dice_.chance(timeline_.faults.read_rot)) {
         const std::uint64_t position = call.position + error_dice_.pick(call.number);
         const auto mask = static_cast<std::byte>(1u << error_dice_.pick(8));
-        if (rot(call.file, position, mask)) image.read(call.position, call.into);
+        if (rot(call.file, position, mask)) image->read(call.position, call.into);
     }
     if (error_dice_.chance(timeline_.faults.unreadable_sector)) {
         timeline_.counts.fire(Fault::unreadable_sector);
         file.unreadable.insert((call.position + error_dice_.pick(call.number)) / sector_size);
     }
-    const auto hit = [&](const std::set<std::uint64_t>& sectors) {
-        const auto first = sectors.lower_bound(call.position / sector_size);
-        return first != sectors.end() && *first * sector_size < call.position + call.number;
-    };
-    if (hit(file.unreadable)) {
+    const std::uint64_t first = call.position / sector_size;
+    const std::uint64_t end = (call.position + call.number + sector_size - 1) / sector_size;
+    const auto bad = file.unreadable.lower_bound(first);
+    if (bad != file.unreadable.end() && *bad < end) {
         timeline_.counts.effect(Fault::unreadable_sector);
         call.result = Error::corrupt;
         return;
     }
-    if (hit(file.rotten)) timeline_.counts.effect(Fault::rot);
+    for (auto at = file.damaged.lower_bound(first); at != file.damaged.end() && at->first < end;
+         ++at)
+        timeline_.counts.effect(at->second);
 }
 
 void Medium::write(Call& call, Entry& file) {
-    const std::uint64_t end = call.position + size_of(*call.data);
-    call.result = room_for(file, end);
-    if (!call.result.ok()) return;
-    std::uint64_t left = end - call.position;
+    const std::uint64_t bytes = size_of(*call.data);
+    std::uint64_t left = bytes;
     if (call.fails) {
         timeline_.counts.both(Fault::write_error);
         call.result = Error::device_failed;
         left = error_dice_.between(0, left); // Some of it may be there all the same.
+    } else if (call.no_space || !room_for(file, call.position + bytes)) {
+        call.result = no_room();
+        left = error_dice_.between(0, left);
     }
+    // ... as far as there is room.
+    if (!call.result.ok() && !room_for(file, call.position + left)) left = 0;
     std::uint64_t position = call.position;
     for (const Bytes& part : *call.data) {
         const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(part.size(), left));
@@ -60,18 +69,37 @@ void Medium::write(Call& call, Entry& file) {
     }
 }
 
-Result<> Medium::room_for(const Entry& file, std::uint64_t end) {
-    if (!quota_ || end <= file.visible.size()) return {};
-    if (used() + (end - file.visible.size()) <= *quota_) return {};
+void Medium::size(Call& call, Entry& file) {
+    if (call.fails) {
+        timeline_.counts.both(Fault::size_error);
+        call.result = Error::device_failed;
+    } else if (call.kind == Kind::resize && (call.no_space || !room_for(file, call.position))) {
+        call.result = no_room();
+        return;
+    }
+    if (call.kind == Kind::size) {
+        call.number = file.visible.size();
+    } else if (!call.fails || (room_for(file, call.position) && error_dice_.pick(2) == 1)) {
+        add_change(file, {0, true, call.position, {}});
+    }
+}
+
+bool Medium::room_for(const Entry& file, std::uint64_t end) const {
+    if (!quota_ || end <= file.visible.size()) return true;
+    return used() + (end - file.visible.size()) <= *quota_;
+}
+
+Error Medium::no_room() {
     timeline_.counts.both(Fault::out_of_space);
     return Error::out_of_space;
 }
 
 // New bytes bring new sectors: what was wrong with the old ones is gone.
 void Medium::rewritten(Entry& file, std::uint64_t position, std::size_t size) {
-    for (auto* sectors : {&file.unreadable, &file.rotten})
-        sectors->erase(sectors->lower_bound(position / sector_size),
-                       sectors->lower_bound((position + size + sector_size - 1) / sector_size));
+    const std::uint64_t first = position / sector_size;
+    const std::uint64_t end = (position + size + sector_size - 1) / sector_size;
+    file.unreadable.erase(file.unreadable.lower_bound(first), file.unreadable.lower_bound(end));
+    file.damaged.erase(file.damaged.lower_bound(first), file.damaged.lower_bound(end));
 }
 
 void Medium::add_change(Entry& file, Change change) {
@@ -88,10 +116,12 @@ void Medium::add_change(Entry& file, Change change) {
 }
 
 void Medium::make_durable(Entry& file, const Change& change) {
-    if (change.is_resize)
+    if (change.is_resize) {
         file.durable.resize(change.position);
-    else
+    } else {
+        if (remembers_) remember(file, change);
         file.durable.write(change.position, change.data.view());
+    }
 }
 
 void Medium::make_durable_up_to(Entry& file, std::uint64_t order) {
@@ -145,28 +175,106 @@ void Medium::supersede(std::vector<Change>& changes, std::uint64_t first, std::u
     changes = std::move(kept);
 }
 
-// A sync that fails leaves behind what real ones have left behind: changes that wait as before,
-// changes that the system believes it has written (ext4, xfs: readers see them until the power
-// goes), or a file as it was before them (btrfs). Some of them may have been written.
-void Medium::sync_fails(Entry& file, std::uint64_t covers) {
+// ---- Syncs ----
+
+void Medium::sync(Call& call, Entry& file) {
+    if (call.fails) return sync_fails(call, file);
+    if (call.lies) return sync_lies(call, file);
+    make_durable_up_to(file, call.covers);
+    if (*call.errors_told == file.errors) return;
+    *call.errors_told = file.errors_told = file.errors;
+    timeline_.counts.both(Fault::error_told_again);
+    call.result = Error::device_failed;
+}
+
+// See the head of disk.h for what it may leave behind.
+void Medium::sync_fails(Call& call, Entry& file) {
     timeline_.counts.fire(Fault::sync_error);
+    call.result = Error::device_failed;
+    const bool leaves_some = make_some_durable(file, call.covers);
+    if (leaves_some) timeline_.counts.effect(Fault::sync_error);
+    const auto count = [&](Fault fault) {
+        timeline_.counts.fire(fault);
+        if (leaves_some) timeline_.counts.effect(fault);
+    };
+    const Faults& faults = timeline_.faults;
+    const std::uint64_t keeps = faults.failed_sync_keeps;
+    const std::uint64_t marks_clean = keeps + faults.failed_sync_marks_clean;
+    const std::uint64_t reverts = marks_clean + faults.failed_sync_reverts;
+    const std::uint64_t drawn = error_dice_.pick(reverts + faults.failed_sync_drops_all);
+    if (drawn < keeps) {
+        count(Fault::sync_keeps);
+    } else if (drawn < marks_clean) {
+        count(Fault::sync_marks_clean);
+        mark_clean(file, call.covers);
+        *call.errors_told = file.errors_told = file.errors;
+    } else if (drawn < reverts) {
+        count(Fault::sync_reverts);
+        std::erase_if(file.unsynced, [&](const Change& c) { return c.order <= call.covers; });
+        file.visible = as_the_device_has_it(file);
+        file.visible_is_stale = false;
+    } else {
+        count(Fault::sync_drops_all);
+        drop_all();
+    }
+}
+
+void Medium::sync_lies(Call& call, Entry& file) {
+    timeline_.counts.fire(Fault::late_sync_error);
+    if (!make_some_durable(file, call.covers)) return;
+    timeline_.counts.effect(Fault::late_sync_error);
+    mark_clean(file, call.covers);
+}
+
+// The first few of what a sync should cover, that does not. False if there is nothing to be
+// covered.
+bool Medium::make_some_durable(Entry& file, std::uint64_t covers) {
     const auto covered = std::count_if(file.unsynced.begin(), file.unsynced.end(),
                                        [&](const Change& c) { return c.order <= covers; });
-    if (covered == 0) return;
+    if (covered == 0) return false;
     const std::uint64_t written = error_dice_.pick(static_cast<std::uint64_t>(covered));
     if (written > 0) make_durable_up_to(file, file.unsynced[written - 1].order);
-    timeline_.counts.effect(Fault::sync_error);
-    switch (error_dice_.pick(3)) {
-    case 0: return;
-    case 1:
-        std::erase_if(file.unsynced, [&](const Change& c) { return c.order <= covers; });
-        file.visible_is_stale = true;
-        return;
-    default:
+    return true;
+}
+
+void Medium::mark_clean(Entry& file, std::uint64_t covers) {
+    std::erase_if(file.unsynced, [&](const Change& c) { return c.order <= covers; });
+    file.visible_is_stale = true;
+    ++file.errors;
+    const Duration time = error_dice_.draw(timeline_.faults.eviction_time);
+    timeline_.schedule(timeline_.now() + time, *this, eviction | file.inode);
+}
+
+void Medium::evict(Entry& file) {
+    if (!file.visible_is_stale) return; // A power cut was faster.
+    Image now = as_the_device_has_it(file);
+    timeline_.counts.fire(Fault::evicted);
+    if (!now.holds(0, file.visible.all().view())) timeline_.counts.effect(Fault::evicted);
+    file.visible = std::move(now);
+    file.visible_is_stale = false;
+    timeline_.record(Step::rot, node_.value, file.inode, 0, 2);
+    timeline_.trace(node_, [&] { return "disk evicts file=" + std::to_string(file.inode); });
+}
+
+void Medium::drop_all() {
+    for (auto& [inode, file] : entries_) {
+        if (file.unsynced.empty()) continue;
         file.unsynced.clear();
         file.visible = file.durable;
-        return;
+        file.visible_is_stale = false;
     }
+}
+
+// Durable bytes, and over them what waits to be written.
+Image Medium::as_the_device_has_it(const Entry& file) const {
+    Image image = file.durable;
+    for (const Change& change : file.unsynced) {
+        if (change.is_resize)
+            image.resize(change.position);
+        else
+            image.write(change.position, change.data.view());
+    }
+    return image;
 }
 
 void Medium::durable_changed(Entry& file) { file.generation = ++generation_; }

@@ -32,6 +32,37 @@ void Medium::note(NameChange change) {
     timeline_.record(Step::name_done, node_.value, name_changes_.back().entry, name_order_);
 }
 
+void Medium::name_call(Call& call) {
+    if (call.kind == Kind::create_directory) call.how = Disk::Open::create_new;
+    const bool changes_nothing = call.kind == Kind::list || call.kind == Kind::sync_directory ||
+                                 (call.kind == Kind::open && call.how == Disk::Open::existing);
+    if (call.kind == Kind::sync_directory) {
+        call.result = sync_directory(call);
+    } else if (call.fails) {
+        timeline_.counts.both(Fault::name_error);
+        // It may have happened all the same.
+        if (!changes_nothing && error_dice_.pick(2) == 1) {
+            (void)change_names(call);
+            if (call.kind == Kind::open && call.number != 0) --entries_.at(call.number).handles;
+        }
+        call.result = Error::device_failed;
+    } else if (call.no_space ||
+               (needs_space(call) && call.kind != Kind::rename && quota_ && used() >= *quota_)) {
+        call.result = no_room();
+    } else {
+        call.result = change_names(call);
+    }
+}
+
+Result<> Medium::change_names(Call& call) {
+    switch (call.kind) {
+    case Kind::list: return list_names(call);
+    case Kind::rename: return rename(call);
+    case Kind::remove: return remove(call);
+    default: return open(call);
+    }
+}
+
 Result<> Medium::open(Call& call) {
     const auto place = place_of(call.path);
     if (!place) return find(call.path, false) ? Error::already_exists : Error::not_found;
@@ -44,7 +75,9 @@ Result<> Medium::open(Call& call) {
     } else {
         if (found != names.end()) return Error::already_exists;
         call.number = next_inode_++;
-        entries_[call.number].is_directory = call.kind == Kind::create_directory;
+        Entry& made = entries_[call.number];
+        made.inode = call.number;
+        made.is_directory = call.kind == Kind::create_directory;
         names.emplace(place->name, call.number);
         note({0,
               NameChange::Kind::link,

@@ -35,9 +35,22 @@ struct Faults {
     Delay name_time{5us, 100us, never, 0us}; // Create, rename, remove, list.
     Chance slow_disk;                        // Of a call: takes slow_disk_time more.
     Delay slow_disk_time{10ms, 500ms, never, 0us};
-    Chance read_error; // Error::device_failed.
+    // Error::device_failed. What was asked for may have happened all the same, or in part.
+    Chance read_error;
     Chance write_error;
-    Chance sync_error;
+    Chance sync_error; // Of a file or a directory.
+    Chance size_error; // Of size and resize.
+    Chance name_error; // Of open, list, create_directory, rename and remove.
+    Chance no_space;   // Of a write, a resize, a create or a rename: Error::out_of_space.
+    // What becomes of the changes that a failed sync should have covered: weights, see disk.h.
+    std::uint32_t failed_sync_keeps = 1;
+    std::uint32_t failed_sync_marks_clean = 1;
+    std::uint32_t failed_sync_reverts = 1;
+    std::uint32_t failed_sync_drops_all = 1;
+    Delay eviction_time{1ms, 200ms, {300'000}, 10s}; // Until readers see what the medium has.
+    // A sync that calls itself done and is not; the next one of the file reports it. No file system
+    // that does this keeps the contract of core/env/disk.h, so it is damage and not an error.
+    Chance late_sync_error;
     Chance unreadable_sector; // Of a read: one sector of it can not be read until it is rewritten.
     Chance read_rot;          // Of a read: one bit of the range is found flipped, on the medium.
     // How a power cut treats what was not synced: weights of the three ways, then, for the third,
@@ -59,12 +72,12 @@ struct Faults {
     std::uint64_t link_bytes_per_second = 0; // Zero: as many as there are.
     std::size_t window_least = 64 * 1024;    // What a stream takes before its reader has read.
     std::size_t window_most = 256 * 1024;
-    Chance split_write;      // Of a piece on its way: goes as two, with delays of their own.
-    Chance short_read;       // Of a read: gets only some of what is there.
-    Chance reset;            // Of a piece: its connection breaks, and both ends see it.
-    Chance vanish;           // Of a piece: its connection breaks, and the receiver sees nothing.
-    Chance close_resets;     // Of a close: what was not delivered is lost.
-    Chance corrupt;          // Of a piece: one bit of it is flipped.
+    Chance split_write;  // Of a piece on its way: goes as two, with delays of their own.
+    Chance short_read;   // Of a read: gets only some of what is there.
+    Chance reset;        // Of a piece: its connection breaks, and both ends see it.
+    Chance vanish;       // Of a piece: its connection breaks, and the receiver sees nothing.
+    Chance close_resets; // Of a close: what was not delivered is lost.
+    Chance corrupt;      // Of a piece: one bit of it is flipped.
     // ... if both nodes have smaller numbers than this. Not every protocol has a checksum.
     std::int32_t corrupt_nodes_end = std::numeric_limits<std::int32_t>::max();
     Chance refuse;           // Of a connect: refused though somebody listens.
@@ -84,22 +97,35 @@ struct Faults {
 };
 
 enum class Fault : std::uint8_t {
-    kill,         // Effective: took a process with unfinished calls or open streams.
-    power_cut,    // Effective: something un-synced was changed by it.
-    lost_unit,    // A unit of an un-synced write did not survive.
-    torn_unit,    // ... survived in part.
-    garbage_unit, // ... became garbage.
-    lost_name,    // An un-synced create, rename or remove did not survive.
-    lost_size,    // A file did not keep an un-synced size.
-    fenced,       // A dead process asked for something. Effective: it would have had an effect.
+    kill,            // Effective: took a process with unfinished calls or open streams.
+    power_cut,       // Effective: something un-synced was changed by it.
+    lost_unit,       // A unit of an un-synced write did not survive.
+    torn_unit,       // ... survived in part.
+    garbage_unit,    // ... became garbage.
+    lost_name,       // An un-synced create, rename or remove did not survive.
+    lost_size,       // A file did not keep an un-synced size.
+    killed_in_cache, // A write that was to be durable is in the cache alone: its process was
+                     // killed.
+    fenced,          // A dead process asked for something. Effective: it would have had an effect.
     slow_disk,
     hung_disk, // Effective: a call waited for it.
     read_error,
     write_error,
-    sync_error, // Effective: something that the sync should have covered is not durable.
+    sync_error,       // Effective: something that the sync should have covered is not durable.
+    sync_keeps,       // ... and waits as before.
+    sync_marks_clean, // ... and readers see it all the same, for a while.
+    sync_reverts,     // ... and readers see what was before.
+    sync_drops_all,   // ... nor is anything else on this disk.
+    late_sync_error,  // ... and the sync said that it is.
+    error_told_again, // A sync reported what another one had failed to do.
+    evicted,          // Effective: readers saw something else before.
+    size_error,
+    name_error,
     out_of_space,
     unreadable_sector, // Effective: a read failed of it.
     rot,               // Effective: a read returned it.
+    lost_write,        // The same.
+    misdirected_write, // The same, of the place that it hit.
     pause,             // Effective: the node had something to do meanwhile.
     partition,         // Of a directed pair. Effective: bytes or a connect were held up by it.
     delay, // A piece took its time. Effective: it arrived after one that was sent later.
