@@ -34,7 +34,17 @@ std::optional<SeedRange> parse_seeds(const std::string& text) {
 }
 
 void add_seed(CLI::App& command, std::uint64_t& seed) {
-    command.add_option("--seed", seed, "The seed")->required()->type_name("N");
+    command
+        .add_option_function<std::string>(
+            "--seed",
+            [&seed](const std::string& text) {
+                const auto number = parse_number(text);
+                if (!number) throw CLI::ValidationError("--seed", "not a number: " + text);
+                seed = *number;
+            },
+            "The seed")
+        ->required()
+        ->type_name("N");
 }
 
 void add_seeds(CLI::App& command, std::optional<SeedRange>& seeds) {
