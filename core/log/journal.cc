@@ -317,9 +317,11 @@ Result<Journal::Spare> Journal::make_spare(std::uint64_t bytes) {
 // of the current file is used, one is made. If there is no room for it, backlogged() says so while
 // there is still half a file for what cannot be refused.
 Result<> Journal::prepare_files() {
+    const auto wanted = [this] { return !dropped_.empty() || wants_spare(); };
     for (;;) {
-        TRY(files_wanted_.wait(
-            [this] { return failure_ || (!preparing_ && (!dropped_.empty() || wants_spare())); }));
+        // Whoever needed a file at once may have made one meanwhile.
+        if (!wanted()) space_short_ = false;
+        TRY(files_wanted_.wait([&] { return failure_ || (!preparing_ && wanted()); }));
         if (failure_) return {};
         preparing_ = true;
         Result<> done;
@@ -346,23 +348,27 @@ Result<> Journal::prepare_files() {
 }
 
 // The name goes first, durably, and only then may the file be written: a file that still has its
-// old name after a power cut is then still the old file.
+// old name after a power cut is then still the old file. A file that could not be dealt with is
+// dealt with the next time.
 Result<> Journal::drop_old_files() {
-    const std::vector<InUse> files = std::exchange(dropped_, {});
     std::vector<Spare> spares;
-    for (const InUse& file : files) {
+    Result<> done;
+    while (done.ok() && !dropped_.empty()) {
+        const InUse file = dropped_.front();
         const std::string path = path_of(file.number);
         if (spares_.size() + spares.size() < spares_max && file.bytes == config_.file_bytes) {
             Spare spare{directory_ + "/spare-" + std::to_string(next_spare_++), file.bytes};
-            TRY(env_.disk.rename(path, spare.path));
-            spares.push_back(std::move(spare));
+            done = env_.disk.rename(path, spare.path);
+            if (done.ok()) spares.push_back(std::move(spare));
         } else {
-            TRY(env_.disk.remove(path));
+            done = env_.disk.remove(path);
         }
+        if (done.ok()) dropped_.erase(dropped_.begin());
     }
+    if (!done.ok() && done.error() != Error::out_of_space) return done;
     TRY(env_.disk.sync_directory(directory_));
     for (Spare& spare : spares) spares_.push_back(std::move(spare));
-    return {};
+    return done;
 }
 
 // ---- Who needs what ----

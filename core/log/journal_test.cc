@@ -543,6 +543,45 @@ TEST_CASE("a full disk is known before the journal is full", "[log]") {
     CHECK(end_after_reopen(node) > 5);
 }
 
+// Seen first as a cluster that took nothing any more: the file that could not be renamed was
+// forgotten, nothing else wanted a file, and so nobody noticed that there was space again.
+TEST_CASE("a file that found no space for a new name is used again later", "[log]") {
+    TestNode node;
+    bool was_short = false;
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    Log& log = *TRY(life.log(1));
+                    const auto fill = [&]() -> Result<> {
+                        const std::uint64_t number = life.journal.file_number();
+                        while (life.journal.file_number() == number) {
+                            TRY(life.append(1, Term(1), 1000));
+                            TRY(life.journal.sync());
+                            log.set_committed(log.end());
+                            TRY(life.writer.flush());
+                        }
+                        return {};
+                    };
+                    const auto wait = [&](Duration time) {
+                        return life.env.fibers.sleep_until(life.env.clock.now() + time);
+                    };
+                    for (int i = 0; i < 3; ++i) TRY(fill());
+                    TRY(wait(50ms));
+                    node.disk().refuse_rename(2); // The first names the next file.
+                    TRY(fill());
+                    TRY(wait(50ms));
+                    was_short = life.journal.backlogged();
+                    TRY(wait(2s));
+                    CHECK(!life.journal.backlogged());
+                    CHECK(!life.journal.full());
+                    const auto names = node.disk().list("journal").value();
+                    CHECK(std::ranges::count_if(names, [](const std::string& name) {
+                              return name.ends_with(".log");
+                          }) <= 2);
+                    return fill();
+                })
+                .ok());
+    CHECK(was_short);
+}
+
 TEST_CASE("a power cut at any step of writing, rolling and using again loses nothing synced",
           "[log]") {
     // So little that each roll comes after a few rounds.

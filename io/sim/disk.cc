@@ -212,6 +212,8 @@ Duration Medium::draw_fate(Call& call) {
         break;
     }
     if (needs_space(call) && !call.fails) call.no_space = fails(faults.no_space);
+    if (call.kind == Kind::rename && refuse_rename_ > 0 && --refuse_rename_ == 0)
+        call.no_space = true;
     if (time_dice_.chance(faults.slow_disk)) {
         time += time_dice_.draw(faults.slow_disk_time);
         timeline_.counts.both(Fault::slow_disk);

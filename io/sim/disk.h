@@ -98,6 +98,8 @@ public:
     bool make_unreadable(std::string_view path, std::uint64_t position); // Its sector.
     void fail_next_sync() { fail_next_sync_ = true; }
     void fail_next_write() { fail_next_write_ = true; }
+    // The n-th rename from now on finds no space.
+    void refuse_rename(std::uint64_t n) { refuse_rename_ = n; }
     void lie_at_next_sync() { lie_at_next_sync_ = true; } // See late_sync_error.
 
     // From now on the last durable writes are remembered, each up to recent_bytes_max of it.
@@ -315,6 +317,7 @@ private:
     bool fail_next_sync_ = false;
     bool fail_next_write_ = false;
     bool lie_at_next_sync_ = false;
+    std::uint64_t refuse_rename_ = 0;
     bool remembers_ = false;
     std::deque<Recent> recent_; // The oldest first.
 };
