@@ -56,7 +56,15 @@ void Nemesis::start_later(NodeId node) {
 }
 
 void Nemesis::observe() {
-    for (const NodeId node : cluster_.take_ended()) start_later(node);
+    for (const NodeId node : cluster_.take_ended()) {
+        if (active_) {
+            start_later(node);
+        } else if (std::ranges::find(core_, node) != core_.end()) {
+            // Of a fault that had struck before the heal.
+            sim::World& world = cluster_.world();
+            world.plan(world.now() + 1ms, [this, node] { cluster_.start(node); });
+        }
+    }
 }
 
 // ---- Processes and power ----
@@ -207,6 +215,7 @@ void Nemesis::jump_clock() {
 
 void Nemesis::heal(std::span<const NodeId> core) {
     active_ = false;
+    core_.assign(core.begin(), core.end());
     sim::World& world = cluster_.world();
     sim::Faults quiet;
     quiet.schedule = plan_.faults.schedule;

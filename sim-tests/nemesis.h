@@ -66,6 +66,7 @@ private:
     const bool besieges_; // Cuts off leaders, one after the other, and does so often.
     const std::uint64_t ambush_percent_;
     bool active_ = false;
+    std::vector<NodeId> core_; // Once healed.
     std::uint64_t partitions_ = 0; // So that an old partition's end does not end a newer one.
 };
 
