@@ -155,6 +155,14 @@ void draw_disk(Plan& plan, Random& random) {
         faults.write_error = scaled_chance(random, 1, 500);
         faults.sync_error = scaled_chance(random, 1, 1'000);
         faults.commit_error = scaled_chance(random, 100, 20'000);
+        faults.size_error = scaled_chance(random, 10, 5'000);
+        faults.name_error = scaled_chance(random, 10, 5'000);
+        faults.no_space = scaled_chance(random, 1, 500);
+        const auto weight = [&] { return static_cast<std::uint32_t>(random.between(1, 4)); };
+        faults.failed_sync_keeps = weight();
+        faults.failed_sync_marks_clean = weight();
+        faults.failed_sync_reverts = weight();
+        faults.failed_sync_drops_all = weight();
     }
     faults.unit_torn = static_cast<std::uint32_t>(random.between(0, 4));
     faults.unit_garbage = static_cast<std::uint32_t>(random.between(0, 4));
