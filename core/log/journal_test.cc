@@ -582,6 +582,31 @@ TEST_CASE("a file that found no space for a new name is used again later", "[log
     CHECK(was_short);
 }
 
+TEST_CASE("room for the next file, once it was found, ends the shortage", "[log]") {
+    TestNode node;
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    TRY(append_rounds(1)(life));
+                    node.disk().set_quota(0);
+                    while (!life.journal.full()) {
+                        TRY(life.append(1, Term(1), 500));
+                        TRY(life.journal.sync());
+                        TRY(life.env.fibers.sleep_until(life.env.clock.now() + 5ms));
+                    }
+                    // The next file is needed, and made, before another attempt in the background
+                    // is due. Nothing is written from then on.
+                    node.disk().set_quota({});
+                    const std::uint64_t file = life.journal.file_number();
+                    while (life.journal.file_number() == file) {
+                        TRY(life.append(1, Term(1), 500));
+                        TRY(life.journal.sync());
+                    }
+                    TRY(life.env.fibers.sleep_until(life.env.clock.now() + 5s));
+                    CHECK(!life.journal.full());
+                    return {};
+                })
+                .ok());
+}
+
 TEST_CASE("a power cut at any step of writing, rolling and using again loses nothing synced",
           "[log]") {
     // So little that each roll comes after a few rounds.
