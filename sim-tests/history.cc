@@ -3,22 +3,47 @@
 #include "core/base/random.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace pyralog::simtest {
 
 namespace {
 
-// Bytes that follow from ident and size, printable so that a trace can show them.
-void append_filling(std::string& value, Ident ident, std::size_t size) {
+constexpr std::size_t digits_per_draw = 10; // Of six bits each.
+
+constexpr std::uint64_t ones = 0x0101010101010101; // One in each byte.
+
+// Eight numbers of six bits, each into a byte of its own.
+constexpr std::uint64_t spread(std::uint64_t bits) {
+    bits = (bits & 0xffffff) | (bits & 0xffffff000000) << 8;
+    bits = (bits & 0x00000fff00000fff) | (bits & 0x00fff00000fff000) << 4;
+    return (bits & 0x003f003f003f003f) | (bits & 0x0fc00fc00fc00fc0) << 2;
+}
+
+// Bytes that follow from ident and size, printable so that a trace can show them: told to `take`
+// from the first on, as many at a time as one draw gives. False: it wants no more.
+template <class Take>
+bool fill(Ident ident, std::size_t size, std::size_t count, Take take) {
     Random random(static_cast<std::uint64_t>(ident.client) << 40 ^
                   static_cast<std::uint64_t>(ident.number) ^ std::uint64_t{size} << 20);
-    std::uint64_t bits = 0;
-    for (std::size_t i = 0; value.size() < size; ++i) {
-        if (i % 10 == 0) bits = random.next();
-        value += static_cast<char>('0' + (bits & 63));
-        bits >>= 6;
+    std::array<char, digits_per_draw> digits;
+    while (count > 0) {
+        const std::uint64_t bits = random.next();
+        const std::uint64_t eight = '0' * ones + spread(bits);
+        for (std::size_t i = 0; i < 8; ++i) digits[i] = static_cast<char>(eight >> (8 * i) & 0xff);
+        digits[8] = static_cast<char>('0' + (bits >> 48 & 63));
+        digits[9] = static_cast<char>('0' + (bits >> 54 & 63));
+        const std::size_t n = std::min(count, digits.size());
+        if (!take(std::string_view(digits.data(), n))) return false;
+        count -= n;
     }
+    return true;
+}
+
+std::string head_of(Ident ident, std::size_t size) {
+    return "c" + std::to_string(ident.client) + "n" + std::to_string(ident.number) + "s" +
+           std::to_string(size) + ":";
 }
 
 template <class Int>
@@ -36,9 +61,12 @@ bool take_number(std::string_view& text, char end, Int& number) {
 
 std::string value_of(Ident ident, std::size_t size) {
     size = std::max(size, value_size_min);
-    std::string value = "c" + std::to_string(ident.client) + "n" + std::to_string(ident.number) +
-                        "s" + std::to_string(size) + ":";
-    append_filling(value, ident, size);
+    std::string value = head_of(ident, size);
+    value.reserve(size);
+    fill(ident, size, size - std::min(size, value.size()), [&](std::string_view part) {
+        value += part;
+        return true;
+    });
     return value;
 }
 
@@ -50,7 +78,16 @@ std::optional<Ident> ident_of(std::string_view value) {
     if (!take_number(rest, 'n', ident.client) || !take_number(rest, 's', ident.number) ||
         !take_number(rest, ':', size))
         return {};
-    if (size != value.size() || ident.number <= 0 || value != value_of(ident, size)) return {};
+    // The numbers may have been written in another way than ours.
+    if (size != value.size() || ident.number <= 0 || size < value_size_min ||
+        !value.starts_with(head_of(ident, size)))
+        return {};
+    const bool is_whole = fill(ident, size, rest.size(), [&](std::string_view part) {
+        const bool same = rest.starts_with(part);
+        rest.remove_prefix(part.size());
+        return same;
+    });
+    if (!is_whole) return {};
     return ident;
 }
 

@@ -120,7 +120,7 @@ void Medium::make_durable(Entry& file, const Change& change) {
         file.durable.resize(change.position);
     } else {
         if (remembers_) remember(file, change);
-        file.durable.write(change.position, change.data.view());
+        file.durable.write(change.position, change.data.view(), file.visible);
     }
 }
 
