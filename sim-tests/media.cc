@@ -65,12 +65,12 @@ bool NodeMedia::read(const std::string& path, std::uint64_t position, std::span<
     return got == into.size();
 }
 
-std::optional<NodeMedia::Place> NodeMedia::settled_byte(Random& random) {
+std::optional<NodeMedia::Place> NodeMedia::settled_byte(sim::Dice& dice) {
     refresh();
     std::vector<Place> places;
     const auto add = [&](const std::string& path, std::uint64_t first, std::uint64_t end) {
         if (first >= end) return;
-        const std::uint64_t into = random.below(end - first);
+        const std::uint64_t into = dice.pick(end - first);
         places.push_back({path, first + into});
     };
     for (const auto& [path, file] : journal_)
@@ -78,7 +78,7 @@ std::optional<NodeMedia::Place> NodeMedia::settled_byte(Random& random) {
     for (const auto& [path, file] : segments_)
         add(path, wire::SegmentHeader::size, file.file_position);
     if (places.empty()) return {};
-    return places[random.below(places.size())];
+    return places[dice.pick(places.size())];
 }
 
 // ---- The journal ----

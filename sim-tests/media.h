@@ -9,7 +9,6 @@
 // used again: rot is a fault of its own, with checks of its own.
 #pragma once
 
-#include "core/base/random.h"
 #include "core/base/types.h"
 #include "core/wire/frame.h"
 #include "core/wire/journal.h"
@@ -51,7 +50,7 @@ public:
         std::string path;
         std::uint64_t position = 0;
     };
-    std::optional<Place> settled_byte(Random& random);
+    std::optional<Place> settled_byte(sim::Dice& dice);
 
     std::uint64_t bytes_read() const { return bytes_read_; } // What looking has cost.
 
