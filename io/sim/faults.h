@@ -91,6 +91,10 @@ struct Faults {
     Duration monotonic_offset_most{0}; // What a node's clock shows when it boots.
     Duration wall_offset_most{0};      // How far a node's wall clock is off, either way.
 
+    // ---- Whims (core/base/buggify.h) ----
+    Chance whim_is_active; // Of a site: for the whole run and on all nodes.
+    Chance whim_fires;     // Of an active site, each time it is reached; never: none fires.
+
     // ---- Small facts ----
     Delay commit_time{50us, 500us, never, 0us};
     Chance commit_error; // Error::device_failed, for this commit and all after it.

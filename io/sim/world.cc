@@ -52,7 +52,8 @@ World::Node::Node(Timeline& timeline, NodeId node)
 World::Node::~Node() = default;
 
 World::World(std::uint64_t seed, const Faults& faults)
-    : timeline_(seed, faults), fabric_(timeline_), schedule_dice_(timeline_.root, "schedule") {
+    : timeline_(seed, faults), fabric_(timeline_), whims_(timeline_),
+      schedule_dice_(timeline_.root, "schedule") {
     timeline_.record(Step::boot, 0, seed);
 }
 
@@ -285,7 +286,9 @@ void World::run_one_of(std::size_t ready) {
 void World::run_in(Node& n, std::size_t pick) {
     timeline_.record(Step::run, n.id.value, pick);
     stepped_ = n.id;
+    whims_.begin(n.id);
     n.process->fibers.run_one(pick);
+    whims_.end();
     if (timeline_.faults.run_cost.most > Duration{0})
         n.busy_until = now() + schedule_dice_.draw(timeline_.faults.run_cost);
     if (n.process->fibers.alive_count() == 0) main_returned(n);

@@ -26,6 +26,7 @@
 #include "io/sim/kv_store.h"
 #include "io/sim/network.h"
 #include "io/sim/timeline.h"
+#include "io/sim/whims.h"
 
 #include <concepts>
 #include <functional>
@@ -177,6 +178,7 @@ private:
     Timeline timeline_;
     StackPool stacks_;
     Fabric fabric_;
+    Whims whims_;
     Dice schedule_dice_;
     std::map<NodeId, std::unique_ptr<Node>> nodes_;
     std::vector<Node*> alive_; // With a process, by id.
