@@ -4,6 +4,7 @@
 
 #include "core/base/bug.h"
 #include "core/base/check.h"
+#include "core/base/probe.h"
 
 #include <algorithm>
 #include <limits>
@@ -70,6 +71,7 @@ void Consensus::tick(Time now) {
         if (now_ >= election_deadline_ && term() < term_max) start_election();
         return;
     }
+    SOMETIMES(now_ >= quorum_lost_at(), "raft/leader-hears-no-majority");
     if (now_ >= quorum_lost_at())
         become_follower(term());
     else
@@ -86,6 +88,7 @@ void Consensus::receive(Time now, NodeId from, const Message& message) {
     if (from == self_) return;
     std::visit(
         [&](const auto& m) {
+            SOMETIMES(!is_sound(m), "raft/unsound-message");
             if (is_sound(m)) on(from, m);
         },
         message);
@@ -96,6 +99,7 @@ void Consensus::persisted(std::uint64_t ticket) {
     const auto rest = std::find_if(pending_.begin(), pending_.end(),
                                    [&](const Pending& p) { return p.ticket > ticket; });
     if (rest != pending_.begin()) {
+        SOMETIMES(rest - pending_.begin() > 1, "raft/several-writes-durable-at-once");
         durable_vote_ = (rest - 1)->vote;
         durable_end_ = (rest - 1)->end;
         if (BUG(M15)) durable_end_ = std::min(durable_end_, end_);
@@ -138,6 +142,11 @@ void Consensus::observe_term(Term newer) {
 // could elect a second leader.
 void Consensus::become_follower(Term in) {
     CHECK(in >= term());
+    SOMETIMES(in > term() && role_ == Role::leader, "raft/leader-met-a-newer-term");
+    SOMETIMES(in > term() && role_ == Role::candidate, "raft/candidate-met-a-newer-term");
+    SOMETIMES(in == term() && role_ == Role::candidate, "raft/candidate-met-the-leader");
+    SOMETIMES(in == term() && role_ == Role::pre_candidate, "raft/pre-candidate-met-the-leader");
+    SOMETIMES(in == term() && role_ == Role::leader, "raft/leader-steps-down-in-its-term");
     if (in > term()) {
         vote_ = {in, {}};
         save_vote();
@@ -175,6 +184,7 @@ void Consensus::cut(Position end) {
     end_ = end;
     durable_end_ = std::min(durable_end_, end);
     // What is on its way to the disk beyond this place will arrive, and be nothing of this log.
+    SOMETIMES(!pending_.empty() && pending_.back().end > end, "raft/cut-what-is-being-written");
     if (!BUG(M15))
         for (Pending& pending : pending_) pending.end = std::min(pending.end, end);
     effects_.persist.push_back(Cut{end});

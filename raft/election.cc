@@ -3,6 +3,7 @@
 
 #include "core/base/bug.h"
 #include "core/base/check.h"
+#include "core/base/probe.h"
 
 #include <algorithm>
 
@@ -76,9 +77,15 @@ void Consensus::on(NodeId from, const wire::VoteRequest& request) {
     // Who hears its leader has no need of another, and does not even move to the new term: a
     // candidate that cannot hear the leader must not take it from those who can (thesis, 4.2.3).
     // It learns nothing from us, but its answers to the leader will tell the leader of its term.
+    SOMETIMES(request.term > term() && hears_leader(), "raft/vote-not-even-heard");
     if (request.term > term() && hears_leader()) return;
     observe_term(request.term);
     const bool is_free = !vote_.candidate || vote_.candidate == from;
+    SOMETIMES(request.term < term(), "raft/vote-asked-in-an-old-term");
+    SOMETIMES(request.term == term() && !is_free, "raft/vote-was-given-to-another");
+    SOMETIMES(request.term == term() && is_free && !is_up_to_date(request),
+              "raft/vote-refused-for-the-log");
+    SOMETIMES(request.term == term() && vote_.candidate == from, "raft/vote-asked-again");
     if (request.term < term() || !is_free || !is_up_to_date(request))
         return refuse_vote(from, request);
     if (!vote_.candidate) {
@@ -87,6 +94,7 @@ void Consensus::on(NodeId from, const wire::VoteRequest& request) {
     }
     set_election_deadline();
     const wire::VoteReply reply{term(), false, true};
+    SOMETIMES(durable_vote_ == vote_, "raft/vote-was-durable-already");
     if (durable_vote_ == vote_ || BUG(M01))
         send(from, reply);
     else
@@ -94,6 +102,10 @@ void Consensus::on(NodeId from, const wire::VoteRequest& request) {
 }
 
 void Consensus::on_pre_vote(NodeId from, const wire::VoteRequest& request) {
+    SOMETIMES(request.term <= term(), "raft/pre-vote-refused-for-the-term");
+    SOMETIMES(request.term > term() && hears_leader(), "raft/pre-vote-refused-for-the-leader");
+    SOMETIMES(request.term > term() && !hears_leader() && !is_up_to_date(request),
+              "raft/pre-vote-refused-for-the-log");
     if (request.term <= term() || hears_leader() || !is_up_to_date(request))
         return refuse_vote(from, request);
     send(from, wire::VoteReply{request.term, true, true});
@@ -110,6 +122,7 @@ void Consensus::on(NodeId from, const wire::VoteReply& reply) {
     if (!reply.granted) observe_term(reply.term);
     if (role_ != (reply.pre_vote ? Role::pre_candidate : Role::candidate)) return;
     const Term stood_in = reply.pre_vote ? term().next() : term();
+    SOMETIMES(reply.granted && reply.term != stood_in, "raft/vote-came-too-late");
     if (reply.granted && reply.term != stood_in) return;
     if (!reply.granted && !reply.pre_vote && reply.term != term()) return;
     count_vote(from, reply.granted);
@@ -121,7 +134,11 @@ void Consensus::count_vote(NodeId from, bool granted) {
     if (place == side.end() || *place != from) side.insert(place, from);
     switch (vote_result(members_, granted_, refused_)) {
     case VoteResult::pending: return;
-    case VoteResult::lost: role_ = Role::follower; return; // Until election_deadline_.
+    case VoteResult::lost:
+        SOMETIMES(role_ == Role::candidate, "raft/election-lost");
+        SOMETIMES(role_ == Role::pre_candidate, "raft/pre-vote-lost");
+        role_ = Role::follower; // Until election_deadline_.
+        return;
     case VoteResult::won:
         if (role_ == Role::pre_candidate)
             stand();

@@ -1,6 +1,8 @@
 #include "raft/group.h"
 
+#include "core/base/buggify.h"
 #include "core/base/crc32c.h"
+#include "core/base/probe.h"
 #include "raft/host.h"
 
 namespace pyralog::raft {
@@ -24,6 +26,7 @@ GroupRef::~GroupRef() {
 // ---- For who serves clients ----
 
 Result<Group::Proposal> Group::propose(const wire::RecordBatch& batch) {
+    SOMETIMES(closing_, "group/proposal-to-one-that-closes");
     if (closing_) return Error::not_found;
     if (host_.is_backlogged()) return Error::unavailable;
     const Range place = TRY(consensus_.propose(env_.clock.now(), batch.records()));
@@ -49,13 +52,20 @@ Result<> Group::settled(const Proposal& proposal, bool here) const {
     // Cut here, but it may still be elsewhere, and win: whoever overruled it may be overruled
     // before its own entry is committed (the paper's figure 8). Only what is committed in its place
     // is final.
+    SOMETIMES(!there && committed_.index > proposal.place.first.index, "group/proposal-overruled");
+    SOMETIMES(!there && committed_.index <= proposal.place.first.index,
+              "group/proposal-cut-and-perhaps-elsewhere");
     if (!there)
         return committed_.index > proposal.place.first.index ? Error::not_leader
                                                              : Error::unavailable;
     if (committed_.index >= end.index) return {};
+    SOMETIMES(here && consensus_.durable_end().index < end.index, "group/not-even-durable-here");
     if (here && consensus_.durable_end().index >= end.index) return {};
     // Whoever leads now may or may not have it.
-    if (consensus_.term() != proposal.term || !leads()) return Error::unavailable;
+    if (consensus_.term() != proposal.term || !leads()) {
+        REACHABLE("group/proposal-left-to-the-next-leader");
+        return Error::unavailable;
+    }
     return Error::timed_out;
 }
 
@@ -64,6 +74,7 @@ Result<> Group::wait_settled(const Proposal& proposal, bool here) {
         const Result<> now = settled(proposal, here);
         return closing_ || now.ok() || now.error() != Error::timed_out;
     }));
+    SOMETIMES(closing_, "group/closed-while-a-proposal-waited");
     if (closing_) return Error::not_found;
     return settled(proposal, here);
 }
@@ -79,6 +90,8 @@ Result<Offset> Group::read_barrier() {
         return closing_ || barriers_passed_ >= number || !leads() || consensus_.term() != term;
     }));
     if (closing_) return Error::not_found;
+    SOMETIMES(!leads(), "group/deposed-while-a-read-waited");
+    SOMETIMES(leads() && consensus_.term() != term, "group/leads-again-after-a-read-waited");
     if (!leads() || consensus_.term() != term) return Error::not_leader;
     return committed_.offset;
 }
@@ -117,6 +130,7 @@ void Group::receive(NodeId from, wire::PeerMessage message) {
         append->entries.clear();
         Position next = append->first;
         for (const wire::Frame& frame : message.frames) {
+            SOMETIMES(frame.first != next, "group/frames-do-not-lie-end-to-end");
             if (frame.first != next) return;
             next = frame.end();
             wire::Entry entry{frame.term, frame.records, {}};
@@ -128,7 +142,10 @@ void Group::receive(NodeId from, wire::PeerMessage message) {
             append->entries.push_back(std::move(entry));
         }
         // A follower has no other way to say that it cannot take more: the leader will ask again.
-        if (!message.frames.empty() && host_.is_full()) return;
+        if (!message.frames.empty() && host_.is_full()) {
+            REACHABLE("group/full-and-drops-an-append");
+            return;
+        }
         value = std::move(*append);
     } else if (auto* reply = std::get_if<wire::AppendReply>(&message.body)) {
         value = *reply;
@@ -222,7 +239,7 @@ void Group::send(NodeId to, wire::PeerBody body, std::vector<wire::Frame> frames
 
 void Group::replicate(const Entries& wanted) {
     std::vector<wire::Frame> frames = log_->tail(wanted.request.first, config_.append_bytes_max);
-    if (frames.empty())
+    if (frames.empty() || BUGGIFY("group/replicates-through-a-read"))
         replicate_from_disk(wanted);
     else
         send_entries(wanted, std::move(frames));
@@ -230,7 +247,9 @@ void Group::replicate(const Entries& wanted) {
 
 void Group::send_entries(const Entries& wanted, std::vector<wire::Frame> frames) {
     const auto count_max = static_cast<std::size_t>(config_.append_entries_max);
+    SOMETIMES(frames.size() > count_max, "group/more-entries-than-one-append-takes");
     if (frames.size() > count_max) frames.resize(count_max);
+    if (BUGGIFY("group/sends-one-entry")) frames.resize(1);
     const Position end = frames.back().end();
     send(wanted.to, wanted.request, std::move(frames));
     consensus_.sent(wanted.to, end);
@@ -239,7 +258,9 @@ void Group::send_entries(const Entries& wanted, std::vector<wire::Frame> frames)
 // A follower that is far behind. One read at a time for each; what Consensus wants meanwhile it
 // will want again.
 void Group::replicate_from_disk(const Entries& wanted) {
+    SOMETIMES(reading_for_.contains(wanted.to), "group/is-reading-for-that-follower-already");
     if (!host_.running_ || closing_ || !reading_for_.insert(wanted.to).second) return;
+    REACHABLE("group/reads-for-a-follower");
     host_.running_->spawn("read for follower", [this, ref = GroupRef(this), wanted] {
         Result<std::vector<wire::Frame>> frames =
             log_->read_frames(wanted.request.first, log_->end(), config_.append_bytes_max);
@@ -247,12 +268,17 @@ void Group::replicate_from_disk(const Entries& wanted) {
         if (!frames.ok() && frames.error() != Error::cancelled)
             env_.log.warning("cannot read entries for a follower",
                              {{"group", id_}, {"node", wanted.to}, {"error", frames.error()}});
+        SOMETIMES(!frames.ok() && frames.error() != Error::cancelled,
+                  "group/cannot-read-for-a-follower");
         if (!frames.ok() || frames.value().empty()) return;
+        if (BUGGIFY("group/forgets-what-it-read")) return;
         // The request is as old as the read: it is only good if nothing has changed since.
         const Progress* progress = consensus_.progress(wanted.to);
         if (!leads() || consensus_.term() != wanted.request.term || !progress ||
-            progress->next() != wanted.request.first)
+            progress->next() != wanted.request.first) {
+            REACHABLE("group/read-for-a-follower-in-vain");
             return;
+        }
         send_entries(wanted, std::move(frames).value());
         input_done();
     });

@@ -1,7 +1,9 @@
 #include "raft/host.h"
 
 #include "core/base/bug.h"
+#include "core/base/buggify.h"
 #include "core/base/crc32c.h"
+#include "core/base/probe.h"
 
 #include <algorithm>
 
@@ -24,8 +26,8 @@ std::uint64_t identity_of(const wire::Hello& self) {
 
 Host::Host(Environment& env, Settings settings, wire::Hello self,
            std::vector<Transport::Peer> peers)
-    : env_(env), settings_(settings), self_(self.node), budget_(env.metrics,
-                                                                settings.log.node_cache_bytes),
+    : env_(env), settings_(settings), self_(self.node),
+      budget_(env.metrics, settings.log.node_cache_bytes),
       journal_(std::make_unique<Journal>(env, "journal", settings.journal, identity_of(self))),
       segment_writer_(std::make_unique<SegmentWriter>(env, *journal_, settings.log)),
       transport_(env, settings.transport, std::move(self), std::move(peers)),
@@ -47,13 +49,13 @@ Host::~Host() {
 Result<> Host::open(const std::vector<Member>& groups) {
     std::map<GroupId, std::unique_ptr<Log>> logs;
     for (const Member& member : groups)
-        logs[member.group] =
-            TRY(Log::open(env_, *journal_, budget_, settings_.log, member.group));
+        logs[member.group] = TRY(Log::open(env_, *journal_, budget_, settings_.log, member.group));
     const Time began = env_.clock.now();
     std::uint64_t frames = 0;
     TRY(journal_->open([&](const wire::Frame& frame) -> Result<> {
         ++frames;
         const auto log = logs.find(frame.group);
+        SOMETIMES(log == logs.end(), "host/journal-has-a-deleted-group");
         if (log == logs.end()) return {}; // Of a topic that has been deleted.
         return log->second->replay(frame);
     }));
@@ -71,7 +73,10 @@ Result<> Host::open(const std::vector<Member>& groups) {
     for (const GroupId group : journal_->groups())
         if (!groups_.contains(group)) journal_->forget(group);
     for (const GroupId group : TRY(Log::list(env_)))
-        if (!groups_.contains(group)) TRY(Log::remove(env_, group));
+        if (!groups_.contains(group)) {
+            REACHABLE("host/disk-has-a-deleted-group");
+            TRY(Log::remove(env_, group));
+        }
     env_.log.info("recovered", {{"groups", groups_.size()},
                                 {"journal_frames", frames},
                                 {"took", env_.clock.now() - began}});
@@ -97,6 +102,7 @@ Result<> Host::create(const Member& member, bool campaign) {
     Group& group = *(groups_[member.group] = make_group(member, std::move(log), {}));
     if (campaign) group.campaign(env_.clock.now());
     for (auto& [from, message] : std::exchange(early_, {})) {
+        SOMETIMES(message.group == member.group, "host/vote-asked-before-the-group-was-there");
         if (message.group == member.group)
             group.receive(from, std::move(message));
         else
@@ -110,6 +116,7 @@ Result<> Host::remove(GroupId id) {
     if (found == groups_.end()) return {};
     Group& group = *found->second;
     group.close();
+    SOMETIMES(group.in_use(), "host/removed-a-group-in-use");
     TRY(unused_.wait([&] { return !group.in_use(); }));
     segment_writer_->remove(group.log());
     if (const auto deadline = deadline_of_.find(id); deadline != deadline_of_.end()) {
@@ -152,8 +159,7 @@ Result<> Host::run(std::unique_ptr<Listener> listener) {
     keep("segment writer", [this] { return segment_writer_->run(); });
     keep("saved", [this] { return sync_all(); });
     keep("deadlines", [this] { return keep_deadlines(); });
-    if (listener)
-        keep("peers", [this, &listener] { return transport_.run(std::move(listener)); });
+    if (listener) keep("peers", [this, &listener] { return transport_.run(std::move(listener)); });
     scope.join();
     running_ = nullptr;
     return ended;
@@ -162,10 +168,13 @@ Result<> Host::run(std::unique_ptr<Listener> listener) {
 Result<> Host::sync_all() {
     for (;;) {
         TRY(unsaved_changed_.wait([this] { return !unsaved_.empty(); }));
+        if (BUGGIFY("host/saves-late")) TRY(env_.fibers.sleep_until(env_.clock.now() + 2ms));
         saving_.swap(unsaved_);
         if (!BUG(M17)) TRY(journal_->sync());
         for (const Unsaved& done : saving_)
-            if (const auto group = groups_.find(done.group); group != groups_.end())
+            if (const auto group = groups_.find(done.group); group == groups_.end())
+                REACHABLE("host/saved-for-a-removed-group");
+            else
                 group->second->saved(done.effects);
         saving_.clear();
     }
@@ -180,6 +189,9 @@ Result<> Host::keep_deadlines() {
             CHECK(group.consensus().deadline() > now); // So this ends.
             continue;
         }
+        // A replica that knows of no leader may stand at any time.
+        if (!deadlines_.empty() && BUGGIFY("host/stands-early", 10'000))
+            groups_.at(deadlines_.begin()->second)->campaign(now);
         if (deadlines_.empty()) {
             TRY(deadlines_changed_.wait([this] { return !deadlines_.empty(); }));
             continue;
@@ -232,6 +244,7 @@ bool Host::is_full() const { return journal_->full(); }
 void Host::receive(NodeId from, wire::PeerMessage message) {
     if (const auto* leads = std::get_if<wire::Leadership>(&message.body)) {
         Leader& known = leaders_elsewhere_[message.group];
+        SOMETIMES(leads->term < known.term, "host/heard-of-an-old-leader");
         if (leads->term < known.term) return;
         known.term = leads->term;
         known.node = from;
@@ -248,15 +261,18 @@ void Host::receive(NodeId from, wire::PeerMessage message) {
         if (!group->second->is_closing()) group->second->receive(from, std::move(message));
         return;
     }
-    if (!std::holds_alternative<wire::VoteRequest>(message.body)) return;
+    if (!std::holds_alternative<wire::VoteRequest>(message.body)) {
+        REACHABLE("host/message-for-no-group");
+        return;
+    }
+    if (BUGGIFY("host/keeps-no-early-vote")) return;
     if (early_.size() == early_max) early_.pop_front();
     early_.emplace_back(from, std::move(message));
 }
 
 void Host::peer_connected(NodeId peer) {
     for (const auto& [id, group] : groups_)
-        if (group->leads())
-            transport_.send(peer, {id, wire::Leadership{group->term(), true}, {}});
+        if (group->leads()) transport_.send(peer, {id, wire::Leadership{group->term(), true}, {}});
 }
 
 std::optional<NodeId> Host::leader_of(GroupId id) const {

@@ -3,6 +3,7 @@
 
 #include "core/base/bug.h"
 #include "core/base/check.h"
+#include "core/base/probe.h"
 
 #include <algorithm>
 
@@ -14,7 +15,10 @@ Result<Range> Consensus::propose(Time now, std::int32_t records) {
     CHECK(records > 0);
     advance_time(now);
     if (role_ != Role::leader) return Error::not_leader;
-    if (end_.index - committed_.index >= config_.uncommitted_entries_max) return Error::unavailable;
+    if (end_.index - committed_.index >= config_.uncommitted_entries_max) {
+        REACHABLE("raft/too-much-is-not-committed");
+        return Error::unavailable;
+    }
     const Position first = end_;
     append(Entry{.term = term(), .records = records, .members = {}});
     return Range{first, end_};
@@ -24,6 +28,8 @@ Result<std::uint64_t> Consensus::barrier(Time now) {
     advance_time(now);
     if (role_ != Role::leader) return Error::not_leader;
     const std::uint64_t asked = ++barriers_asked_;
+    SOMETIMES(barriers_sent_ > barriers_passed_, "raft/barrier-waits-for-the-next-round");
+    SOMETIMES(!leads_committed(), "raft/barrier-before-anything-is-committed");
     // One round at a time. Whoever asks meanwhile shares the next.
     if (barriers_sent_ <= barriers_passed_) send_heartbeats(true);
     count_barriers();
@@ -72,6 +78,7 @@ void Consensus::send_heartbeats(bool to_all) {
 
 void Consensus::on(NodeId from, const wire::AppendRequest& request) {
     if (request.term < term()) {
+        REACHABLE("raft/append-of-an-old-term");
         // Our term tells a leader that it is none, also when nobody but we moved to that term:
         // else we could neither follow this leader nor unseat it.
         if (!BUG(M27)) reject(from, request);
@@ -98,6 +105,8 @@ void Consensus::on(NodeId from, const wire::AppendRequest& request) {
     // An answer to a heartbeat does not wait for the disk, and claims only what is on it.
     if (request.entries.empty()) reply.matched = std::min(reply.matched, durable_end_);
     reply.matched_term = terms_.before(reply.matched.index);
+    SOMETIMES(!request.entries.empty() && reply.matched.index <= durable_end_.index,
+              "raft/append-was-durable-already");
     if (reply.matched.index <= durable_end_.index)
         send(from, reply);
     else
@@ -117,7 +126,12 @@ void Consensus::reject(NodeId from, const wire::AppendRequest& request) {
 // known to equal the leader's, or nothing if they differ before the request begins.
 std::optional<Position> Consensus::merge(const wire::AppendRequest& request) {
     Position at = request.first;
+    SOMETIMES(at.index > end_.index, "raft/append-leaves-a-hole");
     if (at.index > end_.index) return {};
+    SOMETIMES(at.index > committed_.index && terms_.before(at.index) != request.previous_term,
+              "raft/append-behind-another-term");
+    SOMETIMES(at.index < committed_.index && !request.entries.empty(),
+              "raft/append-of-what-is-committed");
     // Every leader of this term or a later one has what is committed: it needs no comparison, and
     // with a trimmed log none could be made.
     if (at.index > committed_.index && terms_.before(at.index) != request.previous_term) return {};
@@ -127,8 +141,11 @@ std::optional<Position> Consensus::merge(const wire::AppendRequest& request) {
         // them that have been acknowledged. Only an entry of another term overrules ours.
         const bool conflicts = at.index >= committed_.index && at.index < end_.index &&
                                terms_.at(at.index) != entry.term;
+        SOMETIMES(conflicts, "raft/append-overrules");
+        SOMETIMES(!conflicts && at.index < end_.index, "raft/append-of-what-is-there");
         if (conflicts && !BUG(M05)) cut(at);
         if (at.index >= end_.index) {
+            SOMETIMES(at != end_ || entry.term < terms_.last(), "raft/append-fits-no-log");
             if (at != end_ || entry.term < terms_.last()) return {}; // No log of ours goes on so.
             append(entry);
         }
@@ -141,6 +158,8 @@ std::optional<Position> Consensus::merge(const wire::AppendRequest& request) {
 
 void Consensus::on(NodeId from, const wire::AppendReply& reply) {
     observe_term(reply.term);
+    SOMETIMES(role_ == Role::leader && reply.term < term(), "raft/answer-to-an-old-term");
+    SOMETIMES(role_ != Role::leader, "raft/answer-to-a-leader-of-old");
     if (role_ != Role::leader || reply.term != term()) return;
     const auto found = followers_.find(from);
     if (found == followers_.end()) return;
@@ -158,7 +177,10 @@ void Consensus::on(NodeId from, const wire::AppendReply& reply) {
             follower.reached(reply.matched);
             count_commit();
         }
-        if (follower.rejected(where_to_probe(reply))) send_empty(from, follower);
+        const bool goes_back = follower.rejected(where_to_probe(reply));
+        SOMETIMES(goes_back, "raft/probes-further-back");
+        SOMETIMES(!goes_back, "raft/rejection-came-late");
+        if (goes_back) send_empty(from, follower);
     }
     count_barriers();
 }
@@ -169,6 +191,7 @@ void Consensus::on(NodeId from, const wire::AppendReply& reply) {
 Position Consensus::where_to_probe(const wire::AppendReply& reply) const {
     const std::int64_t index = reply.matched.index;
     if (terms_.before(index) == reply.matched_term) return reply.matched;
+    REACHABLE("raft/hint-of-another-term");
     return known_position(index - 1, reply.matched_term);
 }
 
@@ -179,6 +202,7 @@ void Consensus::count_commit() {
         return node == self_ ? durable_end_ : followers_.at(node).matched();
     });
     if (agreed.index <= committed_.index) return;
+    SOMETIMES(terms_.before(agreed.index) != term(), "raft/old-term-on-a-majority");
     if (terms_.before(agreed.index) != term() && !BUG(M03)) return;
     committed_ = agreed;
     count_barriers();

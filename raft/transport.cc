@@ -1,5 +1,8 @@
 #include "raft/transport.h"
 
+#include "core/base/buggify.h"
+#include "core/base/probe.h"
+
 #include <algorithm>
 
 namespace pyralog::raft {
@@ -46,7 +49,11 @@ void Transport::send(NodeId to, wire::PeerMessage message) {
     const std::size_t size = wire::size_of(message);
     // Without a stream nothing is kept: it would be old when it arrived.
     // A single message may be larger than the bound, and would else never get through.
+    SOMETIMES(!out.connected, "transport/dropped-without-a-stream");
+    SOMETIMES(out.queue_bytes >= config_.queue_bytes_max, "transport/queue-full");
+    SOMETIMES(size > config_.queue_bytes_max, "transport/message-larger-than-the-queue");
     if (!out.connected || out.queue_bytes >= config_.queue_bytes_max) return dropped_.add();
+    if (BUGGIFY("transport/says-queue-full", 10'000)) return dropped_.add();
     out.queue_bytes += size;
     out.queue.push_back(std::move(message));
     if (out.queue.size() == 1) out.changed.notify_all();
@@ -75,8 +82,11 @@ void Transport::keep_connected(Outgoing& to) {
         if (ended.error() == Error::cancelled) return;
         env_.log.debug("stream to peer ended", {{"peer", to.peer.node}, {"error", ended.error()}});
         // A peer that was there a moment ago is asked again at once, and then ever more seldom.
+        SOMETIMES(!was_up, "transport/could-not-connect");
+        SOMETIMES(was_up && ended.error() == Error::timed_out, "transport/peer-went-silent");
         if (was_up && env_.clock.now() - began > config_.reconnect_delay_max)
             delay = reconnect_delay_min;
+        if (BUGGIFY("transport/reconnects-late")) delay = config_.reconnect_delay_max;
         const Duration pause = env_.random.between(delay / 2, delay);
         if (!env_.fibers.sleep_until(env_.clock.now() + pause).ok()) return;
         delay = std::min(delay * 2, std::max(config_.reconnect_delay_max, reconnect_delay_min));
@@ -92,6 +102,7 @@ Result<> Transport::talk(Outgoing& to) {
         TRY(stream->write(wire::to_peer(self_)));
         const wire::Hello answer = TRY(read_hello(*stream));
         if (answer.node != to.peer.node) {
+            REACHABLE("transport/another-node-answers");
             env_.log.warning("another node answers at the address of a peer",
                              {{"peer", to.peer.node},
                               {"address", to_string(to.peer.address)},
@@ -114,6 +125,7 @@ Result<> Transport::talk(Outgoing& to) {
     for (;;) {
         const Deadline silence(env_.fibers, env_.clock.now() + config_.silence_max);
         if (TRY(stream->read_some(signs)) == 0) return Error::disconnected;
+        if (BUGGIFY("transport/hangs-up", 5'000)) return Error::disconnected;
     }
 }
 
@@ -122,8 +134,11 @@ Result<> Transport::write_packets(Outgoing& to, Stream& stream) {
         {
             const Deadline idle(env_.fibers, env_.clock.now() + config_.keepalive_interval);
             const Result<> more = to.changed.wait([&] { return !to.queue.empty(); });
+            SOMETIMES(!more.ok() && more.error() == Error::timed_out, "transport/keepalive");
             if (!more.ok() && more.error() != Error::timed_out) return more.error();
         }
+        if (BUGGIFY("transport/writes-late", 50'000))
+            TRY(env_.fibers.sleep_until(env_.clock.now() + 1ms));
         TRY(write_packet(to, stream));
     }
 }
@@ -132,9 +147,11 @@ Result<> Transport::write_packets(Outgoing& to, Stream& stream) {
 Result<> Transport::write_packet(Outgoing& to, Stream& stream) {
     wire::Packet packet;
     std::size_t size = 0;
+    const std::size_t most = BUGGIFY("transport/small-packet") ? 0 : config_.packet_bytes_max;
     while (!to.queue.empty()) {
         const std::size_t next = wire::size_of(to.queue.front());
-        if (size > 0 && size + next > config_.packet_bytes_max) break;
+        SOMETIMES(size > 0 && size + next > config_.packet_bytes_max, "transport/packet-full");
+        if (size > 0 && size + next > most) break;
         size += next;
         packet.messages.push_back(std::move(to.queue.front()));
         to.queue.pop_front();
@@ -151,7 +168,9 @@ Result<> Transport::write_packet(Outgoing& to, Stream& stream) {
 Result<> Transport::accept_all(Listener& listener, Scope& scope) {
     for (;;) {
         std::unique_ptr<Stream> stream = TRY(listener.accept());
-        if (incoming_count_ >= incoming_per_peer_max * (outgoing_.size() + 1)) {
+        const bool too_many = incoming_count_ >= incoming_per_peer_max * (outgoing_.size() + 1);
+        SOMETIMES(too_many, "transport/too-many-streams-from-peers");
+        if (too_many || BUGGIFY("transport/takes-no-stream", 100'000)) {
             refused_.add();
             continue;
         }
@@ -159,6 +178,9 @@ Result<> Transport::accept_all(Listener& listener, Scope& scope) {
         scope.spawn("peer in", [this, stream = std::move(stream)] {
             const Result<> ended = listen_to(*stream);
             --incoming_count_;
+            SOMETIMES(ended.error() == Error::corrupt, "transport/corrupt-packet");
+            SOMETIMES(ended.error() == Error::malformed, "transport/malformed-packet");
+            SOMETIMES(ended.error() == Error::timed_out, "transport/caller-went-silent");
             if (ended.error() == Error::corrupt || ended.error() == Error::malformed) {
                 refused_.add();
                 env_.log.warning(
@@ -177,6 +199,7 @@ Result<wire::Hello> Transport::read_hello(Stream& stream) {
     TRY(read_exactly(stream, body.view()));
     const wire::Hello hello = TRY(wire::hello_from(header, std::move(body).freeze()));
     if (hello.version != wire::Hello::protocol || hello.cluster != self_.cluster) {
+        REACHABLE("transport/another-cluster-calls");
         env_.log.warning("a node of another cluster or protocol has called",
                          {{"address", to_string(stream.peer())},
                           {"cluster", hello.cluster},
@@ -189,6 +212,7 @@ Result<wire::Hello> Transport::read_hello(Stream& stream) {
 Result<NodeId> Transport::greet(Stream& stream) {
     const Deadline deadline(env_.fibers, env_.clock.now() + config_.connect_timeout);
     const wire::Hello hello = TRY(read_hello(stream));
+    SOMETIMES(!outgoing_.contains(hello.node), "transport/a-stranger-calls");
     if (!outgoing_.contains(hello.node)) return Error::malformed; // Nobody we know.
     learn(hello);
     TRY(stream.write(wire::to_peer(self_)));

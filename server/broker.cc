@@ -1,5 +1,7 @@
 #include "server/broker.h"
 
+#include "core/base/buggify.h"
+#include "core/base/probe.h"
 #include "server/admin.h"
 #include "server/connection.h"
 #include "server/node.h"
@@ -119,11 +121,14 @@ Result<> Broker::accept_clients(Listener& listener) {
         Result<std::unique_ptr<Stream>> accepted = listener.accept();
         if (!accepted.ok()) {
             if (accepted.error() == Error::cancelled) return Error::cancelled;
+            REACHABLE("broker/cannot-accept");
             env_.log.warning("cannot accept clients", {{"error", accepted.error()}});
             TRY(env_.fibers.sleep_until(env_.clock.now() + accept_pause));
             continue;
         }
-        if (node_->connections.value() >= config_.kafka.connections_max) {
+        const bool too_many = node_->connections.value() >= config_.kafka.connections_max;
+        SOMETIMES(too_many, "broker/too-many-clients");
+        if (too_many || BUGGIFY("broker/turns-a-client-away", 50'000)) {
             env_.log.warning("turned a client away: there are as many as may be",
                              {{"clients", node_->connections.value()}});
             continue;
@@ -140,11 +145,14 @@ Result<> Broker::register_self() {
     for (;;) {
         const auto& nodes = controller_->catalogue().nodes();
         const auto known = nodes.find(config_.id());
-        if (known != nodes.end() && known->second == mine) break;
+        const bool is_known = known != nodes.end() && known->second == mine;
+        if (is_known && !BUGGIFY("broker/registers-again")) break;
         {
             const Deadline deadline(env_.fibers, env_.clock.now() + register_patience);
             const Result<Outcome> done =
                 controller_->submit(RegisterNode{config_.id(), mine.host, mine.port});
+            SOMETIMES(!done.ok() && done.error() == Error::timed_out,
+                      "broker/could-not-register-in-time");
             if (!done.ok() && done.error() == Error::cancelled) return Error::cancelled;
         }
         TRY(env_.fibers.sleep_until(env_.clock.now() + register_pause));

@@ -1,6 +1,7 @@
 #include "server/catalogue.h"
 
 #include "core/base/config.h"
+#include "core/base/probe.h"
 
 #include <algorithm>
 #include <utility>
@@ -69,6 +70,7 @@ Catalogue::Applied Catalogue::apply(const Command& command) {
 
 Catalogue::Applied Catalogue::on(const RegisterNode& command) {
     Applied applied;
+    SOMETIMES(nodes_.contains(command.node), "catalogue/node-registered-again");
     nodes_[command.node] = Address{command.host, command.port};
     applied.changes.put(key(node_prefix, std::to_string(command.node.value)),
                         to_string(nodes_[command.node]));
@@ -125,6 +127,7 @@ Result<> Catalogue::restore(std::string_view key, std::string_view value) {
         Topic topic = std::move(read).value();
         if (topic.name != key.substr(topic_prefix.size())) return Error::corrupt;
         std::string name = topic.name;
+        REACHABLE("catalogue/topic-restored");
         topics_.insert_or_assign(std::move(name), std::move(topic));
     } else if (key.starts_with(node_prefix)) {
         const auto id = parse_integer(key.substr(node_prefix.size()));
@@ -154,8 +157,7 @@ const Topic* Catalogue::find(const Uuid& id) const {
 
 const Topic::Partition* Catalogue::find(std::string_view name, std::int32_t partition) const {
     const Topic* topic = find(name);
-    if (!topic || partition < 0 ||
-        static_cast<std::size_t>(partition) >= topic->partitions.size())
+    if (!topic || partition < 0 || static_cast<std::size_t>(partition) >= topic->partitions.size())
         return nullptr;
     return &topic->partitions[static_cast<std::size_t>(partition)];
 }

@@ -1,6 +1,8 @@
 #include "server/controller.h"
 
+#include "core/base/buggify.h"
 #include "core/base/config.h"
+#include "core/base/probe.h"
 
 #include <algorithm>
 
@@ -10,9 +12,9 @@ namespace {
 
 constexpr std::string_view applied_key = "controller/applied";
 constexpr std::size_t read_bytes_max = 1_MiB;
-constexpr std::size_t outcomes_max = 1024;    // Nobody waits for longer than this many commands.
-constexpr std::size_t answering_max = 64;     // Commands of other nodes under way here.
-constexpr Duration forward_patience = 5s;     // Then the leader is asked for again.
+constexpr std::size_t outcomes_max = 1024; // Nobody waits for longer than this many commands.
+constexpr std::size_t answering_max = 64;  // Commands of other nodes under way here.
+constexpr Duration forward_patience = 5s;  // Then the leader is asked for again.
 constexpr Duration retry_pause = 50ms;
 
 // What goes back to the node that passed a command on.
@@ -44,10 +46,12 @@ Result<> Controller::restore() {
         applied_ = Offset(*offset);
     }
     Result<> sound;
-    TRY(env_.kv.scan(Catalogue::prefix, [&](std::string_view key, std::string_view value) {
-        sound = catalogue_.restore(key, value);
-        return sound.ok();
-    }));
+    TRY(env_.kv.scan(
+        Catalogue::prefix,
+        [&](std::string_view key, std::string_view value) {
+            sound = catalogue_.restore(key, value);
+            return sound.ok();
+        }));
     if (!sound.ok()) return Error::corrupt;
     return {};
 }
@@ -79,7 +83,8 @@ Result<> Controller::run() {
     CHECK(group);
     for (;;) {
         TRY(group->wait_committed(applied_));
-        TRY(apply_all(joined(TRY(group->read(applied_, read_bytes_max)))));
+        const std::size_t most = BUGGIFY("controller/reads-little") ? 1 : read_bytes_max;
+        TRY(apply_all(joined(TRY(group->read(applied_, most)))));
     }
 }
 
@@ -104,10 +109,16 @@ Result<> Controller::apply(Offset offset, const Command& command) {
     applied.changes.put(applied_key, std::to_string((offset + 1).value));
     // The stored form goes first: a group that it does not know is deleted at the next start.
     TRY(env_.kv.commit(std::move(applied.changes)));
+    // Between what is stored and the groups that follow from it.
+    if (!applied.placed.empty() && BUGGIFY("controller/places-late"))
+        TRY(env_.fibers.sleep_until(env_.clock.now() + 5ms));
     for (const Placed& placed : applied.placed) TRY(place(placed));
     applied_ = offset + 1;
     outcomes_[offset] = applied.outcome;
     if (outcomes_.size() > outcomes_max) outcomes_.erase(outcomes_.begin());
+    SOMETIMES(applied.outcome == Outcome::exists, "controller/applied-topic-exists");
+    SOMETIMES(applied.outcome == Outcome::not_found, "controller/applied-no-such-topic");
+    SOMETIMES(applied.outcome == Outcome::no_such_placement, "controller/applied-no-placement");
     applied_changed_.notify_all();
     changed_.notify_all();
     return {};
@@ -121,6 +132,8 @@ Result<> Controller::place(const Placed& placed) {
     const bool first = placed.replicas.front() == host_.self();
     const Result<> created = host_.create({placed.group, {std::move(voters), {}, {}}}, first);
     // Applied again after a crash between the store and the group.
+    SOMETIMES(!created.ok() && created.error() == Error::already_exists,
+              "controller/placed-a-group-again");
     if (!created.ok() && created.error() != Error::already_exists) return created.error();
     return {};
 }
@@ -131,15 +144,18 @@ Result<Outcome> Controller::submit(const Command& command) {
     for (;;) {
         const auto leader = host_.leader_of(controller_group);
         Result<Outcome> result = Error::unavailable;
-        if (leader)
+        SOMETIMES(!leader, "controller/nobody-leads");
+        if (leader && !BUGGIFY("controller/finds-no-leader"))
             result = *leader == host_.self() ? submit_here(command) : submit_to(*leader, command);
+        if (result.ok() && BUGGIFY("controller/answer-is-lost")) result = Error::unavailable;
         if (result.ok()) return as_seen_now(command, result.value());
+        SOMETIMES(result.error() == Error::not_leader, "controller/command-overruled");
+        SOMETIMES(result.error() == Error::timed_out, "controller/nobody-waits-that-long");
         switch (result.error()) {
         case Error::not_leader:
         case Error::unavailable:
         case Error::disconnected:
-            TRY(env_.fibers.sleep_until(env_.clock.now() + retry_pause));
-            break;
+            TRY(env_.fibers.sleep_until(env_.clock.now() + retry_pause)); break;
         default: return result;
         }
     }
@@ -150,18 +166,19 @@ Outcome Controller::as_seen_now(const Command& command, Outcome outcome) const {
     const auto* create = std::get_if<CreateTopic>(&command);
     if (outcome != Outcome::exists || !create) return outcome;
     const Topic* topic = catalogue_.find(create->name);
+    SOMETIMES(topic && topic->id == create->id, "controller/repeated-command-finds-its-own-work");
     return topic && topic->id == create->id ? Outcome::done : outcome;
 }
 
 Result<Outcome> Controller::submit_here(const Command& command) {
     const raft::GroupRef group = host_.find(controller_group);
     CHECK(group);
+    SOMETIMES(!group->serves(), "controller/asked-before-it-serves");
     if (!group->serves()) return Error::unavailable;
     wire::RecordBatchBuilder builder;
     builder.add({}, encode_command(command).text(), env_.clock.wall().unix_ms);
     auto parsed = wire::RecordBatch::parse(builder.build());
-    const raft::Group::Proposal proposal =
-        TRY(group->propose(std::get<wire::RecordBatch>(parsed)));
+    const raft::Group::Proposal proposal = TRY(group->propose(std::get<wire::RecordBatch>(parsed)));
     TRY(group->settle(proposal));
     const Offset offset = proposal.place.first.offset;
     TRY(applied_changed_.wait([&] { return applied_ > offset; }));
@@ -183,11 +200,14 @@ Result<Outcome> Controller::submit_to(NodeId leader, const Command& command) {
     }
     asked_.erase(id);
     if (!waited.ok()) {
+        SOMETIMES(waited.error() == Error::timed_out, "controller/leader-does-not-answer");
         // Our own patience, or that of the caller? His shows in the next wait.
         if (waited.error() == Error::timed_out) return Error::unavailable;
         return waited.error();
     }
+    SOMETIMES(asked.reply->outcome != 0, "controller/leader-could-not");
     if (asked.reply->outcome != 0) return Error::unavailable;
+    REACHABLE("controller/forwarded");
     const Answer answer = TRY(wire::decode<Answer>(asked.reply->answer));
     TRY(applied_changed_.wait([&] { return applied_ >= answer.applied; }));
     return answer.outcome;
@@ -198,6 +218,7 @@ void Controller::receive(NodeId from, wire::PeerMessage message) {
         answer(from, *request);
     } else if (const auto* reply = std::get_if<wire::ForwardReply>(&message.body)) {
         const auto found = asked_.find(reply->id);
+        SOMETIMES(found == asked_.end(), "controller/answer-came-too-late");
         if (found == asked_.end()) return; // Nobody waits any more.
         found->second->reply = *reply;
         found->second->answered.set();
@@ -206,7 +227,10 @@ void Controller::receive(NodeId from, wire::PeerMessage message) {
 
 void Controller::answer(NodeId from, const wire::Forward& request) {
     const Result<Command> command = decode_command(request.command);
+    SOMETIMES(!running_, "controller/asked-while-it-starts");
+    SOMETIMES(answering_ > 0, "controller/asked-by-several");
     if (!running_ || !command.ok() || answering_ >= answering_max) return; // He will ask again.
+    if (BUGGIFY("controller/drops-a-command", 100'000)) return;
     ++answering_;
     running_->spawn("forwarded", [this, from, id = request.id, command = command.value()] {
         Result<Outcome> result = Error::cancelled;

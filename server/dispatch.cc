@@ -1,5 +1,6 @@
 #include "server/dispatch.h"
 
+#include "core/base/probe.h"
 #include "server/handlers/handlers.h"
 
 #include <array>
@@ -40,10 +41,15 @@ Result<std::unique_ptr<Started>> start(Node& node, Bytes frame) {
         if (api.key != key) continue;
         if (version >= api.version_min && version <= api.version_max)
             return api.start(node, TRY(wire::kafka::split_request(std::move(frame))));
+        SOMETIMES(key == ApiKey::api_versions, "dispatch/unknown-version-of-api-versions");
         if (key == ApiKey::api_versions) return refuse_api_versions(correlation_id);
-        if (key == ApiKey::produce && version >= api.announced_min && version < api.version_min)
+        if (key == ApiKey::produce && version >= api.announced_min && version < api.version_min) {
+            REACHABLE("dispatch/old-produce");
             return refuse_old_produce(TRY(wire::kafka::split_request(std::move(frame))));
+        }
+        REACHABLE("dispatch/unknown-version");
     }
+    REACHABLE("dispatch/unknown-request");
     return Error::malformed;
 }
 

@@ -1,5 +1,8 @@
 #include "core/log/journal.h"
 
+#include "core/base/buggify.h"
+#include "core/base/probe.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -80,9 +83,11 @@ Result<> Journal::sync() {
     syncs_total_.add();
     const std::uint64_t target = appended_;
     if (failure_) return *failure_;
+    SOMETIMES(durable_ >= target, "journal/sync-of-nothing-new");
     if (durable_ >= target) return {};
     const Time began = env_.clock.now();
     TRY(durable_changed_.wait([&] { return failure_ || durable_ >= target; }));
+    SOMETIMES(durable_ < target, "journal/failed-while-somebody-waited");
     if (durable_ < target) return *failure_;
     wait_.add(env_.clock.now() - began);
     return {};
@@ -102,6 +107,8 @@ Result<> Journal::run() {
 
 void Journal::fail(Error error) {
     if (failure_) return;
+    SOMETIMES(error == Error::device_failed, "journal/device-failed");
+    SOMETIMES(error == Error::out_of_space, "journal/out-of-space");
     failure_ = error;
     if (error != Error::cancelled)
         env_.log.error("journal failed", {{"error", error}, {"round", next_round_}});
@@ -114,6 +121,10 @@ Result<> Journal::write_rounds() {
     for (;;) {
         if (queue_.empty()) TRY(wait_for_work());
         if (failure_) return *failure_;
+        if (BUGGIFY("journal/late-round"))
+            TRY(env_.fibers.sleep_until(env_.clock.now() + 1ms));
+        else if (BUGGIFY("journal/yield"))
+            env_.fibers.yield();
         TRY(write_round());
     }
 }
@@ -122,7 +133,8 @@ Result<> Journal::write_rounds() {
 Result<> Journal::wait_for_work() {
     const auto ready = [this] { return failure_ || !queue_.empty(); };
     if (sealed_) return work_.wait(ready);
-    const Deadline seal(env_.fibers, env_.clock.now() + config_.seal_delay);
+    const Duration delay = BUGGIFY("journal/early-seal") ? Duration{0} : config_.seal_delay;
+    const Deadline seal(env_.fibers, env_.clock.now() + delay);
     const Result<> waited = work_.wait(ready);
     if (waited.ok() || waited.error() == Error::timed_out) return {};
     return waited;
@@ -140,6 +152,7 @@ std::vector<wire::Frame> Journal::take_round() {
     std::uint64_t limit = std::min(config_.round_bytes_max, config_.file_bytes / 4);
     const std::uint64_t left = files_.back().bytes - write_position_;
     if (left >= round_bytes(std::span(&queue_.front(), 1))) limit = std::min(limit, left);
+    if (BUGGIFY("journal/small-round")) limit = 0;
     std::uint64_t total = wire::RoundHeader::size;
     while (!queue_.empty()) {
         const std::size_t size = wire::stored_size(queue_.front());
@@ -149,14 +162,23 @@ std::vector<wire::Frame> Journal::take_round() {
         frames.push_back(std::move(queue_.front()));
         queue_.pop_front();
     }
+    SOMETIMES(!queue_.empty(), "journal/queue-longer-than-a-round");
+    SOMETIMES(frames.size() > 8, "journal/many-frames-in-a-round");
+    SOMETIMES(total > limit, "journal/frame-larger-than-a-round");
     return frames;
 }
 
 Result<> Journal::write_round() {
     const std::vector<wire::Frame> frames = take_round();
     const std::uint64_t bytes = round_bytes(frames);
-    if (write_position_ + bytes > files_.back().bytes) TRY(begin_file(bytes));
     const bool seal = frames.front().kind == wire::Frame::Kind::seal;
+    SOMETIMES(seal, "journal/sealed");
+    if (write_position_ + bytes > files_.back().bytes) {
+        REACHABLE("journal/rolled");
+        TRY(begin_file(bytes));
+    } else if (BUGGIFY("journal/rolls-early", 5'000)) {
+        TRY(begin_file(bytes));
+    }
     if (!seal)
         for (const wire::Frame& frame : frames) note(frame);
     TRY(write_frames(frames, write_position_, {}));
@@ -165,7 +187,7 @@ Result<> Journal::write_round() {
     if (!seal) durable_ += frames.size();
     recount();
     durable_changed_.notify_all();
-    if (wants_spare()) files_wanted_.notify_all();
+    if (wants_spare() && !BUGGIFY("journal/no-spare-in-time")) files_wanted_.notify_all();
     return {};
 }
 
@@ -277,14 +299,17 @@ bool Journal::wants_spare() const {
 }
 
 Result<Journal::Spare> Journal::take_spare(std::uint64_t bytes) {
+    SOMETIMES(preparing_, "journal/waited-for-a-spare");
     TRY(files_wanted_.wait([this] { return failure_ || !preparing_; }));
     if (failure_) return *failure_;
     for (std::size_t i = 0; i < spares_.size(); ++i) {
+        SOMETIMES(spares_[i].bytes < bytes, "journal/spare-too-small");
         if (spares_[i].bytes < bytes) continue;
         Spare spare = std::move(spares_[i]);
         spares_.erase(spares_.begin() + static_cast<std::ptrdiff_t>(i));
         return spare;
     }
+    REACHABLE("journal/no-spare-ready");
     preparing_ = true;
     Result<Spare> spare = make_spare(bytes);
     preparing_ = false;
@@ -308,6 +333,7 @@ Result<Journal::Spare> Journal::make_spare(std::uint64_t bytes) {
         return file->sync();
     }();
     if (made.ok()) return spare;
+    SOMETIMES(made.error() == Error::out_of_space, "journal/no-space-for-a-spare");
     // It must not stand in the way of the next attempt, which has another name in any case.
     if (made.error() == Error::out_of_space) (void)env_.disk.remove(spare.path);
     return made.error();
@@ -356,11 +382,14 @@ Result<> Journal::drop_old_files() {
     while (done.ok() && !dropped_.empty()) {
         const InUse file = dropped_.front();
         const std::string path = path_of(file.number);
-        if (spares_.size() + spares.size() < spares_max && file.bytes == config_.file_bytes) {
+        if (spares_.size() + spares.size() < spares_max && file.bytes == config_.file_bytes &&
+            !BUGGIFY("journal/old-file-not-reused")) {
+            REACHABLE("journal/old-file-reused");
             Spare spare{directory_ + "/spare-" + std::to_string(next_spare_++), file.bytes};
             done = env_.disk.rename(path, spare.path);
             if (done.ok()) spares.push_back(std::move(spare));
         } else {
+            REACHABLE("journal/old-file-removed");
             done = env_.disk.remove(path);
         }
         if (done.ok()) dropped_.erase(dropped_.begin());
@@ -410,12 +439,14 @@ void Journal::note_entry(Known& known, const wire::Frame& frame) {
     const std::int64_t index = frame.first.index;
     const std::uint64_t number = files_.back().number;
     if (index < known.next) {
+        REACHABLE("journal/entry-again");
         // It comes again. Older files that hold it from here on hold one less.
         std::erase_if(known.held, [&](Held& held) {
             if (held.file == number || std::max(held.first, known.released.index) != index)
                 return false;
             held.first = index + 1;
             if (held.first < held.end.index) return false;
+            REACHABLE("journal/entry-again-frees-a-file");
             let_go(held);
             return true;
         });
@@ -436,6 +467,8 @@ void Journal::note_cut(Known& known, const wire::Frame& frame) {
     known.next = std::min(known.next, frame.first.index);
     std::erase_if(known.held, [&](Held& held) {
         if (held.end.index <= frame.first.index) return false;
+        SOMETIMES(held.file != files_.back().number, "journal/cut-reaches-into-older-files");
+        SOMETIMES(held.first < known.released.index, "journal/cut-beside-what-is-released");
         held.end = frame.first;
         // What is released before the cut was in this file too, but needs it no more.
         if (std::max(held.first, known.released.index) < held.end.index) return false;
@@ -475,6 +508,7 @@ void Journal::release(Known& known, Position end) {
 void Journal::forget(GroupId group) {
     const auto found = known_.find(group);
     if (found == known_.end()) return;
+    SOMETIMES(!found->second.held.empty(), "journal/forgotten-group-held-files");
     for (const Held& held : found->second.held) let_go(held);
     known_.erase(found);
     recount();
@@ -510,11 +544,18 @@ std::vector<GroupId> Journal::groups() const {
 }
 
 bool Journal::backlogged() const {
+    SOMETIMES(space_short_, "journal/no-space-for-the-next-file");
+    SOMETIMES(bytes_in_use_ > config_.journal_bytes_max, "journal/too-much-in-use");
+    SOMETIMES(queue_bytes_ > queued_rounds_max * config_.round_bytes_max,
+              "journal/too-much-queued");
+    if (BUGGIFY("journal/says-backlogged", 50'000)) return true;
     return failure_ || space_short_ || bytes_in_use_ > config_.journal_bytes_max ||
            queue_bytes_ > queued_rounds_max * config_.round_bytes_max;
 }
 
 bool Journal::full() const {
+    SOMETIMES(bytes_in_use_ > full_factor * config_.journal_bytes_max, "journal/full");
+    if (BUGGIFY("journal/says-full", 20'000)) return true;
     return failure_ || space_short_ || bytes_in_use_ > full_factor * config_.journal_bytes_max ||
            queue_bytes_ > full_factor * queued_rounds_max * config_.round_bytes_max;
 }

@@ -2,6 +2,9 @@
 // whole; what remains of files that are no longer needed is then cleared away.
 #include "core/log/journal.h"
 
+#include "core/base/buggify.h"
+#include "core/base/probe.h"
+
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -39,8 +42,9 @@ Result<Bytes> read_file(File& file, std::uint64_t bytes) {
     constexpr std::size_t alignment = Buffer::disk_alignment;
     Buffer memory((bytes + alignment - 1) / alignment * alignment);
     std::size_t at = 0;
+    const std::size_t most = BUGGIFY("journal/read-in-bits") ? 4 * alignment : read_bytes;
     while (at < memory.size()) {
-        const std::size_t asked = std::min(memory.size() - at, read_bytes);
+        const std::size_t asked = std::min(memory.size() - at, most);
         const std::size_t got = TRY(file.read_at(at, memory.view().subspan(at, asked)));
         at += got;
         if (got < asked) break;
@@ -51,6 +55,7 @@ Result<Bytes> read_file(File& file, std::uint64_t bytes) {
 } // namespace
 
 Error Journal::damaged(std::string_view path, std::uint64_t file_position, std::string_view what) {
+    REACHABLE("journal/damaged-is-refused");
     env_.log.error("journal is damaged",
                    {{"file", path}, {"file_position", file_position}, {"what", what}});
     return Error::corrupt;
@@ -96,6 +101,7 @@ Result<std::vector<Journal::Found>> Journal::find_files() {
         } else if (const auto spare = spare_number_of(name)) {
             const std::string path = directory_ + '/' + name;
             spares_.push_back({path, TRY(size_of_file(path))});
+            REACHABLE("journal/found-a-spare");
             next_spare_ = std::max(next_spare_, *spare + 1);
         } else {
             env_.log.warning("unknown file in the journal's directory", {{"name", name}});
@@ -107,6 +113,7 @@ Result<std::vector<Journal::Found>> Journal::find_files() {
     std::vector<wire::JournalHeader> headers;
     for (const auto& [number, name] : names) {
         if (number < newest.header.oldest) {
+            REACHABLE("journal/found-a-file-no-longer-needed");
             const std::uint64_t bytes = TRY(size_of_file(directory_ + '/' + name));
             dropped_.push_back({number, bytes, 0});
         } else if (number < newest.header.number) {
@@ -129,8 +136,10 @@ Result<std::uint64_t> Journal::size_of_file(const std::string& path) {
 // The last life may have ended before it synced this file, so that only memory knows how long it
 // is.
 Result<> Journal::settle_size(const Spare& spare) {
-    if (spare.bytes < Buffer::disk_alignment || spare.bytes % Buffer::disk_alignment != 0)
+    if (spare.bytes < Buffer::disk_alignment || spare.bytes % Buffer::disk_alignment != 0) {
+        REACHABLE("journal/found-an-empty-spare");
         return {};
+    }
     const auto file = TRY(env_.disk.open(spare.path, Disk::Open::existing, Disk::Access::aligned));
     Buffer block(Buffer::disk_alignment);
     std::memset(block.data(), 0, block.size());
@@ -142,12 +151,15 @@ Result<> Journal::settle_size(const Spare& spare) {
 Result<> Journal::replay_file(const Found& found, std::optional<std::uint64_t> after_round,
                               const Replay& replay) {
     const Result<Bytes> bytes = read_file(*found.file, found.header.bytes);
+    SOMETIMES(!bytes.ok(), "journal/cannot-be-read");
     if (!bytes.ok() && bytes.error() == Error::corrupt)
         return damaged(found.path, 0, "a sector cannot be read");
     if (!bytes.ok()) return bytes.error();
     const wire::JournalScan scan = wire::scan_journal(bytes.value(), found.header, after_round);
     if (scan.end == wire::JournalScan::End::damage)
         return damaged(found.path, scan.file_position, scan.reason);
+    SOMETIMES(scan.end == wire::JournalScan::End::torn, "journal/torn-tail");
+    SOMETIMES(scan.end == wire::JournalScan::End::intact && !after_round, "journal/whole-tail");
     if (scan.end == wire::JournalScan::End::torn)
         env_.log.info("the journal's last write was not finished",
                       {{"file", found.path},
@@ -169,6 +181,7 @@ Result<bool> Journal::replay_all(const Replay& replay) {
     for (std::size_t i = 0; i < files.size(); ++i) {
         std::optional<std::uint64_t> after_round;
         if (i + 1 < files.size()) after_round = files[i + 1].header.after_round;
+        SOMETIMES(after_round && i > 0, "journal/replayed-three-files");
         TRY(replay_file(files[i], after_round, replay));
     }
     return !files.empty();
@@ -191,7 +204,8 @@ Result<> Journal::open(const Replay& replay) {
     // Half-made spares of a disk that was full, and what was left of the last life.
     std::vector<Spare> kept;
     for (Spare& spare : std::exchange(spares_, {})) {
-        if (kept.empty() && spare.bytes == config_.file_bytes)
+        if (kept.empty() && spare.bytes == config_.file_bytes &&
+            !BUGGIFY("journal/keeps-no-old-spare"))
             kept.push_back(std::move(spare));
         else
             TRY(env_.disk.remove(spare.path));

@@ -1,6 +1,8 @@
 #include "core/log/log.h"
 
+#include "core/base/buggify.h"
 #include "core/base/crc32c.h"
+#include "core/base/probe.h"
 #include "core/log/segment_writer.h"
 
 #include <algorithm>
@@ -97,6 +99,7 @@ Result<> Log::open_segments() {
         if (!segment) {
             // Made and not yet written when the power went; or all of it is lost, and then the
             // marks in the journal know.
+            SOMETIMES(is_newest, "log/newest-segment-was-never-written");
             if (is_newest) break;
             return damaged("a segment has lost its header", moved_);
         }
@@ -105,6 +108,7 @@ Result<> Log::open_segments() {
             return damaged("segments do not follow each other", segment->first());
         // A name that only memory holds is no name yet.
         if (is_newest && !segment->sealed()) TRY(env_.disk.sync_directory(directory_));
+        SOMETIMES(i > 1, "log/opened-with-three-segments");
         for (const TermStart& start : segment->index().terms) {
             if (start.term < terms_.last()) return damaged("terms fall between segments", moved_);
             terms_.append(start.term, start.first);
@@ -117,6 +121,7 @@ Result<> Log::open_segments() {
 }
 
 Error Log::damaged(std::string_view what, Position where) const {
+    REACHABLE("log/damaged-is-refused");
     env_.log.error(
         "log is damaged",
         {{"group", group_}, {"what", what}, {"position", where}, {"segments_end", moved_}});
@@ -140,6 +145,7 @@ Result<> Log::remove(Environment& env, GroupId group) {
     if (!names.ok() && names.error() == Error::not_found) return {};
     if (!names.ok()) return names.error();
     // From the newest on, so that what is left after a power cut is still the beginning of a log.
+    SOMETIMES(!names.value().empty(), "log/removed-with-segments");
     for (std::size_t i = names.value().size(); i-- > 0;)
         TRY(env.disk.remove(directory + '/' + names.value()[i]));
     TRY(env.disk.sync_directory(directory));
@@ -156,6 +162,7 @@ Result<> Log::replay(const wire::Frame& frame) {
     case wire::Frame::Kind::seal: return {};
     case wire::Frame::Kind::cut: replay_cut(frame.first); return {};
     case wire::Frame::Kind::mark:
+        SOMETIMES(frame.first.index > 0, "log/mark-held-against-segments");
         if (frame.first.index > moved_.index)
             return damaged("segments have lost entries that the journal no longer has",
                            frame.first);
@@ -168,6 +175,9 @@ Result<> Log::replay(const wire::Frame& frame) {
 // of other entries.
 void Log::replay_cut(Position end) {
     const std::int64_t index = std::max(end.index, moved_.index);
+    SOMETIMES(end.index < moved_.index, "log/replayed-cut-reaches-into-segments");
+    SOMETIMES(end_.index > index, "log/replayed-cut-takes-entries");
+    SOMETIMES(early_.lower_bound(index) != early_.end(), "log/replayed-cut-takes-early-entries");
     early_.erase(early_.lower_bound(index), early_.end());
     while (end_.index > index) pop();
 }
@@ -177,20 +187,25 @@ void Log::replay_cut(Position end) {
 // the end nothing may be waiting, so nothing that was in the journal is lost without a word.
 Result<> Log::replay_entry(const wire::Frame& frame) {
     const std::int64_t index = frame.first.index;
+    SOMETIMES(index < moved_.index, "log/replayed-entry-is-in-segments");
     if (index < moved_.index) return {};
     if (const wire::Frame* same = in_memory(index)) {
+        REACHABLE("log/replayed-entry-again");
         if (same->first == frame.first && same->term == frame.term) return {};
         return damaged("two entries in one place", frame.first);
     }
     if (!follows(frame)) {
+        REACHABLE("log/replayed-entry-came-early");
         early_.insert_or_assign(index, owned(frame));
         return {};
     }
     early_.erase(index);
     push(owned(frame));
     for (auto next = early_.begin(); next != early_.end() && follows(next->second);
-         next = early_.erase(next))
+         next = early_.erase(next)) {
+        REACHABLE("log/early-entry-found-its-place");
         push(std::move(next->second));
+    }
     return {};
 }
 
@@ -222,6 +237,7 @@ void Log::append(const wire::Frame& frame) {
 void Log::cut(Position end) {
     CHECK(replayed_ && end.index >= committed_.index && end.index <= end_.index);
     if (end.index == end_.index) return;
+    SOMETIMES(end_.index - end.index > 1, "log/cut-several-entries");
     while (end_.index > end.index) pop();
     CHECK(end_ == end);
     wire::Frame cut;
@@ -238,8 +254,10 @@ void Log::set_committed(Position committed) {
         movable_bytes_ += weight(*in_memory(i));
     committed_ = committed;
     if (!writer_) return;
-    if (movable_bytes_ >= config_.segment_flush_bytes) writer_->wake(*this);
-    if (journal_.crowded()) writer_->free_files();
+    if (movable_bytes_ >= config_.segment_flush_bytes || BUGGIFY("log/moves-early"))
+        writer_->wake(*this);
+    SOMETIMES(journal_.crowded(), "log/committed-in-a-crowded-journal");
+    if (journal_.crowded() || BUGGIFY("log/frees-files-early", 50'000)) writer_->free_files();
 }
 
 void Log::push(wire::Frame frame) {
@@ -278,7 +296,8 @@ bool Log::drop_oldest() {
 }
 
 void Log::drop_cached() {
-    while (cached_bytes_ > config_.cache_bytes && drop_oldest()) {
+    const std::size_t most = BUGGIFY("log/drops-its-cache") ? 0 : config_.cache_bytes;
+    while (cached_bytes_ > most && drop_oldest()) {
     }
 }
 
@@ -287,6 +306,7 @@ void Log::drop_cached() {
 std::vector<wire::Frame> Log::tail(Position from, std::size_t bytes_max) const {
     std::vector<wire::Frame> frames;
     std::size_t total = 0;
+    if (BUGGIFY("log/short-tail")) bytes_max = 0;
     for (std::int64_t i = from.index; const wire::Frame* frame = in_memory(i); ++i) {
         total += size_of(frame->payload);
         if (!frames.empty() && total > bytes_max) break;
@@ -322,6 +342,7 @@ Result<std::vector<wire::Frame>> Log::read_frames(Position from, Position limit,
     }
     Segment* const segment = segment_at(from.index);
     CHECK(segment && from.index < segment->end().index);
+    REACHABLE("log/entries-read-from-a-segment");
     return segment->read(from.index, end, bytes_max);
 }
 
@@ -338,9 +359,11 @@ Result<BytesChain> Log::read(Offset from, Offset limit, std::size_t bytes_max) {
     if (from < start_.offset) return Error::not_found;
     BytesChain batches;
     if (from >= std::min(limit, end_.offset)) return batches;
+    if (BUGGIFY("log/reads-one-batch")) bytes_max = 0;
     if (tail_.empty() || from < tail_.front().first.offset) {
         Segment* const segment = segment_at(from);
         CHECK(segment && from < segment->end().offset);
+        REACHABLE("log/batches-read-from-a-segment");
         for (const wire::Frame& frame : TRY(segment->read_records(from, limit, bytes_max)))
             batches.insert(batches.end(), frame.payload.begin(), frame.payload.end());
         return batches;
@@ -368,15 +391,19 @@ Result<Offset> Log::offset_for_time(std::int64_t timestamp_ms, Offset limit) {
         const Position end = moved_;
         for (; i < segments_.size(); ++i) {
             if (segments_[i]->index().timestamp_max < timestamp_ms) continue;
-            if (const auto found = TRY(segments_[i]->find_time(timestamp_ms)))
+            if (const auto found = TRY(segments_[i]->find_time(timestamp_ms))) {
+                REACHABLE("log/time-found-in-a-segment");
                 return answer(found->offset);
+            }
         }
+        SOMETIMES(end != moved_, "log/entries-moved-while-a-time-was-looked-for");
         if (end == moved_) break;
         --i;
     }
     for (const wire::Frame& frame : tail_)
         if (frame.first.index >= moved_.index && wire::batch_timestamp_max(frame) >= timestamp_ms)
             return answer(frame.first.offset);
+    REACHABLE("log/no-such-time");
     return Error::not_found;
 }
 
@@ -407,7 +434,10 @@ Result<Segment*> Log::growing_segment() {
     if (!segments_.empty()) {
         Segment& newest = *segments_.back();
         if (segment_bytes_max_ == 0) segment_bytes_max_ = config_.segment_bytes;
-        if (!newest.sealed() && newest.bytes() < segment_bytes_max_) return &newest;
+        const bool early = newest.end() != newest.first() && BUGGIFY("log/seals-early", 50'000);
+        if (!newest.sealed() && newest.bytes() < segment_bytes_max_ && !early) return &newest;
+        SOMETIMES(newest.sealed(), "log/newest-segment-was-sealed-at-recovery");
+        REACHABLE("log/next-segment");
         if (!newest.sealed()) TRY(newest.seal());
     }
     TRY(make_directory());
@@ -427,7 +457,8 @@ Result<std::size_t> Log::move_piece() {
     Segment& segment = *TRY(growing_segment());
     // An attempt before this one may have ended between the write and the sync.
     const std::uint64_t room = segment_bytes_max_ - std::min(segment_bytes_max_, segment.bytes());
-    const std::uint64_t piece_bytes = std::min<std::uint64_t>(piece_bytes_max, room);
+    const std::uint64_t piece_bytes =
+        BUGGIFY("log/small-piece") ? 0 : std::min<std::uint64_t>(piece_bytes_max, room);
     std::vector<wire::Frame> frames;
     std::size_t total = 0;
     for (std::int64_t i = segment.end().index; i < limit.index; ++i) {
@@ -436,6 +467,7 @@ Result<std::size_t> Log::move_piece() {
         if (!frames.empty() && total > piece_bytes) break;
         frames.push_back(frame);
     }
+    SOMETIMES(frames.empty(), "log/piece-was-written-and-not-synced");
     if (!frames.empty()) TRY(segment.append(frames));
     const Result<> synced = segment.sync();
     // Nobody knows what is durable now, and a second sync that succeeds proves nothing.
@@ -456,6 +488,7 @@ Result<std::size_t> Log::move_piece() {
 }
 
 void Log::carry_over(Position end) {
+    REACHABLE("log/carried-over");
     for (std::int64_t i = moved_.index; i < std::min(end.index, end_.index); ++i)
         journal_.append(*in_memory(i));
 }

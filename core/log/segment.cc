@@ -1,5 +1,8 @@
 #include "core/log/segment.h"
 
+#include "core/base/buggify.h"
+#include "core/base/probe.h"
+
 #include <algorithm>
 
 namespace pyralog {
@@ -36,7 +39,9 @@ class Segment::Cursor {
 public:
     Cursor(const Segment& segment, std::uint64_t position, std::size_t bytes_wanted)
         : segment_(segment), position_(position), end_(segment.index_.bytes),
-          window_bytes_(std::clamp(bytes_wanted, window_bytes_min, window_bytes_max)) {}
+          window_bytes_(std::clamp(bytes_wanted, window_bytes_min, window_bytes_max)) {
+        if (BUGGIFY("segment/small-window")) window_bytes_ = wire::Frame::header_size;
+    }
 
     bool at_end() const { return position_ >= end_; }
 
@@ -75,6 +80,7 @@ private:
         return {};
     }
     Error bad(std::string_view what) const {
+        REACHABLE("segment/damaged-is-refused");
         segment_.env_.log.error(
             "segment is damaged",
             {{"file", segment_.path_}, {"file_position", position_}, {"what", what}});
@@ -111,6 +117,7 @@ Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string pat
     const auto header = start.ok() ? wire::decode_segment_header(start.value().view())
                                    : std::optional<wire::SegmentHeader>();
     if (!header) {
+        REACHABLE("segment/found-without-a-header");
         env.log.warning("segment has no header", {{"file", path}, {"bytes", file_size}});
         return std::unique_ptr<Segment>();
     }
@@ -140,10 +147,13 @@ Result<bool> Segment::load_footer(File& device, const wire::SegmentHeader& heade
     };
     const Bytes end = TRY(read(file_size - trailer_size, trailer_size));
     const auto trailer = wire::decode_trailer(end.view(), file_size);
+    SOMETIMES(!trailer, "segment/no-trailer");
     if (!trailer) return false;
     const Bytes body = TRY(read(trailer->file_position, trailer->body_bytes));
     std::optional<wire::SegmentIndex> index = wire::decode_footer(body.view(), *trailer, header);
+    SOMETIMES(!index, "segment/bad-footer");
     if (!index) return false;
+    REACHABLE("segment/sealed-one-opened");
     index_ = std::move(*index);
     sealed_ = true;
     return true;
@@ -152,10 +162,11 @@ Result<bool> Segment::load_footer(File& device, const wire::SegmentHeader& heade
 // Synced first: what is found here is going to be released from the journal.
 Result<> Segment::scan(File& device, std::uint64_t file_size) {
     TRY(file_->sync());
-    std::size_t wanted = scan_bytes;
+    std::size_t wanted = BUGGIFY("segment/scan-in-bits") ? Buffer::disk_alignment : scan_bytes;
     while (index_.bytes < file_size) {
         const std::size_t asked = std::min<std::uint64_t>(wanted, file_size - index_.bytes);
         Result<Bytes> read = read_device(device, index_.bytes, asked);
+        SOMETIMES(!read.ok() && read.error() == Error::corrupt, "segment/unreadable-at-recovery");
         if (!read.ok() && read.error() == Error::corrupt) break;
         const Bytes bytes = TRY(std::move(read));
         const wire::SegmentScan scan = wire::scan_segment(bytes, group_, index_);
@@ -163,6 +174,8 @@ Result<> Segment::scan(File& device, std::uint64_t file_size) {
         if (scan.needed == 0 || was_last || bytes.size() < asked) break;
         wanted = std::max(scan_bytes, scan.needed);
     }
+    SOMETIMES(index_.bytes < file_size, "segment/torn-tail");
+    SOMETIMES(index_.bytes == file_size, "segment/whole-tail");
     if (index_.bytes < file_size)
         env_.log.info("segment ends before its file",
                       {{"file", path_}, {"file_position", index_.bytes}, {"end", index_.end}});
@@ -172,6 +185,7 @@ Result<> Segment::scan(File& device, std::uint64_t file_size) {
 // Both a new file, and one that a power cut left without a header.
 Result<> Segment::make_file() {
     Result<std::unique_ptr<File>> made = env_.disk.open(path_, Disk::Open::create_new);
+    SOMETIMES(!made.ok() && made.error() == Error::already_exists, "segment/made-over-a-leftover");
     if (!made.ok() && made.error() == Error::already_exists)
         made = env_.disk.open(path_, Disk::Open::existing);
     std::unique_ptr<File> file = TRY(std::move(made));
@@ -186,6 +200,7 @@ Result<> Segment::append(std::span<const wire::Frame> frames) {
     CHECK(!sealed_ && !frames.empty());
     if (!file_) TRY(make_file());
     if (!trimmed_) {
+        REACHABLE("segment/torn-tail-trimmed");
         TRY(file_->resize(index_.bytes));
         trimmed_ = true;
     }
@@ -237,6 +252,7 @@ Result<std::vector<wire::Frame>> Segment::read(std::int64_t from, std::int64_t l
     std::vector<wire::Frame> frames;
     std::size_t total = 0;
     const std::int64_t end = std::min(limit, index_.end.index);
+    if (BUGGIFY("segment/reads-one")) bytes_max = 0;
     Cursor cursor(*this, index_.place_of_index(from), bytes_max);
     while (!cursor.at_end()) {
         wire::Frame frame = TRY(cursor.next());
@@ -253,6 +269,7 @@ Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit
                                                        std::size_t bytes_max) const {
     std::vector<wire::Frame> frames;
     std::size_t total = 0;
+    if (BUGGIFY("segment/reads-one-batch")) bytes_max = 0;
     Cursor cursor(*this, index_.place_of(from), bytes_max);
     while (!cursor.at_end()) {
         wire::Frame frame = TRY(cursor.next());

@@ -1,5 +1,8 @@
 #include "core/log/segment_writer.h"
 
+#include "core/base/buggify.h"
+#include "core/base/probe.h"
+
 #include <algorithm>
 
 namespace pyralog {
@@ -39,6 +42,7 @@ void SegmentWriter::remove(Log& log) {
     std::erase(ready_, &log);
     log.waits_for_writer_ = false;
     if (busy_ == &log) {
+        REACHABLE("segment-writer/removed-while-busy");
         // One log is busy at a time, and only its owner removes it.
         Signal idle(env_.fibers);
         idle_ = &idle;
@@ -69,6 +73,7 @@ Result<> SegmentWriter::run() {
         const Result<> done = work();
         if (done.ok()) continue;
         if (done.error() != Error::out_of_space) return done;
+        REACHABLE("segment-writer/no-space");
         // What is not moved stays in the journal, which says when that becomes too much.
         env_.log.error("no space for segments");
         TRY(env_.fibers.sleep_until(env_.clock.now() + space_retry_delay));
@@ -83,7 +88,9 @@ Result<> SegmentWriter::watch_journal() {
         if (journal_.pinned().empty()) {
             TRY(journal_.file_changed().wait(full));
         } else {
-            const Deadline retry(env_.fibers, env_.clock.now() + pin_retry_delay);
+            const Duration delay =
+                BUGGIFY("segment-writer/looks-again-early") ? Duration(1ms) : pin_retry_delay;
+            const Deadline retry(env_.fibers, env_.clock.now() + delay);
             const Result<> waited = journal_.file_changed().wait(full);
             if (!waited.ok() && waited.error() != Error::timed_out) return waited;
         }
@@ -111,6 +118,11 @@ Result<> SegmentWriter::work() {
         }
     }
     if (!ready_.empty()) {
+        SOMETIMES(ready_.size() > 1, "segment-writer/two-logs-wait");
+        if (BUGGIFY("segment-writer/another-log-first")) {
+            ready_.push_back(ready_.front());
+            ready_.pop_front();
+        }
         Log& log = *ready_.front();
         TRY(move(log.group(), log.committed().index));
         if (!ready_.empty() && ready_.front() == &log) {
@@ -132,15 +144,18 @@ Result<> SegmentWriter::free_oldest_file() {
         for (std::size_t i = 0; !moved && i < left.size(); ++i)
             moved = left[i].group != pins[i].group || left[i].end != pins[i].end;
         pins = std::move(left);
+        SOMETIMES(!moved, "segment-writer/file-held-by-what-is-not-committed");
         if (!moved) break;
     }
-    if (pins.empty() || !journal_.crowded()) return {};
+    const bool needless = BUGGIFY("segment-writer/carries-over-needlessly");
+    if (pins.empty() || (!journal_.crowded() && !needless)) return {};
     // Never more than half a file, so that files come free faster than this fills them.
     std::size_t budget = journal_.config().file_bytes / 2;
     for (const Journal::Pin& pin : pins) {
         Log* const log = find(pin.group);
         if (!log) continue;
         const std::size_t bytes = log->bytes_before(pin.end);
+        SOMETIMES(bytes > budget, "segment-writer/too-much-to-carry-over");
         if (bytes > budget) continue;
         budget -= bytes;
         log->carry_over(pin.end);

@@ -1,6 +1,8 @@
 #include "core/log/tail_budget.h"
 
+#include "core/base/buggify.h"
 #include "core/base/check.h"
+#include "core/base/probe.h"
 #include "core/log/log.h"
 
 #include <algorithm>
@@ -26,7 +28,9 @@ void TailBudget::change(std::int64_t bytes, std::int64_t droppable) {
 
 // One entry from each log in turn, the oldest it has.
 void TailBudget::make_room() {
-    while (bytes_ > bytes_max_ && droppable_ > 0) {
+    const std::size_t most = BUGGIFY("log/drops-all-caches", 50'000) ? 0 : bytes_max_;
+    while (bytes_ > most && droppable_ > 0) {
+        SOMETIMES(bytes_ > bytes_max_, "log/node-has-cached-too-much");
         hand_ = (hand_ + 1) % logs_.size();
         (void)logs_[hand_]->drop_oldest(); // If it has nothing, the next one has.
     }

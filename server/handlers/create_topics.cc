@@ -1,5 +1,6 @@
 #include "core/wire/kafka/create_topics.h"
 
+#include "core/base/probe.h"
 #include "server/handlers/handlers.h"
 
 #include <set>
@@ -11,8 +12,15 @@ namespace {
 using wire::kafka::CreateTopicsRequest;
 using wire::kafka::CreateTopicsResponse;
 
-CreateTopicsResponse::Topic refused(const std::string& name, ErrorCode error,
-                                    std::string message) {
+CreateTopicsResponse::Topic refused(const std::string& name, ErrorCode error, std::string message) {
+    SOMETIMES(error == ErrorCode::invalid_topic, "create-topics/invalid-name");
+    SOMETIMES(error == ErrorCode::invalid_replica_assignment, "create-topics/assignment");
+    SOMETIMES(error == ErrorCode::invalid_config, "create-topics/config");
+    SOMETIMES(error == ErrorCode::invalid_partitions, "create-topics/partitions");
+    SOMETIMES(error == ErrorCode::invalid_replication_factor, "create-topics/replicas");
+    SOMETIMES(error == ErrorCode::topic_already_exists, "create-topics/exists");
+    SOMETIMES(error == ErrorCode::request_timed_out, "create-topics/timed-out");
+    SOMETIMES(error == ErrorCode::invalid_request, "create-topics/named-twice");
     CreateTopicsResponse::Topic topic;
     topic.name = name;
     topic.error = error;
@@ -62,6 +70,7 @@ CreateTopicsResponse::Topic create(Node& node, const CreateTopicsRequest::Topic&
     created.name = wanted.name;
     created.num_partitions = partitions;
     created.replication_factor = static_cast<std::int16_t>(replicas);
+    SOMETIMES(validate_only, "create-topics/validate-only");
     if (validate_only) return node.controller.catalogue().find(wanted.name) ? exists() : created;
     const CreateTopic command{wanted.name, draw_uuid(node.env.random), partitions, replicas};
     const Result<Outcome> outcome = node.controller.submit(command);

@@ -1,5 +1,6 @@
 #include "core/wire/kafka/delete_topics.h"
 
+#include "core/base/probe.h"
 #include "server/handlers/handlers.h"
 
 namespace pyralog::server {
@@ -15,14 +16,19 @@ DeleteTopicsResponse::Topic remove(Node& node, const DeleteTopicsRequest::Topic&
     removed.id = wanted.id;
     const Catalogue& catalogue = node.controller.catalogue();
     const Topic* topic = wanted.name ? catalogue.find(*wanted.name) : catalogue.find(wanted.id);
+    SOMETIMES(!wanted.name, "delete-topics/by-id");
     if (!topic) {
-        removed.error = wanted.name ? ErrorCode::unknown_topic_or_partition
-                                    : ErrorCode::unknown_topic_id;
+        REACHABLE("delete-topics/unknown");
+        removed.error =
+            wanted.name ? ErrorCode::unknown_topic_or_partition : ErrorCode::unknown_topic_id;
         return removed;
     }
     removed.name = topic->name;
     removed.id = topic->id;
     const Result<Outcome> outcome = node.controller.submit(DeleteTopic{*removed.name});
+    SOMETIMES(outcome.ok() && outcome.value() == Outcome::done, "delete-topics/deleted");
+    SOMETIMES(outcome.ok() && outcome.value() != Outcome::done, "delete-topics/deleted-by-another");
+    SOMETIMES(!outcome.ok(), "delete-topics/nobody-leads");
     if (!outcome.ok())
         removed.error = to_code(outcome.error());
     else if (outcome.value() == Outcome::not_found)
@@ -34,8 +40,7 @@ DeleteTopicsResponse::Topic remove(Node& node, const DeleteTopicsRequest::Topic&
 
 StartResult start_delete_topics(Node& node, RequestParts parts) {
     auto request = TRY(wire::kafka::decode_request<DeleteTopicsRequest>(parts));
-    for (std::string& name : request.topic_names)
-        request.topics.push_back({std::move(name), {}});
+    for (std::string& name : request.topic_names) request.topics.push_back({std::move(name), {}});
     return started([&node, header = std::move(parts.header), request = std::move(request)] {
         const Deadline deadline(node.env.fibers, node.after_ms(request.timeout_ms));
         DeleteTopicsResponse response;

@@ -2,6 +2,8 @@
 // until more is committed in one of its partitions, or its time is up.
 #include "core/wire/kafka/fetch.h"
 
+#include "core/base/buggify.h"
+#include "core/base/probe.h"
 #include "server/handlers/handlers.h"
 
 #include <algorithm>
@@ -45,7 +47,11 @@ public:
             bytes_ = 0;
             FetchResponse response = look();
             const auto enough = static_cast<std::size_t>(std::max(request_.min_bytes, 0));
-            if (is_final_ || bytes_ >= enough || node_.env.clock.now() >= until_) {
+            const bool late = node_.env.clock.now() >= until_;
+            SOMETIMES(!is_final_ && bytes_ == 0 && late, "fetch/empty-when-time-was-up");
+            SOMETIMES(!is_final_ && bytes_ > 0 && bytes_ < enough && late, "fetch/too-little");
+            if (is_final_ || bytes_ >= enough || late || BUGGIFY("fetch/answers-early", 100'000)) {
+                SOMETIMES(!watches.empty() && bytes_ >= enough, "fetch/waited-and-found-enough");
                 node_.fetched_bytes.add(bytes_);
                 return answer(header_, response);
             }
@@ -54,6 +60,7 @@ public:
                 continue; // What came while we read from the disk went by unnoticed.
             }
             const Deadline deadline(node_.env.fibers, until_);
+            if (BUGGIFY("fetch/looks-needlessly")) continue;
             // However it ends, what is there by then is the answer; but who is cancelled leaves.
             const Result<> waited = wait_for_more(changed);
             if (!waited.ok() && waited.error() != Error::timed_out) return waited.error();
@@ -92,17 +99,24 @@ private:
         found.high_watermark = found.last_stable_offset = end.value;
         found.log_start_offset = start.value;
         if (from < start || from > group.log().end().offset) {
+            REACHABLE("fetch/out-of-range");
             found.error = ErrorCode::offset_out_of_range;
             return found;
         }
         const std::size_t room = room_for(wanted);
+        SOMETIMES(from > end, "fetch/beyond-what-is-committed");
+        SOMETIMES(from < end && room == 0, "fetch/no-room-left");
         if (from >= end || room == 0) return found;
         Result<BytesChain> records = group.read(from, room);
         if (!records.ok()) {
+            REACHABLE("fetch/cannot-be-read");
             found.error = to_code(records.error());
             return found;
         }
         const std::size_t size = size_of(records.value());
+        SOMETIMES(bytes_ == 0 && size > room, "fetch/first-batch-larger-than-asked");
+        SOMETIMES(bytes_ > 0 && size > room, "fetch/later-batch-does-not-fit");
+        SOMETIMES(bytes_ > 0 && size <= room, "fetch/several-partitions-have-something");
         // The first batch of an answer goes out however large it is, or nobody could ever get past
         // it (KIP-74); a later one must fit.
         if (bytes_ > 0 && size > room) return found;
@@ -118,6 +132,7 @@ private:
         const std::size_t left = whole > bytes_ ? whole - bytes_ : 0;
         const std::size_t room =
             std::min(left, static_cast<std::size_t>(std::max(wanted.max_bytes, 0)));
+        if (BUGGIFY("fetch/little-room")) return bytes_ == 0 ? 1 : 0;
         return bytes_ == 0 ? std::max<std::size_t>(room, 1) : room;
     }
 

@@ -1,5 +1,8 @@
 #include "server/handlers/handlers.h"
 
+#include "core/base/buggify.h"
+#include "core/base/probe.h"
+
 #include <algorithm>
 
 namespace pyralog::server {
@@ -28,11 +31,18 @@ ErrorCode to_code(Error error) {
 }
 
 ErrorCode check_leader(const Node::Replica& replica, std::int32_t epoch_of_client) {
+    SOMETIMES(!replica.partition, "handlers/no-such-partition");
+    SOMETIMES(replica.partition && !replica.group, "handlers/not-a-replica");
     if (!replica.partition) return ErrorCode::unknown_topic_or_partition;
     if (!replica.group) return ErrorCode::not_leader_or_follower;
+    if (BUGGIFY("handlers/says-not-leader", 50'000)) return ErrorCode::not_leader_or_follower;
     const Term term = replica.group->term();
-    if (epoch_of_client >= 0 && Term(epoch_of_client) < term)
-        return ErrorCode::fenced_leader_epoch;
+    SOMETIMES(epoch_of_client >= 0 && Term(epoch_of_client) < term, "handlers/fenced-epoch");
+    SOMETIMES(epoch_of_client >= 0 && Term(epoch_of_client) > term, "handlers/unknown-epoch");
+    SOMETIMES(epoch_of_client >= 0 && Term(epoch_of_client) == term, "handlers/current-epoch");
+    SOMETIMES(replica.group->leads() && !replica.group->serves(),
+              "handlers/leads-but-cannot-serve");
+    if (epoch_of_client >= 0 && Term(epoch_of_client) < term) return ErrorCode::fenced_leader_epoch;
     if (epoch_of_client >= 0 && Term(epoch_of_client) > term)
         return ErrorCode::unknown_leader_epoch;
     // A leader that has committed nothing of its own does not know yet what is committed.
@@ -41,6 +51,8 @@ ErrorCode check_leader(const Node::Replica& replica, std::int32_t epoch_of_clien
 
 ErrorCode check_writable(const Node::Replica& replica) {
     if (!replica.partition) return ErrorCode::unknown_topic_or_partition;
+    if (BUGGIFY("handlers/says-not-writable", 50'000)) return ErrorCode::not_leader_or_follower;
+    SOMETIMES(replica.group && !replica.group->leads(), "handlers/write-to-a-follower");
     return replica.group && replica.group->leads() ? ErrorCode::none
                                                    : ErrorCode::not_leader_or_follower;
 }
@@ -53,6 +65,8 @@ void wait_for_leaders(Node& node, std::string_view topic) {
                                          return node.host.leader_of(partition.group).has_value();
                                      });
     };
+    if (BUGGIFY("handlers/waits-for-no-leaders")) return;
+    SOMETIMES(!all_led(), "handlers/new-topic-has-no-leaders-yet");
     const Deadline deadline(node.env.fibers, node.env.clock.now() + leader_patience);
     (void)node.controller.changed().wait(all_led); // Without one by then, the client will see.
 }

@@ -1,5 +1,6 @@
 #include "core/wire/kafka/list_offsets.h"
 
+#include "core/base/probe.h"
 #include "server/handlers/handlers.h"
 
 namespace pyralog::server {
@@ -17,6 +18,8 @@ constexpr Duration barrier_patience = 2s;
 Result<Offset> latest(Node& node, raft::Group& group) {
     const Deadline deadline(node.env.fibers, node.env.clock.now() + barrier_patience);
     const Result<Offset> end = group.read_barrier();
+    SOMETIMES(end.ok(), "list-offsets/end");
+    SOMETIMES(!end.ok() && end.error() == Error::timed_out, "list-offsets/cannot-reach-a-majority");
     if (!end.ok() && end.error() == Error::timed_out) return Error::not_leader;
     return end;
 }
@@ -33,9 +36,11 @@ Result<> find_time(raft::Group& group, std::int64_t timestamp,
     if (batch == nullptr) return Error::corrupt;
     found.offset = first.value;
     found.timestamp = batch->header().max_timestamp;
+    REACHABLE("list-offsets/time-found");
     if (batch->header().compression() != wire::Compression::none) return {};
     wire::RecordReader reader(*batch);
     while (const auto record = TRY(reader.next())) {
+        SOMETIMES(record->timestamp < timestamp, "list-offsets/time-within-a-batch");
         if (record->timestamp < timestamp) continue;
         found.offset = record->offset.value;
         found.timestamp = record->timestamp;
@@ -58,6 +63,7 @@ ListOffsetsResponse::Partition look_at(Node& node, const std::string& topic,
     case ListOffsetsRequest::earliest: offset = group.log().start().offset; break;
     case ListOffsetsRequest::latest: offset = latest(node, group); break;
     case ListOffsetsRequest::max_timestamp:
+        REACHABLE("list-offsets/max-timestamp");
         found.error = ErrorCode::unsupported_for_message_format;
         return found;
     default:

@@ -2,6 +2,8 @@
 // both sides want that.
 #include "core/wire/kafka/metadata.h"
 
+#include "core/base/buggify.h"
+#include "core/base/probe.h"
 #include "server/handlers/handlers.h"
 
 namespace pyralog::server {
@@ -16,7 +18,9 @@ constexpr Duration create_patience = 5s;
 MetadataResponse::Partition describe_partition(const Node& node,
                                                const Topic::Partition& partition) {
     MetadataResponse::Partition described;
-    const auto leader = node.host.leader_of(partition.group);
+    auto leader = node.host.leader_of(partition.group);
+    SOMETIMES(!leader, "metadata/no-leader");
+    if (BUGGIFY("metadata/says-no-leader", 50'000)) leader.reset();
     described.leader_id = leader ? leader->value : -1;
     described.leader_epoch = node.host.term_of(partition.group).value;
     if (!leader) described.error = ErrorCode::leader_not_available;
@@ -45,6 +49,9 @@ ErrorCode create(Node& node, const std::string& name) {
                         node.config.default_replication_factor()};
     const Deadline deadline(node.env.fibers, node.env.clock.now() + create_patience);
     const Result<Outcome> outcome = node.controller.submit(command);
+    SOMETIMES(!outcome.ok(), "metadata/could-not-create");
+    SOMETIMES(outcome.ok() && outcome.value() == Outcome::done, "metadata/created");
+    SOMETIMES(outcome.ok() && outcome.value() == Outcome::exists, "metadata/created-by-another");
     if (!outcome.ok()) return ErrorCode::leader_not_available;
     wait_for_leaders(node, name);
     return ErrorCode::none;
@@ -58,12 +65,16 @@ MetadataResponse::Topic look_for(Node& node, const MetadataRequest::Topic& wante
     const Catalogue& catalogue = node.controller.catalogue();
     if (!wanted.name) {
         const Topic* topic = catalogue.find(wanted.id);
+        SOMETIMES(topic != nullptr, "metadata/found-by-id");
+        SOMETIMES(topic == nullptr, "metadata/unknown-id");
         unknown.error = ErrorCode::unknown_topic_id;
         return topic ? describe_topic(node, *topic) : unknown;
     }
     if (const Topic* topic = catalogue.find(*wanted.name)) return describe_topic(node, *topic);
     unknown.error = ErrorCode::unknown_topic_or_partition;
     if (!is_topic_name(*wanted.name)) unknown.error = ErrorCode::invalid_topic;
+    SOMETIMES(unknown.error == ErrorCode::invalid_topic, "metadata/invalid-name");
+    SOMETIMES(!may_create, "metadata/unknown-topic");
     if (!may_create || unknown.error == ErrorCode::invalid_topic) return unknown;
     unknown.error = create(node, *wanted.name);
     const Topic* topic = catalogue.find(*wanted.name);

@@ -2,6 +2,7 @@
 // what is waited for is the disks.
 #include "core/wire/kafka/produce.h"
 
+#include "core/base/probe.h"
 #include "server/handlers/handlers.h"
 
 #include <variant>
@@ -17,6 +18,10 @@ constexpr std::int16_t acks_all = -1;
 constexpr std::int16_t zstd_from_version = 7;
 
 ErrorCode to_code(wire::BatchFlaw flaw) {
+    SOMETIMES(flaw == wire::BatchFlaw::corrupt, "produce/corrupt");
+    SOMETIMES(flaw == wire::BatchFlaw::old_format, "produce/old-format");
+    SOMETIMES(flaw == wire::BatchFlaw::invalid, "produce/invalid");
+    SOMETIMES(flaw == wire::BatchFlaw::unknown_compression, "produce/unknown-compression");
     switch (flaw) {
     case wire::BatchFlaw::corrupt: return ErrorCode::corrupt_message;
     case wire::BatchFlaw::old_format: return ErrorCode::unsupported_for_message_format;
@@ -41,19 +46,28 @@ ErrorCode propose(Node& node, std::int16_t version, const std::string& topic,
     Node::Replica replica = node.replica(topic, partition.index);
     // Refusing the first batch of several under way would have the client send it after the others.
     if (const ErrorCode error = check_writable(replica); error != ErrorCode::none) return error;
+    SOMETIMES(!partition.records, "produce/no-records");
     if (!partition.records) return ErrorCode::invalid_record;
-    if (partition.records->size() > node.config.topic.message_bytes_max)
+    if (partition.records->size() > node.config.topic.message_bytes_max) {
+        REACHABLE("produce/too-large");
         return ErrorCode::message_too_large;
+    }
     auto parsed = wire::RecordBatch::parse(std::move(*partition.records));
     if (const auto* flaw = std::get_if<wire::BatchFlaw>(&parsed)) return to_code(*flaw);
     const auto& batch = std::get<wire::RecordBatch>(parsed);
-    if (batch.header().compression() == wire::Compression::zstd && version < zstd_from_version)
+    if (batch.header().compression() == wire::Compression::zstd && version < zstd_from_version) {
+        REACHABLE("produce/zstd-too-early");
         return ErrorCode::unsupported_compression_type;
+    }
     // No producer ids are given out, so nobody can rightly have one.
-    if (batch.header().is_transactional() || batch.header().has_producer())
+    if (batch.header().is_transactional() || batch.header().has_producer()) {
+        REACHABLE("produce/names-a-producer");
         return ErrorCode::unknown_producer_id;
+    }
+    SOMETIMES(!batch.records_are_sound(), "produce/unsound-records");
     if (!batch.records_are_sound()) return ErrorCode::invalid_record;
     const auto proposal = replica.group->propose(batch);
+    SOMETIMES(!proposal.ok() && proposal.error() == Error::unavailable, "produce/refused-as-full");
     if (!proposal.ok())
         return proposal.error() == Error::unavailable ? ErrorCode::not_enough_replicas
                                                       : server::to_code(proposal.error());
@@ -69,6 +83,7 @@ public:
         : node_(node), header_(std::move(header)), acks_(request.acks),
           began_(node.env.clock.now()), until_(node.after_ms(request.timeout_ms)) {
         const bool acks_known = acks_ == 0 || acks_ == 1 || acks_ == acks_all;
+        SOMETIMES(!acks_known, "produce/unknown-acks");
         for (ProduceRequest::Topic& topic : request.topics) {
             topics_.push_back({std::move(topic.name), {}});
             for (ProduceRequest::Partition& partition : topic.partitions) {
@@ -94,6 +109,7 @@ public:
         }
         node_.write_latency.add(node_.env.clock.now() - began_);
         if (acks_ != 0) return answer(header_, response);
+        SOMETIMES(!all_well, "produce/hangs-up-on-a-failure-nobody-waits-for");
         // Nobody waits for an answer; the only way to say that something is wrong is to hang up.
         if (!all_well) return Error::disconnected;
         return BytesChain();
@@ -117,13 +133,16 @@ private:
                                         : written.group->settle_here(written.proposal);
         }
         if (!settled.ok()) {
+            SOMETIMES(settled.error() == Error::not_leader, "produce/overruled");
+            SOMETIMES(settled.error() == Error::timed_out, "produce/timed-out");
+            SOMETIMES(settled.error() == Error::unavailable, "produce/perhaps-stored");
+            SOMETIMES(settled.error() == Error::not_found, "produce/topic-deleted-meanwhile");
             // Only what a newer leader has overruled is certain not to be stored. Of the rest the
             // client must know that it may be.
-            partition.error = settled.error() == Error::not_leader
-                                  ? ErrorCode::not_leader_or_follower
-                              : settled.error() == Error::timed_out
-                                  ? ErrorCode::request_timed_out
-                                  : ErrorCode::not_enough_replicas_after_append;
+            partition.error =
+                settled.error() == Error::not_leader  ? ErrorCode::not_leader_or_follower
+                : settled.error() == Error::timed_out ? ErrorCode::request_timed_out
+                                                      : ErrorCode::not_enough_replicas_after_append;
             return partition;
         }
         node_.records_written.add(static_cast<std::uint64_t>(written.records));
