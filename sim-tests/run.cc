@@ -41,6 +41,7 @@ public:
     Run& operator=(const Run&) = delete;
 
     RunResult run() {
+        sites::begin();
         for (const NodeId node : cluster_.nodes()) cluster_.start(node);
         for (const Workload::Program& program : programs_) world_.boot(program.node, program.main);
         nemesis_.begin();
@@ -127,6 +128,7 @@ private:
         result.time = world_.now();
         result.hash = world_.hash();
         result.counts = world_.counts();
+        result.sites = sites::counts();
         for (const Produce& produce : history_.produces()) {
             if (produce.outcome == Outcome::stored) ++result.stored;
             if (produce.outcome == Outcome::refused) ++result.refused;

@@ -8,6 +8,7 @@
 // A run is a function of its seed: the same hash in every build and every process.
 #pragma once
 
+#include "core/base/site.h"
 #include "io/sim/faults.h"
 #include "sim-tests/check_history.h"
 #include "sim-tests/swarm.h"
@@ -16,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pyralog::simtest {
 
@@ -37,6 +39,7 @@ struct RunResult {
     Duration time{0};
     std::uint64_t hash = 0;
     sim::FaultCounts counts;
+    std::vector<sites::Count> sites; // Probes and whims, all that there are.
     std::uint64_t stored = 0, refused = 0, unknown = 0, read = 0; // Batches, and records.
     std::uint64_t requests = 0; // Produce, Fetch and ListOffsets; of the last two the answered.
 };

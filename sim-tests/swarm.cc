@@ -208,6 +208,7 @@ std::string_view to_string(FaultClass fault_class) {
     case FaultClass::rot: return "rot";
     case FaultClass::clocks: return "clocks";
     case FaultClass::slow_fibers: return "slow-fibers";
+    case FaultClass::whims: return "whims";
     case FaultClass::count_: break;
     }
     check_failed("a known FaultClass", __FILE__, __LINE__);
@@ -232,6 +233,10 @@ Plan draw_plan(std::uint64_t seed) {
         plan.faults.drift_ppm_most = static_cast<std::uint32_t>(scaled(shape, 100, 50'000));
         plan.faults.monotonic_offset_most = 3600s;
         plan.faults.wall_offset_most = 3600s;
+    }
+    if (plan.has(FaultClass::whims)) {
+        plan.faults.whim_is_active = {250'000};
+        plan.faults.whim_fires = {250'000};
     }
     Random network = root.fork("swarm/network");
     draw_network(plan, network);

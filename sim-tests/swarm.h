@@ -33,6 +33,7 @@ enum class FaultClass : std::uint8_t {
     rot,         // Of durable bytes, on less than half of the nodes.
     clocks,      // Drift, offsets and jumps.
     slow_fibers, // A fiber that runs keeps its node busy.
+    whims,       // What is allowed and unusual, done now and then: core/base/buggify.h.
     count_,
 };
 std::string_view to_string(FaultClass fault_class);
