@@ -16,6 +16,16 @@
 
 namespace pyralog {
 
+// Sees what a Random and its forks draw, and may put something else in its place: so the simulator
+// writes down and replays what nodes draw. In production there is none.
+class RandomHook {
+public:
+    virtual ~RandomHook() = default;
+    // `value` was drawn, below `bound`; 0: from all numbers. What the draw is to give.
+    virtual std::uint64_t drawn(std::uint64_t value, std::uint64_t bound) = 0;
+    virtual RandomHook& forked(std::string_view name) = 0; // Lives as long as this one.
+};
+
 class Random {
 public:
     explicit Random(std::uint64_t seed) : seed_(seed) {
@@ -23,21 +33,16 @@ public:
     }
 
     std::uint64_t next() {
-        const std::uint64_t result = rotated(state_[0] + state_[3], 23) + state_[0];
-        const std::uint64_t shifted = state_[1] << 17;
-        state_[2] ^= state_[0];
-        state_[3] ^= state_[1];
-        state_[1] ^= state_[2];
-        state_[0] ^= state_[3];
-        state_[2] ^= shifted;
-        state_[3] = rotated(state_[3], 45);
-        return result;
+        const std::uint64_t value = generated();
+        return hook_ ? hook_->drawn(value, 0) : value;
     }
 
     // Uniform in [0, bound).
     std::uint64_t below(std::uint64_t bound) {
         CHECK(bound > 0);
-        return static_cast<std::uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64);
+        const auto value =
+            static_cast<std::uint64_t>((static_cast<unsigned __int128>(generated()) * bound) >> 64);
+        return hook_ ? hook_->drawn(value, bound) : value;
     }
 
     // Uniform in [low, high], both included.
@@ -65,10 +70,26 @@ public:
     Random fork(std::string_view name) const {
         std::uint64_t hash = seed_ ^ 0xcbf29ce484222325u;
         for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-        return Random(mixed(hash));
+        Random forked(mixed(hash));
+        if (hook_) forked.hook_ = &hook_->forked(name);
+        return forked;
     }
 
+    // Must outlive this and all that is forked from it.
+    void set_hook(RandomHook& hook) { hook_ = &hook; }
+
 private:
+    std::uint64_t generated() {
+        const std::uint64_t result = rotated(state_[0] + state_[3], 23) + state_[0];
+        const std::uint64_t shifted = state_[1] << 17;
+        state_[2] ^= state_[0];
+        state_[3] ^= state_[1];
+        state_[1] ^= state_[2];
+        state_[0] ^= state_[3];
+        state_[2] ^= shifted;
+        state_[3] = rotated(state_[3], 45);
+        return result;
+    }
     static std::uint64_t rotated(std::uint64_t x, int by) { return x << by | x >> (64 - by); }
     static std::uint64_t mixed(std::uint64_t z) {
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -78,6 +99,7 @@ private:
 
     std::uint64_t seed_;
     std::array<std::uint64_t, 4> state_{};
+    RandomHook* hook_ = nullptr;
 };
 
 } // namespace pyralog

@@ -131,6 +131,7 @@ public:
     bool cancelled = false;
     bool finished = false;
     int waits_while_cancelled = 0;
+    std::uint64_t mark = 0;
 
 private:
     PYRALOG_NO_SANITIZE static void enter(context::transfer_t from) noexcept {
@@ -242,6 +243,11 @@ void Scheduler::run_one(std::size_t pick) {
     fiber->resume();
     current_ = nullptr;
     if (fiber->finished) finish(*fiber);
+}
+
+std::uint64_t& Scheduler::ready_mark(std::size_t pick) {
+    CHECK(pick < ready_.size());
+    return ready_[pick]->mark;
 }
 
 void Scheduler::finish(Fiber& fiber) {

@@ -91,6 +91,8 @@ public:
     std::size_t ready_count() const { return ready_.size(); }
     std::size_t alive_count() const { return alive_count_; }
     void run_one(std::size_t pick = 0); // The pick-th of the ready fibers, until it waits.
+    // A number of the World's own, which the pick-th of the ready fibers carries; 0 at first.
+    std::uint64_t& ready_mark(std::size_t pick);
 
     // When expire() has something to do next.
     std::optional<Time> next_expiry() const;
