@@ -2,11 +2,12 @@
 //
 // Every choice of the simulated world is thrown by a Dice, and each component, node and purpose has
 // its own: one draw more in one of them changes nothing in the others, so a seed keeps most of its
-// meaning while the code around it changes. All draws of a run pass through pick(), which is where
-// choices can be recorded and replayed.
+// meaning while the code around it changes. A Dice throws on its stream of the run's Choices, where
+// all is recorded and replayed; so draw in such a way that 0 is the harmless outcome of each pick,
+// and ask chance() whether a fault strikes.
 #pragma once
 
-#include "core/base/random.h"
+#include "io/sim/choices.h"
 
 #include <cstdint>
 #include <string>
@@ -31,20 +32,21 @@ struct Delay {
 
 class Dice {
 public:
-    Dice(const Random& root, std::string_view name) : random_(root.fork(name)) {}
+    // Two of the same name throw on one stream. The Choices outlive it.
+    Dice(Choices& choices, std::string_view name) : stream_(&choices.stream(name)) {}
 
     // Uniform in [0, count).
-    std::uint64_t pick(std::uint64_t count) { return random_.below(count); }
+    std::uint64_t pick(std::uint64_t count) { return stream_->pick(count); }
     std::uint64_t between(std::uint64_t low, std::uint64_t high) {
         return low + pick(high - low + 1);
     }
-    // Draws nothing where there is no choice: a fault that is off costs nothing.
-    bool chance(Chance c) {
-        if (c.per_million == 0) return false;
-        if (c.per_million >= always.per_million) return true;
-        return pick(always.per_million) < c.per_million;
+    // Does this fault strike? Each that does is a fault event of the run, and can be taken out.
+    bool chance(Chance c, std::string_view what = {}) {
+        return stream_->chance(c.per_million, what);
     }
-    bool coin() { return pick(2) == 0; }
+    // For what is sure to strike from the seed, and can be taken out all the same.
+    bool strike(std::string_view what) { return chance(always, what); }
+    bool coin() { return pick(2) == 0; } // True is the harmless side.
 
     Duration draw(const Delay& delay) {
         if (chance(delay.tail_chance)) return between(delay.most, delay.tail);
@@ -55,10 +57,18 @@ public:
         const auto width = static_cast<std::uint64_t>((high - low).count());
         return low + Duration(static_cast<std::int64_t>(pick(width + 1)));
     }
+    // From -most to most; 0 is in the middle, where it is harmless.
+    std::int64_t either_way(std::int64_t most) {
+        CHECK(most >= 0);
+        const auto drawn =
+            static_cast<std::int64_t>(pick(2 * static_cast<std::uint64_t>(most) + 1));
+        return (drawn + 1) / 2 * (drawn % 2 == 0 ? 1 : -1);
+    }
+    Duration either_way(Duration most) { return Duration(either_way(most.count())); }
     std::byte byte() { return static_cast<std::byte>(pick(256)); }
 
 private:
-    Random random_;
+    ChoiceStream* stream_;
 };
 
 } // namespace pyralog::sim

@@ -57,7 +57,8 @@ enum class Step : std::uint8_t {
 
 class Timeline {
 public:
-    Timeline(std::uint64_t seed, const Faults& f) : root(seed), faults(f) {}
+    Timeline(std::uint64_t seed, const Faults& f, const ChoiceOptions& choices = {})
+        : root(seed, choices, now_), faults(f) {}
     Timeline(const Timeline&) = delete;
     Timeline& operator=(const Timeline&) = delete;
 
@@ -99,7 +100,7 @@ public:
         if (trace_) write_trace(node, line());
     }
 
-    Random root;
+    Choices root;
     Faults faults;
     FaultCounts counts;
 

@@ -30,7 +30,7 @@ struct World::Process {
     Process(Timeline& timeline, StackPool& stacks, Fabric& fabric, Node& node)
         : fibers(stacks), clock(node.time), disk(node.disk, fibers, node.boots),
           network(fabric, fibers, node.id, node.boots), facts(node.facts, fibers, node.boots),
-          random(timeline.root.fork(boot_name(node.id, node.boots))), sink(timeline, node.id),
+          random(timeline.root.random(boot_name(node.id, node.boots))), sink(timeline, node.id),
           log(sink, timeline.tracing() ? Level::debug : Level::error),
           env{clock, disk, network, facts, fibers, random, metrics, log} {}
 
@@ -51,8 +51,8 @@ World::Node::Node(Timeline& timeline, NodeId node)
     : id(node), disk(timeline, node), facts(timeline, node), time(timeline, node) {}
 World::Node::~Node() = default;
 
-World::World(std::uint64_t seed, const Faults& faults)
-    : timeline_(seed, faults), fabric_(timeline_), whims_(timeline_),
+World::World(std::uint64_t seed, const Faults& faults, const ChoiceOptions& choices)
+    : timeline_(seed, faults, choices), fabric_(timeline_), whims_(timeline_),
       schedule_dice_(timeline_.root, "schedule") {
     timeline_.record(Step::boot, 0, seed);
 }

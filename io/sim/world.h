@@ -44,7 +44,8 @@ public:
     // Fiber runs without time moving: more than any real burst, fewer than for ever.
     static constexpr std::uint64_t runs_at_one_time_max = 20'000'000;
 
-    explicit World(std::uint64_t seed, const Faults& faults = {});
+    explicit World(std::uint64_t seed, const Faults& faults = {},
+                   const ChoiceOptions& choices = {});
     ~World() override; // Kills all processes.
     World(const World&) = delete;
     World& operator=(const World&) = delete;
@@ -126,7 +127,8 @@ public:
     void trace(std::string_view line) {
         timeline_.trace(NodeId{}, [&] { return std::string(line); });
     }
-    Dice dice(std::string_view name) const { return Dice(timeline_.root, name); }
+    Dice dice(std::string_view name) { return Dice(timeline_.root, name); }
+    Choices& choices() { return timeline_.root; }
 
 private:
     // A process, from boot to end.
