@@ -225,25 +225,34 @@ void World::notice_pause(Node& n, Duration when) {
     timeline_.counts.effect(Fault::pause);
 }
 
+// Asked before every step, and most of them are fibers that run: then no node is asked for its next
+// expiry, unless it is paused and nobody has seen yet that this matters.
 World::Next World::next() {
-    Next next;
-    if (const auto event = timeline_.next()) next = {Next::What::event, *event, nullptr, 0};
     std::size_t ready = 0;
     for (Node* n : alive_) {
-        if (can_run(*n)) {
+        if (can_run(*n))
             ready += n->process->fibers.ready_count();
-            continue;
-        }
-        std::optional<Duration> wanted = next_expiry(*n);
-        if (!n->process->fibers.idle()) wanted = now();
-        if (!wanted) continue;
-        notice_pause(*n, *wanted);
-        const Duration when = std::max({*wanted, n->paused_until, n->busy_until});
-        if (next.what == Next::What::nothing || when < next.when)
-            next = {Next::What::expiry, when, n, 0};
+        else if (!n->pause_noticed)
+            (void)next_of(*n);
     }
     if (ready > 0) return {Next::What::run, now(), nullptr, ready};
+    Next next;
+    if (const auto event = timeline_.next()) next = {Next::What::event, *event, nullptr, 0};
+    for (Node* n : alive_) {
+        const auto when = next_of(*n);
+        if (when && (next.what == Next::What::nothing || *when < next.when))
+            next = {Next::What::expiry, *when, n, 0};
+    }
     return next;
+}
+
+// When a node that cannot run now has something to do.
+std::optional<Duration> World::next_of(Node& n) {
+    std::optional<Duration> wanted = next_expiry(n);
+    if (!n.process->fibers.idle()) wanted = now();
+    if (!wanted) return {};
+    notice_pause(n, *wanted);
+    return std::max({*wanted, n.paused_until, n.busy_until});
 }
 
 void World::take(const Next& next) {

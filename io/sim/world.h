@@ -171,6 +171,7 @@ private:
     void main_returned(Node& node);
     bool can_run(const Node& node) const;
     std::optional<Duration> next_expiry(Node& node);
+    std::optional<Duration> next_of(Node& node);
     void notice_pause(Node& node, Duration when);
     void happen(std::uint64_t plan) override;
     void begin_end(Node& node, bool power_cut);
