@@ -120,6 +120,9 @@ public:
     Time deadline() const; // When to tick() next, if nothing else comes first.
 
     // Questions.
+    // While this stands still, so does all that can be asked here: inputs change things, and after
+    // each of them its effects are taken.
+    std::uint64_t inputs() const { return last_ticket_; }
     NodeId self() const { return self_; }
     Role role() const { return role_; }
     Term term() const { return vote_.term; }

@@ -12,24 +12,41 @@ std::string group_name(GroupId id) { return "group " + std::to_string(id.value);
 
 std::optional<Finding> ClusterCheck::observe() {
     if (auto finding = check_acknowledged()) return finding;
-    const NodeId node = cluster_.world().stepped();
-    if (const raft::Host* host = stepped_host())
-        for (const auto& [id, group] : host->groups())
-            if (auto finding = check_replica(node, group->consensus(), id)) return finding;
-    return {};
+    return each_changed([&](NodeId node, const raft::Consensus& replica, GroupId id) {
+        return check_replica(node, replica, id);
+    });
 }
 
 std::optional<Finding> ClusterCheck::watch() {
-    if (const raft::Host* host = stepped_host())
-        for (const auto& [id, group] : host->groups())
-            (void)look_at(cluster_.world().stepped(), group->consensus(), id);
-    return {};
+    return each_changed([&](NodeId node, const raft::Consensus& replica, GroupId id) {
+        (void)look_at(node, replica, id);
+        return std::optional<Finding>();
+    });
 }
 
-// Of the broker whose fiber has just run; null if it was none.
-const raft::Host* ClusterCheck::stepped_host() const {
+template <class Visit>
+std::optional<Finding> ClusterCheck::each_changed(const Visit& visit) {
     const NodeId node = cluster_.world().stepped();
-    return node.value == 0 || node >= first_client ? nullptr : cluster_.host(node);
+    if (node.value == 0 || node >= first_client) return {};
+    const raft::Host* host = cluster_.host(node);
+    if (!host) return {};
+    Seen& seen = seen_[node];
+    if (seen.boot != cluster_.boots(node)) seen = {cluster_.boots(node), {}};
+    std::size_t i = 0;
+    for (const auto& [id, group] : host->groups()) {
+        const std::uint64_t inputs = group->consensus().inputs();
+        // Where groups have come or gone, all that follow are looked at.
+        const bool is_known = i < seen.inputs.size() && seen.inputs[i].first == id;
+        if (!is_known) seen.inputs.resize(i);
+        if (is_known && seen.inputs[i].second == inputs) {
+            ++i;
+            continue;
+        }
+        if (!is_known) seen.inputs.emplace_back(id, 0);
+        seen.inputs[i++].second = inputs;
+        if (auto finding = visit(node, group->consensus(), id)) return finding;
+    }
+    return {};
 }
 
 std::optional<ClusterCheck::Changed>

@@ -58,6 +58,12 @@ private:
         TermStart last_term;
         bool operator==(const Look&) const = default;
     };
+    // How many inputs each replica of a node had taken when it was last looked at: most steps are
+    // none of any replica's.
+    struct Seen {
+        std::uint64_t boot = 0;
+        std::vector<std::pair<GroupId, std::uint64_t>> inputs;
+    };
     struct GroupState {
         explicit GroupState(const raft::Members& m) : members(m), agreement(m) {}
         raft::Members members;
@@ -71,7 +77,10 @@ private:
         GroupState& group;
         bool started; // This is another process, with another replica.
     };
-    const raft::Host* stepped_host() const;
+    // Calls `visit(node, replica, group)` for each that may have changed in this step, until it has
+    // found something.
+    template <class Visit>
+    std::optional<Finding> each_changed(const Visit& visit);
     std::optional<Changed> look_at(NodeId node, const raft::Consensus& replica, GroupId id);
     std::optional<Finding> check_replica(NodeId node, const raft::Consensus& replica, GroupId id);
     std::optional<Finding> check_commit(GroupId id, GroupState& group,
@@ -82,6 +91,7 @@ private:
     std::map<NodeId, NodeMedia>& media_;
     const History& history_;
     std::map<GroupId, GroupState> groups_;
+    std::map<NodeId, Seen> seen_;
     std::size_t acknowledged_ = 0; // Of the history's stored ones: these have been checked.
     std::uint64_t elections_ = 0;
 };

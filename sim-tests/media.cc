@@ -59,9 +59,9 @@ void NodeMedia::add_batch(const Entry& entry, std::int64_t count) {
     if (copies == 0) batches_.erase(key);
 }
 
-bool NodeMedia::read(const std::string& path, std::uint64_t position, std::span<std::byte> into) {
-    const auto got = medium_.read_durable(path, position, into);
-    bytes_read_ += got.value_or(0);
+bool NodeMedia::read(Inode file, std::uint64_t position, std::span<std::byte> into) {
+    const std::size_t got = medium_.read_durable(file, position, into);
+    bytes_read_ += got;
     return got == into.size();
 }
 
@@ -87,25 +87,13 @@ void NodeMedia::refresh() {
     if (generation_ == medium_.generation()) return;
     generation_ = medium_.generation();
 
-    bool lives_changed = false;
+    bool lives_changed = refresh_names();
     std::vector<std::pair<JournalFile*, std::size_t>> grown; // With how much was known of it.
-    std::map<std::string, JournalFile> here;
-    for (const std::string& name :
-         medium_.durable_list(journal_directory).value_or(std::vector<std::string>())) {
-        if (name.starts_with(spare_prefix)) continue;
-        const std::string path = std::string(journal_directory) + '/' + name;
-        if (auto known = journal_.extract(path)) {
-            here.insert(std::move(known));
-        } else {
-            lives_changed = true;
-        }
-        JournalFile& file = here[path];
+    for (auto& [path, file] : journal_) {
         std::size_t known = file.changes.size();
-        lives_changed |= read_journal(file, path, known);
+        lives_changed |= read_journal(file, known);
         if (file.changes.size() > known) grown.push_back({&file, known});
     }
-    lives_changed |= !journal_.empty(); // Some file is no longer there.
-    journal_ = std::move(here);
     if (lives_changed || grown.size() > 1) {
         replay_journal();
     } else if (!grown.empty()) {
@@ -113,52 +101,79 @@ void NodeMedia::refresh() {
         for (std::size_t i = known; i < file->changes.size(); ++i) apply(file->changes[i]);
     }
 
-    for (const std::string& group :
-         medium_.durable_list(groups_directory).value_or(std::vector<std::string>())) {
+    for (auto& [path, file] : segments_)
+        if (file.inode != 0) read_segment(file);
+}
+
+// Returns if the journal has other files than before.
+bool NodeMedia::refresh_names() {
+    if (names_generation_ == medium_.names_generation()) return false;
+    names_generation_ = medium_.names_generation();
+    const auto names_in = [&](std::string_view directory) {
+        return medium_.durable_list(directory).value_or(std::vector<std::string>());
+    };
+    bool changed = false;
+    std::map<std::string, JournalFile> here;
+    for (const std::string& name : names_in(journal_directory)) {
+        if (name.starts_with(spare_prefix)) continue;
+        const std::string path = std::string(journal_directory) + '/' + name;
+        if (auto known = journal_.extract(path))
+            here.insert(std::move(known));
+        else
+            changed = true;
+        here[path].inode = medium_.durable_file(path).value();
+    }
+    changed |= !journal_.empty(); // Some file is no longer there.
+    journal_ = std::move(here);
+
+    for (auto& [path, file] : segments_) file.inode = 0;
+    for (const std::string& group : names_in(groups_directory)) {
         const std::string directory = std::string(groups_directory) + '/' + group;
-        for (const std::string& name :
-             medium_.durable_list(directory).value_or(std::vector<std::string>())) {
+        for (const std::string& name : names_in(directory)) {
             const std::string path = directory + '/' + name;
-            read_segment(segments_[path], path);
+            segments_[path].inode = medium_.durable_file(path).value();
         }
     }
+    return changed;
 }
 
 // Returns if this is another life of the file than the one that was known.
-bool NodeMedia::read_journal(JournalFile& file, const std::string& path, std::size_t& known) {
-    const std::uint64_t generation = medium_.generation(path).value_or(0);
+bool NodeMedia::read_journal(JournalFile& file, std::size_t& known) {
+    const std::uint64_t generation = medium_.generation(file.inode);
     if (file.generation == generation) return false;
     file.generation = generation;
     std::array<std::byte, wire::JournalHeader::size> block;
-    if (!read(path, 0, block)) return false;
+    if (!read(file.inode, 0, block)) return false;
     const auto header = wire::decode_journal_header(block);
     // A header that cannot be read is rot: it was durable before the file had this name.
     if (!header) return false;
     const bool new_life = file.header != header;
     if (new_life) {
         known = 0;
-        file = {.generation = generation,
+        file = {.inode = file.inode,
+                .generation = generation,
                 .header = header,
                 .file_position = wire::JournalHeader::size,
                 .last_round = wire::JournalHeader::size,
                 .next_round = header->first_round,
                 .changes = {}};
     }
-    while (read_round(file, path)) {
+    while (read_round(file)) {
     }
     return new_life;
 }
 
 // The next round of this life, if all of it is durable.
-bool NodeMedia::read_round(JournalFile& file, const std::string& path) {
+bool NodeMedia::read_round(JournalFile& file) {
     std::array<std::byte, wire::RoundHeader::size> head;
-    if (!read(path, file.file_position, head)) return false;
+    if (!read(file.inode, file.file_position, head)) return false;
     const auto round = wire::decode_round_header(head);
     if (!round || round->file != file.header->number || round->salt != file.header->salt ||
         round->round != file.next_round || round->body_bytes > file.header->bytes)
         return false;
     Buffer memory(round->body_bytes);
-    if (!read(path, file.file_position + wire::RoundHeader::size, memory.view())) return false;
+    if (!read(file.inode, file.file_position + wire::RoundHeader::size, memory.view()))
+        return false;
     const Bytes body = std::move(memory).freeze();
     std::vector<Change> changes;
     std::size_t at = 0;
@@ -236,13 +251,13 @@ void NodeMedia::apply(const Change& change) {
 
 // ---- Segments ----
 
-void NodeMedia::read_segment(SegmentFile& file, const std::string& path) {
-    const std::uint64_t generation = medium_.generation(path).value_or(0);
+void NodeMedia::read_segment(SegmentFile& file) {
+    const std::uint64_t generation = medium_.generation(file.inode);
     if (file.generation == generation) return;
     file.generation = generation;
     if (file.file_position == 0) {
         std::array<std::byte, wire::SegmentHeader::size> head;
-        if (!read(path, 0, head)) return;
+        if (!read(file.inode, 0, head)) return;
         const auto header = wire::decode_segment_header(head);
         if (!header) return;
         file.group = header->group;
@@ -250,12 +265,12 @@ void NodeMedia::read_segment(SegmentFile& file, const std::string& path) {
     }
     for (;;) {
         std::array<std::byte, wire::Frame::header_size> head;
-        if (!read(path, file.file_position, head)) return;
+        if (!read(file.inode, file.file_position, head)) return;
         const auto decoded = wire::decode_header(head);
         if (!decoded.ok() || decoded.value().frame.group != file.group) return;
         wire::FrameHeader header = decoded.value();
         Buffer memory(header.payload_size);
-        if (!read(path, file.file_position + wire::Frame::header_size, memory.view())) return;
+        if (!read(file.inode, file.file_position + wire::Frame::header_size, memory.view())) return;
         header.frame.payload = {std::move(memory).freeze()};
         if (!wire::payload_intact(header.frame)) return;
         file.file_position += wire::stored_size(header.payload_size);

@@ -55,6 +55,8 @@ public:
     std::uint64_t bytes_read() const { return bytes_read_; } // What looking has cost.
 
 private:
+    using Inode = sim::Medium::Inode;
+
     // What a frame of the journal says of a group's entries: here is one, or they end here.
     struct Change {
         GroupId group;
@@ -63,6 +65,7 @@ private:
         Entry entry;
     };
     struct JournalFile {
+        Inode inode = 0;
         std::uint64_t generation = 0;
         std::optional<wire::JournalHeader> header;
         std::uint64_t file_position = 0;
@@ -71,22 +74,24 @@ private:
         std::vector<Change> changes;
     };
     struct SegmentFile {
+        Inode inode = 0; // Zero: it is not there any more.
         std::uint64_t generation = 0;
         std::uint64_t file_position = 0; // Zero: the header has not been seen yet.
         GroupId group;
     };
 
     void refresh();
-    bool read_journal(JournalFile& file, const std::string& path, std::size_t& known);
-    bool read_round(JournalFile& file, const std::string& path);
+    bool refresh_names();
+    bool read_journal(JournalFile& file, std::size_t& known);
+    bool read_round(JournalFile& file);
     void replay_journal();
     void apply(const Change& change);
-    void read_segment(SegmentFile& file, const std::string& path);
-    bool read(const std::string& path, std::uint64_t position, std::span<std::byte> into);
+    void read_segment(SegmentFile& file);
+    bool read(Inode file, std::uint64_t position, std::span<std::byte> into);
     void add_batch(const Entry& entry, std::int64_t count);
 
     const sim::Medium& medium_;
-    std::optional<std::uint64_t> generation_;
+    std::optional<std::uint64_t> generation_, names_generation_;
     std::map<std::string, JournalFile> journal_;
     std::map<std::string, SegmentFile> segments_;
     std::map<GroupId, Entries> journaled_, stored_, all_;

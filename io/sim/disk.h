@@ -128,6 +128,14 @@ public:
     // Changes whenever something durable does, in this file or anywhere on the medium.
     std::uint64_t generation() const { return generation_; }
     std::optional<std::uint64_t> generation(std::string_view path) const;
+    // The same for who looks very often: finding a file by its name costs more than all the rest.
+    // What a durable name leads to stays the same until names_generation() changes.
+    std::uint64_t names_generation() const { return names_generation_; }
+    std::optional<Inode> durable_file(std::string_view path) const;
+    std::uint64_t generation(Inode file) const { return entries_.at(file).generation; }
+    std::size_t read_durable(Inode file, std::uint64_t position, std::span<std::byte> into) const {
+        return entries_.at(file).durable.read(position, into);
+    }
     bool has_unsynced() const;
     std::size_t unit_size() const { return unit_size_; }
 
@@ -312,6 +320,7 @@ private:
     std::vector<NameChange> name_changes_; // Not durable yet, in order.
     std::uint64_t name_order_ = 0;
     std::uint64_t generation_ = 0;
+    std::uint64_t names_generation_ = 0;
     Duration hangs_until_{0};
     std::optional<std::uint64_t> quota_;
     bool fail_next_sync_ = false;

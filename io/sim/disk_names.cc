@@ -23,7 +23,7 @@ void Medium::apply(const NameChange& change) {
         names.erase(change.name);
     if (change.kind == NameChange::Kind::rename)
         entries_.at(change.to_directory).durable_names[change.to_name] = change.entry;
-    ++generation_;
+    names_generation_ = ++generation_;
 }
 
 void Medium::note(NameChange change) {
