@@ -23,6 +23,7 @@ public:
           programs_(workload_.programs()), check_(cluster_, media_, history_),
           nemesis_(cluster_, media_, plan_, clients()) {
         if (options.trace) world_.set_trace(options.trace);
+        if (options.record) world_.set_recorder(options.record);
         world_.trace(to_string(plan));
         // Disks are there before the first boot, so that oracles can look at them at any time.
         for (const NodeId node : cluster_.nodes()) {

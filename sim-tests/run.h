@@ -10,6 +10,7 @@
 
 #include "core/base/site.h"
 #include "io/sim/faults.h"
+#include "io/sim/record.h"
 #include "sim-tests/check_history.h"
 #include "sim-tests/swarm.h"
 
@@ -46,6 +47,7 @@ struct RunResult {
 
 struct RunOptions {
     std::function<void(std::string_view line)> trace; // If there is one.
+    std::function<void(const sim::Record& record)> record; // All that the hash is made of.
     Progress* progress = nullptr;
     bool judges = true; // False: the same run, and nobody looks at it. For what looking costs.
 };

@@ -20,6 +20,11 @@ void Timeline::fire_next() {
     event.owner->happen(event.what);
 }
 
+void Timeline::tell(Step step, std::int32_t node, std::uint64_t a, std::uint64_t b,
+                    std::uint32_t payload) {
+    recorder_({++recorded_, now_, a, b, hash_, node, payload, static_cast<std::uint64_t>(step)});
+}
+
 void Timeline::write_trace(NodeId node, const std::string& line) {
     std::array<char, 48> front{};
     const auto ns = now_.count();

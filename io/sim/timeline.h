@@ -10,6 +10,7 @@
 #include "core/base/bytes.h"
 #include "core/base/types.h"
 #include "io/sim/faults.h"
+#include "io/sim/record.h"
 
 #include <cstdint>
 #include <functional>
@@ -54,7 +55,6 @@ enum class Step : std::uint8_t {
     clock,
     rot,
 };
-
 class Timeline {
 public:
     Timeline(std::uint64_t seed, const Faults& f, const ChoiceOptions& choices = {})
@@ -88,8 +88,13 @@ public:
         mix(static_cast<std::uint64_t>(step) << 56 | static_cast<std::uint32_t>(node));
         mix(a);
         mix(b << 32 ^ b >> 32 ^ payload);
+        if (recorder_) tell(step, node, a, b, payload);
     }
     std::uint64_t hash() const { return hash_; }
+
+    // Hears all that the hash is made of, from here on.
+    using Recorder = std::function<void(const Record& record)>;
+    void set_recorder(Recorder recorder) { recorder_ = std::move(recorder); }
 
     using Sink = std::function<void(std::string_view line)>;
     void set_trace(Sink sink) { trace_ = std::move(sink); }
@@ -117,6 +122,8 @@ private:
 
     void push(const Event& event);
     void write_trace(NodeId node, const std::string& line);
+    void tell(Step step, std::int32_t node, std::uint64_t a, std::uint64_t b,
+              std::uint32_t payload);
     void mix(std::uint64_t value) {
         hash_ = (hash_ ^ value) * 0x9fb21c651e98df25u;
         hash_ ^= hash_ >> 32;
@@ -127,6 +134,8 @@ private:
     std::vector<Event> events_; // A heap, the next one first.
     std::uint64_t hash_ = 0x2545f4914f6cdd1du;
     Sink trace_;
+    Recorder recorder_;
+    std::uint64_t recorded_ = 0;
 };
 
 } // namespace pyralog::sim

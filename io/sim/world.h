@@ -124,6 +124,7 @@ public:
     const FaultCounts& counts() const { return timeline_.counts; }
     // Lines with time and node in front. Nodes log to it if it is there when they boot.
     void set_trace(Timeline::Sink sink) { timeline_.set_trace(std::move(sink)); }
+    void set_recorder(Timeline::Recorder recorder) { timeline_.set_recorder(std::move(recorder)); }
     void trace(std::string_view line) {
         timeline_.trace(NodeId{}, [&] { return std::string(line); });
     }

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
 #include <iostream>
 #include <thread>
 #include <vector>
@@ -31,6 +32,24 @@ std::optional<SeedRange> parse_seeds(const std::string& text) {
     const auto last = parse_number(text.substr(dots + 2));
     if (!first || !last || *last < *first) return {};
     return SeedRange{*first, *last + 1};
+}
+
+std::optional<Shard> parse_shard(const std::string& text) {
+    const std::size_t slash = text.find('/');
+    if (slash == std::string::npos) return {};
+    const auto number = parse_number(text.substr(0, slash));
+    const auto count = parse_number(text.substr(slash + 1));
+    if (!number || !count || *number >= *count || *count > 1'000'000) return {};
+    return Shard{*number, *count};
+}
+
+bool write_file(const std::string& path, const std::string& text) {
+    std::ofstream file(path, std::ios::binary);
+    file << text;
+    file.close();
+    if (file) return true;
+    std::fprintf(stderr, "pyralog-sim: cannot write %s\n", path.c_str());
+    return false;
 }
 
 void add_seed(CLI::App& command, std::uint64_t& seed) {
@@ -71,6 +90,18 @@ void add_time(CLI::App& command, std::optional<Duration>& time, const std::strin
         ->type_name("TIME");
 }
 
+void add_shard(CLI::App& command, std::optional<Shard>& shard) {
+    command
+        .add_option_function<std::string>(
+            "--shard",
+            [&shard](const std::string& text) {
+                shard = parse_shard(text);
+                if (!shard) throw CLI::ValidationError("--shard", "not I/N with I < N: " + text);
+            },
+            "Only every Nth seed, from the Ith on, which is counted from 0")
+        ->type_name("I/N");
+}
+
 void add_jobs(CLI::App& command, int& jobs) {
     jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
     command.add_option("--jobs", jobs, "Processes at once")
@@ -105,10 +136,13 @@ int run_program(std::span<char*> arguments) {
         "Runs the simulated cluster, one seed or many. TESTING.md says what it checks.",
         "pyralog-sim");
     program.require_subcommand(1);
-    program.footer("Exit codes: 0 pass, 1 usage, 2 safety, 3 liveness, 4 not deterministic.");
+    program.footer("Exit codes: 0 pass, 1 usage, 2 safety, 3 liveness, 4 not deterministic, "
+                   "5 interrupted.");
     std::vector<std::unique_ptr<Command>> commands;
     commands.push_back(make_run());
     commands.push_back(make_sweep());
+    commands.push_back(make_merge());
+    commands.push_back(make_hashes());
     commands.push_back(make_plan());
     commands.push_back(make_bugs());
     std::vector<CLI::App*> added;

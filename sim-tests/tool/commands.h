@@ -33,6 +33,8 @@ public:
 
 std::unique_ptr<Command> make_run();
 std::unique_ptr<Command> make_sweep();
+std::unique_ptr<Command> make_merge();
+std::unique_ptr<Command> make_hashes();
 std::unique_ptr<Command> make_plan();
 std::unique_ptr<Command> make_bugs();
 
@@ -43,15 +45,25 @@ struct SeedRange {
     std::uint64_t end = 1; // Not included; on the command line both are.
 };
 
+struct Shard {
+    std::uint64_t number = 0; // Below `count`.
+    std::uint64_t count = 1;
+};
+
 void add_seed(CLI::App& command, std::uint64_t& seed); // Required.
 void add_seeds(CLI::App& command, std::optional<SeedRange>& seeds);
 void add_time(CLI::App& command, std::optional<Duration>& time, const std::string& help);
+void add_shard(CLI::App& command, std::optional<Shard>& shard);
 void add_jobs(CLI::App& command, int& jobs); // As many as there are processors, unless told.
 void add_bug(CLI::App& command, std::string& bug);
 
 // "A..B", with B included; and a number that is no less than 0 and has no sign.
 std::optional<SeedRange> parse_seeds(const std::string& text);
+std::optional<Shard> parse_shard(const std::string& text); // "I/N", I from 0.
 std::optional<std::uint64_t> parse_number(const std::string& text);
+
+// False, with a word on stderr, if it can not be written.
+bool write_file(const std::string& path, const std::string& text);
 
 // The whole program: reads the line, does it, and returns the exit code.
 int run_program(std::span<char*> arguments);

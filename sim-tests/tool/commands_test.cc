@@ -30,6 +30,10 @@ TEST_CASE("a line that is not understood runs nothing and is exit code 1", "[sim
     CHECK(program({"sweep", "--seeds", "2..1"}) == exit_usage);
     CHECK(program({"sweep", "--for", "soon"}) == exit_usage);
     CHECK(program({"sweep", "--jobs", "0"}) == exit_usage);
+    CHECK(program({"sweep", "--shard", "3/3"}) == exit_usage);
+    CHECK(program({"merge"}) == exit_usage);
+    CHECK(program({"merge", "/nonexistent/report.json"}) == exit_usage);
+    CHECK(program({"hashes"}) == exit_usage);
 }
 
 TEST_CASE("help and a seed's plan are exit code 0", "[simtest]") {
@@ -47,6 +51,10 @@ TEST_CASE("a range of seeds has both its ends", "[simtest]") {
     for (const char* bad : {"", "4", "4..", "..4", "5..4", "-1..4", "1...4", "1..4x"})
         CHECK(!parse_seeds(bad));
     CHECK(!parse_number("99999999999999999999"));
+    REQUIRE(parse_shard("0/3"));
+    CHECK(parse_shard("2/3")->number == 2);
+    CHECK(parse_shard("2/3")->count == 3);
+    for (const char* bad : {"", "1", "3/3", "0/0", "-1/3", "1/3/5"}) CHECK(!parse_shard(bad));
 }
 
 } // namespace pyralog::simtest

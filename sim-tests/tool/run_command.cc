@@ -1,6 +1,7 @@
 // pyralog-sim run: one seed.
 #include "sim-tests/tool/commands.h"
-#include "sim-tests/tool/sweep.h"
+#include "sim-tests/tool/first_difference.h"
+#include "sim-tests/tool/worker.h"
 
 #include <CLI/CLI.hpp>
 
@@ -17,16 +18,13 @@ struct Options {
 
 int run_one(const Options& options) {
     SeedReport report = run_apart(options.seed, options.bug, options.trace);
-    if (options.twice && report.exit_code == exit_pass) {
-        const SeedReport again = run_apart(options.seed, options.bug, {});
-        if (again.hash != report.hash || again.exit_code != report.exit_code) {
-            report.exit_code = exit_not_deterministic;
-            report.oracle = "determinism";
-            report.detail = "two runs, two hashes";
-        }
-    }
+    const bool compared = options.twice && report.exit_code == exit_pass;
+    if (compared) compare_with_another_run(report, options.bug);
     if (report.exit_code != exit_pass) {
         std::printf("%s\n", failure_line(report, options.bug).c_str());
+        const auto difference =
+            compared ? first_difference(options.seed, options.bug) : std::nullopt;
+        if (difference) std::printf("%s", to_string(*difference).c_str());
     } else {
         std::printf("pass seed=%llu events=%llu simulated_ms=%lld cpu_ms=%lld stored_batches=%llu "
                     "read_records=%llu\n",
@@ -47,7 +45,9 @@ public:
         CLI::App* const command = program.add_subcommand("run", "One seed; prints its hash");
         add_seed(*command, options_.seed);
         add_bug(*command, options_.bug);
-        command->add_flag("--twice", options_.twice, "And again: the hash must be the same");
+        command->add_flag(
+            "--twice", options_.twice,
+            "And again: the hash must be the same; if it is not, shows where they part");
         command->add_option("--trace", options_.trace, "Write all that happens, as lines")
             ->type_name("FILE");
         return command;

@@ -14,7 +14,8 @@ struct Options {
     std::optional<Duration> time;
     int jobs = 0;
     bool twice = false, keep_going = false;
-    std::string bug;
+    std::string bug, json;
+    std::optional<Shard> shard;
 };
 
 int run_sweep(const Options& options) {
@@ -29,12 +30,15 @@ int run_sweep(const Options& options) {
     sweeping.twice = options.twice;
     sweeping.keep_going = options.keep_going;
     sweeping.bug = options.bug;
+    if (options.shard) {
+        sweeping.shard = options.shard->number;
+        sweeping.shards = options.shard->count;
+    }
     const SweepReport report = sweep(sweeping);
     std::printf("%s", to_table(report).c_str());
-    int worst = exit_pass;
-    for (const SeedReport& failure : report.failures)
-        if (worst == exit_pass || failure.exit_code < worst) worst = failure.exit_code;
-    return worst;
+    if (!options.json.empty() && !write_file(options.json, to_json(report))) return exit_usage;
+    if (report.exit_code == exit_pass && report.interrupted) return exit_interrupted;
+    return report.exit_code;
 }
 
 class SweepCommand final : public Command {
@@ -45,10 +49,13 @@ public:
         add_seeds(*command, options_.seeds);
         add_time(*command, options_.time, "For how long; 60s unless there are --seeds");
         add_jobs(*command, options_.jobs);
+        add_shard(*command, options_.shard);
         add_bug(*command, options_.bug);
         command->add_flag("--twice", options_.twice,
                           "Each seed again, and the hash must be the same");
         command->add_flag("--keep-going", options_.keep_going, "After a failure");
+        command->add_option("--json", options_.json, "Write the report there, for merge and others")
+            ->type_name("FILE");
         return command;
     }
     int run() override { return run_sweep(options_); }
