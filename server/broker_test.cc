@@ -561,6 +561,21 @@ TEST_CASE("a partition that is not there takes no batch, and one beside it does"
 
 // ---- Fetch ----
 
+TEST_CASE("a fetch of nothing waits its time and keeps nobody busy", "[server]") {
+    Cluster cluster;
+    cluster.make_topic("log");
+    Client idle = cluster.connect();
+    FetchRequest nothing;
+    nothing.min_bytes = 1;
+    nothing.max_wait_ms = 500;
+    const RequestHeader asked = idle.send(nothing, 12);
+    Client client = cluster.connect(); // The node has time for others meanwhile.
+    CHECK(produce(client, produce_of("log", batch_of({"a"}))).error == ErrorCode::none);
+    const auto answer = idle.receive<FetchResponse>(asked);
+    REQUIRE(answer.ok());
+    CHECK(answer.value().topics.empty());
+}
+
 TEST_CASE("a fetch that waits is woken by a produce", "[server]") {
     Cluster cluster;
     cluster.make_topic("log");

@@ -7,6 +7,7 @@
 #include "server/handlers/handlers.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pyralog::server {
 
@@ -42,6 +43,7 @@ public:
     Result<BytesChain> finish() override {
         Condition changed(node_.env.fibers);
         std::vector<Watch> watches;
+        bool watching = false;
         for (;;) {
             is_final_ = false;
             bytes_ = 0;
@@ -51,11 +53,11 @@ public:
             SOMETIMES(!is_final_ && bytes_ == 0 && late, "fetch/empty-when-time-was-up");
             SOMETIMES(!is_final_ && bytes_ > 0 && bytes_ < enough && late, "fetch/too-little");
             if (is_final_ || bytes_ >= enough || late || BUGGIFY("fetch/answers-early", 100'000)) {
-                SOMETIMES(!watches.empty() && bytes_ >= enough, "fetch/waited-and-found-enough");
+                SOMETIMES(watching && bytes_ >= enough, "fetch/waited-and-found-enough");
                 node_.fetched_bytes.add(bytes_);
                 return answer(header_, response);
             }
-            if (watches.empty()) {
+            if (!std::exchange(watching, true)) {
                 watches = watch(changed);
                 continue; // What came while we read from the disk went by unnoticed.
             }

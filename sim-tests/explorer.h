@@ -1,0 +1,19 @@
+// sim-tests/explorer.h
+//
+// A client that asks what the others never ask: for offsets by time and by epoch, for many
+// partitions at once, for what does not exist, and for what a broker has to refuse. It stores
+// nothing: each of its produce requests has something wrong. It never gives up; what it is answered
+// is looked at by the probes on its way, and by nobody else.
+#pragma once
+
+#include "core/env/environment.h"
+#include "sim-tests/kafka_client.h"
+
+#include <vector>
+
+namespace pyralog::simtest {
+
+// Until it is cancelled.
+void explore(Environment& env, std::vector<Address> bootstrap);
+
+} // namespace pyralog::simtest
