@@ -17,6 +17,7 @@ namespace pyralog::simtest {
 namespace {
 
 using kafka::ErrorCode;
+using wire::Uuid;
 
 constexpr std::string_view no_such_topic = "no-such-topic";
 constexpr Duration patience = 2s;

@@ -1,11 +1,13 @@
 #include "sim-tests/workload.h"
 
+#include "core/base/probe.h"
 #include "core/wire/kafka/create_topics.h"
 #include "core/wire/kafka/delete_topics.h"
 #include "core/wire/kafka/fetch.h"
 #include "core/wire/kafka/list_offsets.h"
 #include "core/wire/kafka/produce.h"
 #include "core/wire/record_batch.h"
+#include "sim-tests/explorer.h"
 
 #include <algorithm>
 
@@ -83,6 +85,7 @@ WorkloadPlan draw_workload(Random random, int nodes) {
     plan.records_max = static_cast<std::int32_t>(random.between(1, 12));
     plan.value_bytes_max = often(random, 25) ? random.between(2000, 9000) : random.between(40, 600);
     plan.pipelined_percent = static_cast<std::uint32_t>(random.between(0, 60));
+    plan.explorer = often(random, 40);
     plan.deletes_after = Duration(1ms) * random.between(500, 8000);
     return plan;
 }
@@ -184,6 +187,8 @@ private:
             broker = brokers[random_.below(brokers.size())];
         }
         KafkaConnection* connection = TRY(kafka_.connection(broker));
+        SOMETIMES(count > 1, "client/pipelines");
+        SOMETIMES(broker != target.known.leader, "client/produces-to-another-broker");
         const Result<> done = converse(*connection, target, count);
         if (!done.ok()) kafka_.drop(broker);
         return done;
@@ -222,6 +227,10 @@ private:
         const Bytes batch = builder.build();
         const auto parsed = wire::RecordBatch::parse(batch);
         produce.batch_crc = std::get<wire::RecordBatch>(parsed).header().crc;
+        SOMETIMES(produce.records == 1, "client/sends-one-record");
+        SOMETIMES(batch.size() > 32'000, "client/sends-a-large-batch");
+        SOMETIMES(produce.acks == Acks::none, "client/waits-for-nobody");
+        SOMETIMES(produce.acks == Acks::leader, "client/waits-for-the-leader");
 
         kafka::ProduceRequest request;
         request.acks = static_cast<std::int16_t>(produce.acks);
@@ -317,9 +326,12 @@ private:
         const auto& told = answer.topics[0].partitions[0];
         if (told.error == ErrorCode::offset_out_of_range) next = 0;
         if (told.error != ErrorCode::none) return Error::unavailable;
+        SOMETIMES(!told.records || size_of(*told.records) == 0, "client/fetched-nothing-new");
         fetch.completed = now();
         fetch.high_watermark = told.high_watermark;
         fetch.seen = TRY(seen_in(told.records));
+        SOMETIMES(!fetch.seen.empty() && fetch.seen.front().offset < fetch.from,
+                  "client/fetched-from-the-middle-of-a-batch");
         if (!fetch.seen.empty()) next = fetch.seen.back().offset + 1;
         workload_.history_.saw(std::move(fetch));
         return {};
@@ -439,6 +451,7 @@ std::vector<Workload::Program> Workload::programs() {
     for (int i = 0; i < plan_.consumers; ++i)
         add("consumer",
             [this, self = next](Environment& env) { Consumer(*this, env, self).run(); });
+    if (plan_.explorer) add("explorer", [this](Environment& env) { explore(env, bootstrap_); });
     if (plan_.vandal) add("vandal", [this](Environment& env) { vandalise(env); });
     return programs;
 }

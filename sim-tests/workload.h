@@ -34,6 +34,7 @@ struct WorkloadPlan {
     int producers = 1;
     int consumers = 1;
     bool vandal = false;
+    bool explorer = false;
     Duration think_time{5ms};     // The mean, between the end of one request and the next.
     Duration patience{5s};        // For one answer.
     std::int32_t records_max = 8; // In a batch.
