@@ -252,6 +252,7 @@ void Medium::happen(std::uint64_t id) {
         return;
     }
     calls_.erase(place);
+    ++completions_;
     perform(call);
     timeline_.record(Step::file_done, node_.value, id, code_of(call.result), 0);
     timeline_.trace(node_, [&] {

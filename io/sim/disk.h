@@ -100,6 +100,12 @@ public:
     void fail_next_write() { fail_next_write_ = true; }
     // The n-th rename from now on finds no space.
     void refuse_rename(std::uint64_t n) { refuse_rename_ = n; }
+    // The next power cut is by unit, and deals with units of un-synced writes in this way, in their
+    // order; sizes stay. With more units than fates, the rest is drawn.
+    enum class Fate : std::uint8_t { survives, lost, torn, garbage };
+    void plan_cut(std::vector<Fate> fates) { planned_cut_ = std::move(fates); }
+    // How many units there are that a power cut would now decide about, of all files.
+    std::size_t unsynced_units() const;
     void lie_at_next_sync() { lie_at_next_sync_ = true; } // See late_sync_error.
 
     // From now on the last durable writes are remembered, each up to recent_bytes_max of it.
@@ -125,6 +131,8 @@ public:
                                             std::span<std::byte> into) const;
     std::optional<std::vector<std::string>> list(std::string_view directory) const;
     std::optional<std::vector<std::string>> durable_list(std::string_view directory) const;
+    // Calls that were completed. So a test can end a process, or cut the power, at each of them.
+    std::uint64_t completions() const { return completions_; }
     // Changes whenever something durable does, in this file or anywhere on the medium.
     std::uint64_t generation() const { return generation_; }
     std::optional<std::uint64_t> generation(std::string_view path) const;
@@ -261,6 +269,8 @@ private:
 
     enum class Cut : std::uint8_t { keeps_all, keeps_none, by_unit };
     Cut draw_cut();
+    Fate draw_fate_of_unit();
+    std::size_t units_of(const Change& change) const;
     bool cut_file(Entry& file, const std::vector<Change>& in_flight, Cut how);
     bool cut_write(Image& image, const Change& change, std::uint64_t old_size, Cut how);
     bool cut_names(Cut how);
@@ -315,6 +325,7 @@ private:
     std::uint64_t incarnation_ = 0;
     std::vector<Call*> calls_; // Sorted by id.
     std::uint64_t next_call_ = 1;
+    std::uint64_t completions_ = 0;
     std::map<Inode, Entry> entries_;
     Inode next_inode_ = root + 1;
     std::vector<NameChange> name_changes_; // Not durable yet, in order.
@@ -327,6 +338,8 @@ private:
     bool fail_next_write_ = false;
     bool lie_at_next_sync_ = false;
     std::uint64_t refuse_rename_ = 0;
+    std::optional<std::vector<Fate>> planned_cut_;
+    std::size_t planned_used_ = 0;
     bool remembers_ = false;
     std::deque<Recent> recent_; // The oldest first.
 };

@@ -39,6 +39,7 @@ void Medium::power_cut() {
         call->done.set();
     }
     hangs_until_ = timeline_.now();
+    planned_cut_.reset();
     forget_unreachable();
     timeline_.trace(node_, [&] {
         return std::string("disk cut ") + (how == Cut::keeps_all    ? "keeps all"
@@ -61,6 +62,8 @@ void Medium::finish_some_names(Cut how) {
 }
 
 Medium::Cut Medium::draw_cut() {
+    planned_used_ = 0;
+    if (planned_cut_) return Cut::by_unit;
     const Faults& faults = timeline_.faults;
     const std::uint64_t all = faults.cut_keeps_all;
     const std::uint64_t none = faults.cut_keeps_none;
@@ -80,7 +83,7 @@ bool Medium::cut_file(Entry& file, const std::vector<Change>& in_flight, Cut how
         sizes.push_back(change.is_resize ? change.position : std::max(sizes.back(), change.end()));
     std::uint64_t kept = changes.size();
     if (how == Cut::keeps_none) kept = 0;
-    if (how == Cut::by_unit) kept = cut_dice_.between(0, kept);
+    if (how == Cut::by_unit && !planned_cut_) kept = cut_dice_.between(0, kept);
 
     bool lost = false;
     if (how != Cut::keeps_none) {
@@ -110,17 +113,42 @@ bool Medium::cut_file(Entry& file, const std::vector<Change>& in_flight, Cut how
     return lost;
 }
 
+Medium::Fate Medium::draw_fate_of_unit() {
+    if (planned_cut_ && planned_used_ < planned_cut_->size())
+        return (*planned_cut_)[planned_used_++];
+    const Faults& faults = timeline_.faults;
+    const std::uint64_t survives = faults.unit_survives;
+    const std::uint64_t lost = survives + faults.unit_lost;
+    const std::uint64_t torn = lost + faults.unit_torn;
+    const std::uint64_t drawn = cut_dice_.pick(torn + faults.unit_garbage);
+    if (drawn < survives) return Fate::survives;
+    if (drawn < lost) return Fate::lost;
+    return drawn < torn ? Fate::torn : Fate::garbage;
+}
+
+std::size_t Medium::units_of(const Change& change) const {
+    if (change.is_resize || change.data.empty()) return 0;
+    return static_cast<std::size_t>((change.end() - 1) / unit_size_ - change.position / unit_size_ +
+                                    1);
+}
+
+std::size_t Medium::unsynced_units() const {
+    std::size_t units = 0;
+    for (const auto& [inode, file] : entries_)
+        for (const Change& change : file.unsynced) units += units_of(change);
+    std::map<Inode, std::vector<Change>> in_flight;
+    in_flight_writes(in_flight);
+    for (const auto& [inode, changes] : in_flight)
+        for (const Change& change : changes) units += units_of(change);
+    return units;
+}
+
 // Gives each unit of an un-synced write its fate. True if any of it was lost.
 bool Medium::cut_write(Image& image, const Change& change, std::uint64_t old_size, Cut how) {
     if (how == Cut::keeps_all) {
         image.write(change.position, change.data.view());
         return false;
     }
-    const Faults& faults = timeline_.faults;
-    const std::uint64_t survives = faults.unit_survives;
-    const std::uint64_t lost = survives + faults.unit_lost;
-    const std::uint64_t torn = lost + faults.unit_torn;
-    const std::uint64_t weights = torn + faults.unit_garbage;
     bool lost_some = false;
     std::size_t at = 0;
     while (at < change.data.size()) {
@@ -129,14 +157,14 @@ bool Medium::cut_write(Image& image, const Change& change, std::uint64_t old_siz
             change.data.size() - at, unit_size_ - static_cast<std::size_t>(position % unit_size_));
         const auto fresh = change.data.view().subspan(at, count);
         at += count;
-        const std::uint64_t fate = cut_dice_.pick(weights);
-        timeline_.record(Step::unit, node_.value, position, fate);
-        if (fate < survives) {
+        const Fate fate = draw_fate_of_unit();
+        timeline_.record(Step::unit, node_.value, position, static_cast<std::uint64_t>(fate));
+        if (fate == Fate::survives) {
             image.write(position, fresh);
             continue;
         }
         Fault fault = Fault::lost_unit;
-        if (fate >= lost && fate < torn) {
+        if (fate == Fate::torn) {
             fault = Fault::torn_unit;
             const auto cut = static_cast<std::size_t>(cut_dice_.pick(count));
             const bool head = cut_dice_.coin();
@@ -144,9 +172,9 @@ bool Medium::cut_write(Image& image, const Change& change, std::uint64_t old_siz
                 image.write(position, fresh.first(cut));
             else
                 image.write(position + cut, fresh.subspan(cut));
-        } else if (fate >= torn || (position >= old_size && cut_dice_.coin())) {
+        } else if (fate == Fate::garbage || (position >= old_size && cut_dice_.coin())) {
             // Garbage; also where the file has grown over whatever was on the medium before.
-            if (fate >= torn) fault = Fault::garbage_unit;
+            if (fate == Fate::garbage) fault = Fault::garbage_unit;
             std::vector<std::byte> garbage(count);
             for (std::byte& b : garbage) b = cut_dice_.byte();
             image.write(position, garbage);

@@ -1,0 +1,289 @@
+// A node's recovery, ended at every completion of its disk, twice in a row.
+#include "core/log/test_node.h"
+#include "io/sim/crash_points.h"
+
+#include <catch2/catch.hpp>
+
+using namespace pyralog;
+using namespace pyralog::log_test;
+using sim::Crash;
+
+namespace {
+
+// So small that a file takes a handful of rounds, and a segment a handful of entries.
+Settings tiny() {
+    Settings settings = Settings::small();
+    settings.journal.file_bytes = 16_KiB;
+    settings.journal.journal_bytes_max = 64_KiB;
+    settings.journal.round_bytes_max = 32_KiB;
+    settings.log.segment_bytes = 4_KiB;
+    settings.log.segment_flush_bytes = 1_KiB;
+    settings.log.cache_bytes = 0;
+    settings.log.node_cache_bytes = 0;
+    return settings;
+}
+
+constexpr int group = 1;
+constexpr std::size_t entry_bytes = 900;
+
+// Knows what was asked of the node and what it has promised, over all its lives.
+class LogSubject final : public sim::CrashSubject {
+public:
+    using Scenario = std::function<Result<>(LogSubject&, Life&)>;
+
+    LogSubject(std::uint64_t seed, Scenario scenario, const Settings& settings = tiny())
+        : node_(seed, settings), scenario_(std::move(scenario)) {}
+
+    sim::World& world() override { return node_.world; }
+    NodeId node() const override { return TestNode::id; }
+
+    void boot(std::size_t life) override {
+        term_ = Term(static_cast<std::int64_t>(life) + 1);
+        node_.boot([this, life](Life& l) -> Result<> {
+            TRY(compare(l));
+            if (life == 0) return scenario_(*this, l);
+            // It is of use again, and goes on from what it has found.
+            TRY(append(l));
+            vote(l);
+            return sync(l);
+        });
+    }
+
+    std::string judge() override {
+        if (!node_.opened.ok()) return "open: " + std::string(to_string(node_.opened.error()));
+        const Result<> end = node_.world.exit_status(node()).value_or(Result<>(Error::cancelled));
+        if (trouble_.empty() && !end.ok()) return "end: " + std::string(to_string(end.error()));
+        return trouble_;
+    }
+
+    // ---- For scenarios ----
+
+    Result<> append(Life& life) {
+        terms_.push_back(term_);
+        return life.append(group, term_, entry_bytes);
+    }
+    void vote(Life& life) {
+        voted_ = Term(voted_.value + 1);
+        life.vote(group, voted_, "somebody");
+    }
+    Result<> sync(Life& life) {
+        const std::size_t entries = terms_.size();
+        const Term voted = voted_;
+        TRY(life.journal.sync());
+        promised_ = std::max(promised_, entries);
+        promised_vote_ = std::max(promised_vote_, voted);
+        return {};
+    }
+    Result<> commit_all(Life& life) {
+        Log& log = *TRY(life.log(group));
+        log.set_committed(log.end());
+        return {};
+    }
+    static Result<> pass(Life& life, Duration time) {
+        return life.env.fibers.sleep_until(life.env.clock.now() + time);
+    }
+
+private:
+    Result<> wrong(std::string what) {
+        trouble_ = std::move(what);
+        return Error::malformed;
+    }
+
+    // What is there now must be there from now on, whatever happens.
+    Result<> compare(Life& life) {
+        Log& log = *TRY(life.log(group));
+        std::size_t found = 0;
+        for (Position at = log.start(); at != log.end(); ++found) {
+            const auto frames = TRY(log.read_frames(at, log.end(), 1));
+            if (frames.empty()) return wrong("an entry cannot be read");
+            if (found == terms_.size()) return wrong("an entry was never appended");
+            const wire::Frame expected = Life::entry(at, group, terms_[found], entry_bytes);
+            if (frames[0].first != at || frames[0].term != terms_[found] ||
+                joined(frames[0].payload).text() != joined(expected.payload).text())
+                return wrong("an entry is not what was appended");
+            at = frames[0].end();
+        }
+        if (found < promised_)
+            return wrong("found " + std::to_string(found) + " entries of " +
+                         std::to_string(promised_) + " that were durable");
+        const Term voted = life.voted(group);
+        if (voted < promised_vote_) return wrong("a vote is forgotten");
+        if (voted > voted_) return wrong("a vote was never given");
+        terms_.resize(found);
+        promised_ = found;
+        voted_ = promised_vote_ = voted;
+        return {};
+    }
+
+    TestNode node_;
+    Scenario scenario_;
+    Term term_;
+    std::vector<Term> terms_; // Of the entries that were appended and may be there.
+    std::size_t promised_ = 0;
+    Term voted_, promised_vote_;
+    std::string trouble_;
+};
+
+// At every completion, and then at every completion of the recovery. The second crash is the one
+// that finds what is only in the cache, or only half made.
+void crash_everywhere(const LogSubject::Scenario& scenario) {
+    const std::vector<std::vector<Crash>> pairs[] = {
+        {{Crash::kill}, {Crash::kill}},          {{Crash::kill}, {Crash::keeps_none}},
+        {{Crash::keeps_none}, {Crash::by_unit}}, {{Crash::by_unit}, {Crash::keeps_none}},
+        {{Crash::by_unit, Crash::keeps_all}},
+    };
+    std::uint64_t seed = 0;
+    for (const auto& ways : pairs) {
+        sim::CrashPlan plan;
+        plan.make = [&, seed = ++seed] { return std::make_unique<LogSubject>(seed, scenario); };
+        plan.ways = ways;
+        const sim::CrashReport report = for_each_crash_point(plan);
+        CHECK(report.trouble == "");
+        CHECK(report.points[0] > 40);
+        if (ways.size() > 1) CHECK(report.points[1] > 1000);
+    }
+}
+
+// Fills files, so that the journal rolls into a new one, and then into one that was used before.
+Result<> roll_journal(LogSubject& subject, Life& life) {
+    for (int i = 0; i < 6; ++i) {
+        TRY(subject.append(life));
+        if (i % 2 == 0) subject.vote(life);
+        TRY(subject.sync(life));
+        TRY(subject.commit_all(life));
+        if (i % 3 == 2) TRY(life.writer.flush());
+    }
+    return {};
+}
+
+// Moves entries to segments, of which each is soon full and sealed.
+Result<> roll_segments(LogSubject& subject, Life& life) {
+    for (int i = 0; i < 3; ++i) {
+        for (int k = 0; k < 3; ++k) TRY(subject.append(life));
+        TRY(subject.sync(life));
+        TRY(subject.commit_all(life));
+        TRY(life.writer.flush());
+    }
+    return {};
+}
+
+// Writes seals, and a file whose marks are all that is left of those before it.
+Result<> seal_and_mark(LogSubject& subject, Life& life) {
+    subject.vote(life);
+    TRY(subject.append(life));
+    TRY(subject.sync(life));
+    TRY(LogSubject::pass(life, 20ms));
+    TRY(subject.commit_all(life));
+    TRY(life.writer.flush());
+    for (int i = 0; i < 3; ++i) {
+        TRY(subject.append(life));
+        TRY(subject.sync(life));
+        TRY(LogSubject::pass(life, 20ms));
+    }
+    return {};
+}
+
+} // namespace
+
+TEST_CASE("a crash at any point of rolling the journal, and of the recovery, loses nothing",
+          "[log][crash]") {
+    crash_everywhere(roll_journal);
+}
+
+TEST_CASE("a crash at any point of rolling segments, and of the recovery, loses nothing",
+          "[log][crash]") {
+    crash_everywhere(roll_segments);
+}
+
+TEST_CASE("a crash at any point of sealing and marking, and of the recovery, loses nothing",
+          "[log][crash]") {
+    crash_everywhere(seal_and_mark);
+}
+
+// ---- The round that was being written ----
+
+namespace {
+
+using Fate = sim::Medium::Fate;
+
+// Cuts the power while the last round is in flight, so that its units fare like this; then lives
+// once more, loses all that it did not sync, and lives again. Empty, or what is wrong.
+std::string cut_last_round(std::uint64_t seed, std::size_t entries, std::vector<Fate> fates) {
+    bool in_flight = false;
+    const auto scenario = [&](LogSubject& s, Life& life) -> Result<> {
+        TRY(s.append(life));
+        TRY(s.sync(life));
+        TRY(LogSubject::pass(life, 5ms));
+        for (std::size_t i = 0; i < entries; ++i) TRY(s.append(life));
+        in_flight = true;
+        return s.sync(life);
+    };
+    Settings settings = tiny();
+    settings.journal.file_bytes = 96_KiB; // A round takes a quarter at most.
+    LogSubject subject(seed, scenario, settings);
+    sim::World& world = subject.world();
+    subject.boot(0);
+    while (!in_flight || world.disk(TestNode::id).unsynced_units() == 0) world.step();
+    if (world.disk(TestNode::id).unsynced_units() != fates.size())
+        return "another round, of " + std::to_string(world.disk(TestNode::id).unsynced_units());
+    world.disk(TestNode::id).plan_cut(std::move(fates));
+    world.cut_power(TestNode::id);
+    for (std::size_t life = 1; life <= 2; ++life) {
+        subject.boot(life);
+        const Duration limit = world.now() + std::chrono::hours(1);
+        if (!world.run_until(limit, [&] { return !world.running(TestNode::id); })) return "hangs";
+        if (const std::string trouble = subject.judge(); !trouble.empty()) return trouble;
+        world.cut_power(TestNode::id);
+    }
+    return {};
+}
+
+// All ways to give each of `units` units one of these fates.
+void for_each_lattice(std::size_t units, std::span<const Fate> fates,
+                      const std::function<void(std::vector<Fate>)>& visit) {
+    std::vector<std::size_t> digits(units, 0);
+    for (;;) {
+        std::vector<Fate> chosen;
+        for (const std::size_t digit : digits) chosen.push_back(fates[digit]);
+        visit(std::move(chosen));
+        std::size_t at = 0;
+        while (at < units && ++digits[at] == fates.size()) digits[at++] = 0;
+        if (at == units) return;
+    }
+}
+
+std::uint64_t seed_with_unit(std::size_t unit) {
+    for (std::uint64_t seed = 1;; ++seed) {
+        sim::World world(seed);
+        world.add_host(TestNode::id, "node1");
+        if (world.disk(TestNode::id).unit_size() == unit) return seed;
+    }
+}
+
+} // namespace
+
+TEST_CASE("whatever becomes of each sector of the last round, the journal opens without harm",
+          "[log][crash]") {
+    constexpr std::array fates{Fate::survives, Fate::lost, Fate::torn};
+    const std::uint64_t seed = seed_with_unit(512);
+    std::uint64_t runs = 0;
+    for_each_lattice(8, fates, [&](std::vector<Fate> chosen) {
+        ++runs;
+        const std::string trouble = cut_last_round(seed, 2, std::move(chosen));
+        if (!trouble.empty()) FAIL(trouble);
+    });
+    CHECK(runs == 6561);
+}
+
+TEST_CASE("whatever becomes of each page of the last round, the journal opens without harm",
+          "[log][crash]") {
+    constexpr std::array fates{Fate::survives, Fate::lost, Fate::torn, Fate::garbage};
+    const std::uint64_t seed = seed_with_unit(4096);
+    std::uint64_t runs = 0;
+    for_each_lattice(5, fates, [&](std::vector<Fate> chosen) {
+        ++runs;
+        const std::string trouble = cut_last_round(seed, 18, std::move(chosen));
+        if (!trouble.empty()) FAIL(trouble);
+    });
+    CHECK(runs == 1024);
+}
