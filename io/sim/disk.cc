@@ -9,9 +9,9 @@ namespace pyralog::sim {
 namespace {
 
 std::string_view name_of(std::uint8_t kind) {
-    constexpr std::array<std::string_view, 11> names{
-        "read",   "write",  "sync",          "size", "resize", "open", "list", "create_directory",
-        "rename", "remove", "sync_directory"};
+    constexpr std::array<std::string_view, 12> names{
+        "read",   "write",  "sync",           "size", "resize", "open", "list", "create_directory",
+        "rename", "remove", "sync_directory", "wait"};
     return names[kind];
 }
 
@@ -32,10 +32,10 @@ bool is_aligned(const std::byte* memory) {
 class SimFile final : public File {
 public:
     SimFile(Medium& medium, Scheduler& fibers, std::uint64_t incarnation, Medium::Inode file,
-            Disk::Access access)
+            Disk::Access access, Medium::AtOnce* at_once)
         : medium_(medium), fibers_(fibers), incarnation_(incarnation), file_(file),
           errors_told_(medium.entries_.at(file).errors_told),
-          aligned_(access == Disk::Access::aligned) {}
+          aligned_(access == Disk::Access::aligned), at_once_(at_once) {}
     ~SimFile() override { --medium_.entries_.at(file_).handles; }
 
     Result<std::size_t> read_at(std::uint64_t position, std::span<std::byte> into) override {
@@ -88,6 +88,7 @@ private:
     Result<> carry_out(Medium::Call& call) {
         if (!medium_.serves(incarnation_, call.kind)) return Error::cancelled;
         call.file = file_;
+        call.at_once = at_once_;
         medium_.carry_out(call);
         return call.result;
     }
@@ -98,6 +99,7 @@ private:
     Medium::Inode file_;
     std::uint64_t errors_told_;
     bool aligned_;
+    Medium::AtOnce* at_once_;
 };
 
 // ---- SimDisk ----
@@ -107,16 +109,18 @@ Result<std::unique_ptr<File>> SimDisk::open(std::string_view path, Open how, Acc
     Medium::Call call(fibers_, Medium::Kind::open);
     call.path = path;
     call.how = how;
+    call.at_once = at_once_;
     medium_.carry_out(call);
     TRY(call.result);
     return std::unique_ptr<File>(
-        std::make_unique<SimFile>(medium_, fibers_, incarnation_, call.number, access));
+        std::make_unique<SimFile>(medium_, fibers_, incarnation_, call.number, access, at_once_));
 }
 
 Result<std::vector<std::string>> SimDisk::list(std::string_view directory) {
     if (!medium_.serves(incarnation_, Medium::Kind::list)) return Error::cancelled;
     Medium::Call call(fibers_, Medium::Kind::list);
     call.path = directory;
+    call.at_once = at_once_;
     medium_.carry_out(call);
     TRY(call.result);
     return std::move(call.names);
@@ -127,6 +131,7 @@ Result<> SimDisk::names(Medium::Kind kind, std::string_view path, std::string_vi
     Medium::Call call(fibers_, kind);
     call.path = path;
     call.to = to;
+    call.at_once = at_once_;
     medium_.carry_out(call);
     return call.result;
 }
@@ -158,7 +163,7 @@ Medium::Medium(Timeline& timeline, NodeId node)
 Medium::~Medium() { CHECK(calls_.empty()); }
 
 bool Medium::changes_something(Kind kind) {
-    return kind != Kind::read && kind != Kind::size && kind != Kind::list;
+    return kind != Kind::read && kind != Kind::size && kind != Kind::list && kind != Kind::wait;
 }
 
 bool Medium::serves(std::uint64_t incarnation, Kind kind) {
@@ -223,8 +228,13 @@ Duration Medium::draw_fate(Call& call) {
 
 void Medium::carry_out(Call& call) {
     const Duration time = draw_fate(call);
-    std::uint32_t payload = call.data ? crc32c(*call.data) : 0;
     call.id = next_call_++;
+    if (call.at_once) return carry_out_at_once(call, time);
+    submit(call, time);
+}
+
+void Medium::submit(Call& call, Duration time) {
+    std::uint32_t payload = call.data ? crc32c(*call.data) : 0;
     calls_.push_back(&call);
     if (!call.path.empty() || !call.to.empty())
         payload =
@@ -241,6 +251,7 @@ void Medium::happen(std::uint64_t id) {
         if (file != entries_.end()) evict(file->second);
         return;
     }
+    if ((id & later_sync) != 0) return come_true(id & ~later_sync);
     const auto place =
         std::lower_bound(calls_.begin(), calls_.end(), id,
                          [](const Call* call, std::uint64_t i) { return call->id < i; });
@@ -252,9 +263,14 @@ void Medium::happen(std::uint64_t id) {
         return;
     }
     calls_.erase(place);
+    complete(call);
+    call.done.set();
+}
+
+void Medium::complete(Call& call) {
     ++completions_;
     perform(call);
-    timeline_.record(Step::file_done, node_.value, id, code_of(call.result), 0);
+    timeline_.record(Step::file_done, node_.value, call.id, code_of(call.result), 0);
     timeline_.trace(node_, [&] {
         std::string line = "disk " + std::string(name_of(static_cast<std::uint8_t>(call.kind)));
         if (call.file != 0)
@@ -266,7 +282,6 @@ void Medium::happen(std::uint64_t id) {
             line += " error=\"" + std::string(to_string(call.result.error())) + '"';
         return line;
     });
-    call.done.set();
 }
 
 void Medium::perform(Call& call) {
@@ -277,12 +292,14 @@ void Medium::perform(Call& call) {
     case Kind::sync: return sync(call, *file);
     case Kind::size:
     case Kind::resize: return size(call, *file);
+    case Kind::wait: return;
     default: return name_call(call);
     }
 }
 
 bool Medium::process_killed() {
     incarnation_ = 0;
+    come_true_now();
     const std::vector<Call*> under_way = std::exchange(calls_, {});
     for (Call* call : under_way) {
         perform_killed(*call);

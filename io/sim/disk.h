@@ -41,6 +41,11 @@
 //   - More un-synced changes of a file than unsynced_max: the oldest go to the medium by
 //   themselves.
 //   - Reads are never short: the interface leaves no room for it.
+//   - Code that cannot wait may ask for everything at once, and waits afterwards for the time that
+//   it took (AtOnce). Readers see each change at once. But each has its moment within that time,
+//   and a power cut before it finds the medium as it was then: a sync covers at its moment what it
+//   is to cover, and a change whose moment has not come was never made. A process that is killed
+//   has done all of it.
 //   - A name or a size that could not be changed may have been changed all the same; so may some of
 //   what a full disk had no room for have been written.
 #pragma once
@@ -149,6 +154,11 @@ public:
 
     void happen(std::uint64_t call) override;
 
+    // For calls that do not wait: the time that they have taken since somebody waited for it.
+    struct AtOnce {
+        Duration cost{0};
+    };
+
 private:
     friend class SimDisk;
     friend class SimFile;
@@ -167,6 +177,7 @@ private:
         rename,
         remove,
         sync_directory,
+        wait, // For what calls have taken that did not wait.
     };
 
     // Stands on the stack of the fiber that waits for it.
@@ -187,6 +198,7 @@ private:
         bool no_space = false;
         bool lies = false;                    // A sync.
         std::uint64_t* errors_told = nullptr; // A sync: to this handle.
+        AtOnce* at_once = nullptr;            // Does not wait: its time is added to this.
         bool past_cache = false; // A read: from the medium, once nothing is left to be written.
         Result<> result;
         std::uint64_t number = 0; // What a read, a size or an open returns.
@@ -195,7 +207,9 @@ private:
 
     // False: this process has gone, and nothing will happen.
     bool serves(std::uint64_t incarnation, Kind kind);
-    void carry_out(Call& call);     // Submits it and waits until it is done.
+    void carry_out(Call& call); // Submits it and waits until it is done.
+    void submit(Call& call, Duration time);
+    void complete(Call& call);
     Duration draw_fate(Call& call); // How long it takes, and if it fails.
     void perform(Call& call);
     void perform_killed(Call& call);
@@ -209,6 +223,7 @@ private:
         bool is_resize;
         std::uint64_t position; // A resize: the new size.
         Bytes data;
+        Duration when{0}; // Was made by a call that did not wait, whose moment this is.
         std::uint64_t end() const { return position + data.size(); }
     };
     struct Entry {
@@ -249,6 +264,22 @@ private:
     void drop_all();
     void durable_changed(Entry& file);
 
+    // ---- Calls that do not wait ----
+
+    // A sync whose moment is to come.
+    struct Later {
+        std::uint64_t id;
+        Kind kind;
+        Inode inode;
+        std::uint64_t covers;
+    };
+
+    void carry_out_at_once(Call& call, Duration time);
+    bool put_off(const Call& call, Duration when);
+    void come_true(std::uint64_t id);
+    void come_true_now();
+    void undo_what_is_to_come();
+
     // ---- Damage ----
 
     // A write that has become durable, and what it has replaced.
@@ -288,6 +319,7 @@ private:
         Inode to_directory = 0;
         std::string to_name;
         Inode entry = 0;
+        Duration when{0}; // As in Change.
 
         bool shares_name_with(const NameChange& other) const;
         bool within(Inode of) const {
@@ -306,6 +338,7 @@ private:
     Result<> rename(Call& call);
     Result<> remove(Call& call);
     Result<> sync_directory(Call& call);
+    void make_names_durable(Inode directory, std::uint64_t covers);
     void apply(const NameChange& change);
     void note(NameChange change);
     void forget_unreachable();
@@ -317,6 +350,8 @@ private:
     static constexpr Inode root = 1;
     // Events that are not the end of a call: the cache lets go of a file.
     static constexpr std::uint64_t eviction = std::uint64_t{1} << 63;
+    // ... the moment of a sync that did not wait has come.
+    static constexpr std::uint64_t later_sync = std::uint64_t{1} << 62;
 
     Timeline& timeline_;
     NodeId node_;
@@ -332,6 +367,8 @@ private:
     std::uint64_t name_order_ = 0;
     std::uint64_t generation_ = 0;
     std::uint64_t names_generation_ = 0;
+    Duration moment_{0};       // Of the call that is carried out at once.
+    std::vector<Later> later_; // Sorted by id.
     Duration hangs_until_{0};
     std::optional<std::uint64_t> quota_;
     bool fail_next_sync_ = false;
@@ -347,8 +384,10 @@ private:
 // The disk as one process sees it.
 class SimDisk final : public Disk {
 public:
-    SimDisk(Medium& medium, Scheduler& fibers, std::uint64_t incarnation)
-        : medium_(medium), fibers_(fibers), incarnation_(incarnation) {}
+    // With `at_once` no call waits.
+    SimDisk(Medium& medium, Scheduler& fibers, std::uint64_t incarnation,
+            Medium::AtOnce* at_once = nullptr)
+        : medium_(medium), fibers_(fibers), incarnation_(incarnation), at_once_(at_once) {}
 
     Result<std::unique_ptr<File>> open(std::string_view path, Open how, Access access) override;
     Result<std::vector<std::string>> list(std::string_view directory) override;
@@ -357,12 +396,18 @@ public:
     Result<> remove(std::string_view path) override;
     Result<> sync_directory(std::string_view directory) override;
 
+    // Waits for all that was done at once, not cancellable. False: the process has ended.
+    bool wait_for_cost();
+    // Is there such a name? Takes no time and cannot fail, like everything that is in memory.
+    bool has(std::string_view path) const { return medium_.find(path, false).has_value(); }
+
 private:
     Result<> names(Medium::Kind kind, std::string_view path, std::string_view to = {});
 
     Medium& medium_;
     Scheduler& fibers_;
     std::uint64_t incarnation_;
+    Medium::AtOnce* at_once_;
 };
 
 } // namespace pyralog::sim

@@ -18,6 +18,7 @@ void Medium::in_flight_writes(std::map<Inode, std::vector<Change>>& found) const
 void Medium::power_cut() {
     incarnation_ = 0;
     timeline_.counts.fire(Fault::power_cut);
+    undo_what_is_to_come();
     const Cut how = draw_cut();
     std::map<Inode, std::vector<Change>> in_flight;
     in_flight_writes(in_flight);

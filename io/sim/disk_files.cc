@@ -104,6 +104,7 @@ void Medium::rewritten(Entry& file, std::uint64_t position, std::size_t size) {
 
 void Medium::add_change(Entry& file, Change change) {
     change.order = ++file.order;
+    change.when = moment_;
     if (change.is_resize) {
         file.visible.resize(change.position);
     } else {

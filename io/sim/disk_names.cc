@@ -28,6 +28,7 @@ void Medium::apply(const NameChange& change) {
 
 void Medium::note(NameChange change) {
     change.order = ++name_order_;
+    change.when = moment_;
     name_changes_.push_back(std::move(change));
     timeline_.record(Step::name_done, node_.value, name_changes_.back().entry, name_order_);
 }
@@ -133,13 +134,18 @@ Result<> Medium::sync_directory(Call& call) {
         timeline_.counts.both(Fault::sync_error);
         return Error::device_failed;
     }
+    make_names_durable(*directory, call.covers);
+    return {};
+}
+
+void Medium::make_names_durable(Inode directory, std::uint64_t covers) {
     // From the newest to the oldest: a change that becomes durable takes with it those before it
     // that share a name with it.
     std::vector<const NameChange*> taken;
     std::vector<bool> takes(name_changes_.size());
     for (std::size_t i = name_changes_.size(); i-- > 0;) {
         const NameChange& change = name_changes_[i];
-        takes[i] = (change.order <= call.covers && change.within(*directory)) ||
+        takes[i] = (change.order <= covers && change.within(directory)) ||
                    std::any_of(taken.begin(), taken.end(), [&](const NameChange* later) {
                        return later->shares_name_with(change);
                    });
@@ -154,7 +160,6 @@ Result<> Medium::sync_directory(Call& call) {
     }
     name_changes_ = std::move(kept);
     forget_unreachable();
-    return {};
 }
 
 void Medium::forget_unreachable() {
