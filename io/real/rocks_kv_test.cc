@@ -103,3 +103,20 @@ TEST_CASE("a torn end of the store's log costs nothing that was acknowledged", "
         CHECK(!env.kv.get("torn").value());
     });
 }
+
+TEST_CASE("damage before the end of the store's log is not taken for its end", "[real]") {
+    TestNode node;
+    node.config.log_level = Level(int(Level::error) + 1);
+    node.run([](Environment& env) {
+        REQUIRE(env.kv.open().ok());
+        for (int i = 0; i < 10; ++i)
+            REQUIRE(env.kv.commit(Batch().put(key_of(i), std::string(100, 'x'))).ok());
+    });
+    for (const auto& entry : std::filesystem::directory_iterator(node.directory() + "/kv")) {
+        if (entry.path().extension() != ".log") continue;
+        std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(300);
+        file.put('!');
+    }
+    node.run([](Environment& env) { CHECK(env.kv.open().error() == Error::corrupt); });
+}

@@ -5,8 +5,8 @@
 #include "io/real/log_sink.h"
 #include "io/real/network.h"
 #include "io/real/ring.h"
-#include "io/real/rocks_kv.h"
 #include "io/real/workers.h"
+#include "io/rocksdb/rocks_kv.h"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/executor_work_guard.hpp>
@@ -61,19 +61,33 @@ private:
     bool rung_ = false;
 };
 
+// RocksDB blocks, so one helper thread calls it: calls then reach it in their order.
+class KvExecutor final : public rocks::Executor {
+public:
+    KvExecutor(asio::io_context& loop, Scheduler& fibers)
+        : workers_(loop, fibers, "pyralog-kv", 1) {}
+    void run_body(FiberBody& body) override {
+        workers_.run([&body] { body.run(); });
+    }
+
+private:
+    Workers workers_;
+};
+
 } // namespace
 
 struct World::Parts {
     explicit Parts(const IoConfig& c)
         : config(c), sink(c.node), log(sink, c.log_level), random(seed_of_the_machine()),
           timer(loop, timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)),
-          file_workers(loop, fibers, "pyralog-files", c.file_threads),
-          kv_workers(loop, fibers, "pyralog-kv", 1),
+          file_workers(loop, fibers, "pyralog-files", c.file_threads), kv_executor(loop, fibers),
           ring_used(metrics, "pyralog_disk_ring", "1 if files are read and written by io_uring."),
           disk(
               c.data_dir, [this] { return open_ring(); }, file_workers, fibers, log, metrics),
           network(loop, fibers, clock, log, metrics),
-          kv(c.data_dir + "/kv", [this] { return disk.prepare(); }, kv_workers, fibers, log) {}
+          kv(
+              c.data_dir + "/kv", rocks::default_options(), [this] { return disk.prepare(); },
+              kv_executor, fibers, log) {}
 
     Ring* open_ring();
     void run_until_nobody_is_left(const bool& main_has_ended);
@@ -99,14 +113,14 @@ struct World::Parts {
     int stop_signals = 0;
 
     Workers file_workers;
-    Workers kv_workers;
+    KvExecutor kv_executor;
     std::unique_ptr<Ring> ring;
     std::optional<Bell> ring_bell;
     Metrics::Gauge ring_used;
 
     Disk disk;
     Network network;
-    RocksKv kv;
+    rocks::RocksKv kv;
     Environment environment{clock, disk, network, kv, fibers, random, metrics, log};
 };
 

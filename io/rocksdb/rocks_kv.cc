@@ -1,12 +1,15 @@
-#include "io/real/rocks_kv.h"
+#include "io/rocksdb/rocks_kv.h"
+
+#include "io/rocksdb/log_repair.h"
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/file_system.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
-namespace pyralog::real {
+namespace pyralog::rocks {
 
 namespace {
 
@@ -15,11 +18,22 @@ constexpr std::size_t write_buffer_bytes = 4_MiB;
 constexpr std::size_t block_cache_bytes = 4_MiB;
 constexpr int open_files_max = 64;
 constexpr std::size_t info_log_bytes = 1_MiB;
-// One trip to the helper thread brings so much of a scan.
+// One trip to the Executor brings so much of a scan.
 constexpr std::size_t scan_piece_max = 512;
 constexpr std::size_t scan_piece_bytes = 256_KiB;
 
-rocksdb::Options options() {
+// For calls that cannot be cancelled once they have begun.
+Result<> unless_cancelled(Scheduler& fibers) {
+    if (fibers.cancelled()) return fibers.park();
+    return {};
+}
+
+rocksdb::Slice slice_of(std::string_view text) { return {text.data(), text.size()}; }
+std::string_view view_of(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+} // namespace
+
+rocksdb::Options default_options() {
     rocksdb::Options options;
     options.create_if_missing = true;
     options.paranoid_checks = true;
@@ -33,19 +47,14 @@ rocksdb::Options options() {
     options.stats_dump_period_sec = 0; // No background work without a reason.
     options.stats_persist_period_sec = 0;
     options.avoid_flush_during_shutdown = true; // Everything is in its log already, and synced.
-    // A power cut may leave a torn record at the end of RocksDB's log. It was never acknowledged,
-    // and must not keep the node from starting.
-    options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+    // What a power cut may have torn is cut off before RocksDB looks. Whatever else is bad was
+    // durable once, and must not be dropped in silence.
+    options.wal_recovery_mode = rocksdb::WALRecoveryMode::kAbsoluteConsistency;
     rocksdb::BlockBasedTableOptions table;
     table.block_cache = rocksdb::NewLRUCache(block_cache_bytes, 0);
     options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
     return options;
 }
-
-rocksdb::Slice slice_of(std::string_view text) { return {text.data(), text.size()}; }
-std::string_view view_of(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
-
-} // namespace
 
 struct RocksKv::Waiting {
     const Batch& batch;
@@ -54,10 +63,10 @@ struct RocksKv::Waiting {
     bool is_written = false;
 };
 
-RocksKv::RocksKv(std::string path, std::function<Result<>()> prepare, Workers& workers,
-                 Scheduler& fibers, Logger& log)
-    : path_(std::move(path)), prepare_(std::move(prepare)), workers_(workers), fibers_(fibers),
-      log_(log) {}
+RocksKv::RocksKv(std::string path, rocksdb::Options options, std::function<Result<>()> prepare,
+                 Executor& executor, Scheduler& fibers, Logger& log)
+    : path_(std::move(path)), options_(std::move(options)), prepare_(std::move(prepare)),
+      executor_(executor), fibers_(fibers), log_(log) {}
 
 RocksKv::~RocksKv() { CHECK(queue_.empty() && !writing_); }
 
@@ -75,7 +84,12 @@ Result<> RocksKv::open() {
     TRY(prepare_());
     rocksdb::Status status;
     rocksdb::DB* db = nullptr;
-    workers_.run([&] { status = rocksdb::DB::Open(options(), path_, &db); });
+    executor_.run([&] {
+        rocksdb::FileSystem& files = *options_.env->GetFileSystem();
+        status = repair_logs(files, path_);
+        if (status.ok()) status = rocksdb::DB::Open(options_, path_, &db);
+        if (status.ok()) status = sync_name_of(files, path_);
+    });
     db_.reset(db);
     if (!status.ok()) return refused("open", status);
     return {};
@@ -108,7 +122,7 @@ void RocksKv::write_queue() {
         }
     if (!failed_) {
         rocksdb::Status status;
-        workers_.run([&] {
+        executor_.run([&] {
             rocksdb::WriteOptions durable;
             durable.sync = true;
             status = db_->Write(durable, &all);
@@ -133,38 +147,31 @@ Result<std::optional<std::string>> RocksKv::get(std::string_view key) {
     if (failed_) return *failed_;
     rocksdb::Status status;
     std::string value;
-    workers_.run([&] { status = db_->Get({}, slice_of(key), &value); });
+    executor_.run([&] { status = db_->Get({}, slice_of(key), &value); });
     if (status.IsNotFound()) return std::optional<std::string>();
     if (!status.ok()) return refused("get", status);
     return std::optional(std::move(value));
 }
 
-// The helper thread must not run the visitor, and the node's thread must not read from disk; so
-// the pairs are carried over in pieces. The iterator sees the store as it was when it was made.
+// The Executor must not run the visitor, and the node's thread must not read from disk; so the
+// pairs are carried over in pieces. The iterator sees the store as it was when it was made.
 Result<> RocksKv::scan(std::string_view prefix, const Visitor& visitor) {
     CHECK(db_);
     TRY(unless_cancelled(fibers_));
     if (failed_) return *failed_;
     std::unique_ptr<rocksdb::Iterator> place;
-    rocksdb::Status status;
-    std::vector<std::pair<std::string, std::string>> piece;
+    const Result<> shown = show_pieces(place, prefix, visitor);
+    executor_.run([&] { place.reset(); }); // May remove files.
+    return shown;
+}
+
+Result<> RocksKv::show_pieces(std::unique_ptr<rocksdb::Iterator>& place, std::string_view prefix,
+                              const Visitor& visitor) {
+    Pairs piece;
     for (bool is_more = true; is_more;) {
-        piece.clear();
-        workers_.run([&] {
-            if (!place) {
-                rocksdb::ReadOptions read;
-                read.fill_cache = false;
-                place.reset(db_->NewIterator(read));
-                place->Seek(slice_of(prefix));
-            }
-            std::size_t bytes = 0;
-            while (place->Valid() && place->key().starts_with(slice_of(prefix)) &&
-                   piece.size() < scan_piece_max && bytes < scan_piece_bytes) {
-                piece.emplace_back(view_of(place->key()), view_of(place->value()));
-                bytes += piece.back().first.size() + piece.back().second.size();
-                place->Next();
-            }
-            is_more = place->Valid() && place->key().starts_with(slice_of(prefix));
+        rocksdb::Status status;
+        executor_.run([&] {
+            is_more = read_piece(place, prefix, piece);
             status = place->status();
         });
         if (!status.ok()) return refused("scan", status);
@@ -175,4 +182,26 @@ Result<> RocksKv::scan(std::string_view prefix, const Visitor& visitor) {
     return {};
 }
 
-} // namespace pyralog::real
+// True if there is more.
+bool RocksKv::read_piece(std::unique_ptr<rocksdb::Iterator>& place, std::string_view prefix,
+                         Pairs& piece) {
+    if (!place) {
+        rocksdb::ReadOptions read;
+        read.fill_cache = false;
+        place.reset(db_->NewIterator(read));
+        place->Seek(slice_of(prefix));
+    }
+    piece.clear();
+    std::size_t bytes = 0;
+    const auto is_within = [&] {
+        return place->Valid() && place->key().starts_with(slice_of(prefix));
+    };
+    while (is_within() && piece.size() < scan_piece_max && bytes < scan_piece_bytes) {
+        piece.emplace_back(view_of(place->key()), view_of(place->value()));
+        bytes += piece.back().first.size() + piece.back().second.size();
+        place->Next();
+    }
+    return is_within();
+}
+
+} // namespace pyralog::rocks
