@@ -38,6 +38,12 @@ public:
     // This node's disk was damaged on purpose: it may refuse to start from now on.
     void damage(NodeId node) { damaged_.insert(node); }
     bool damaged(NodeId node) const { return damaged_.contains(node); }
+    // ... or it is gone, and will not be missed: a node whose disk was replaced by an empty one
+    // would take part as if it had promised nothing, so it must not.
+    void lose(NodeId node) {
+        damaged_.insert(node);
+        lost_.insert(node);
+    }
     bool lost(NodeId node) const { return lost_.contains(node); }
 
     // After each step: has a broker ended by itself that had no reason to?

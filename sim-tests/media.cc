@@ -65,6 +65,11 @@ bool NodeMedia::read(Inode file, std::uint64_t position, std::span<std::byte> in
     return got == into.size();
 }
 
+bool NodeMedia::has_batches() {
+    refresh();
+    return !batches_.empty();
+}
+
 std::optional<NodeMedia::Place> NodeMedia::settled_byte(sim::Dice& dice) {
     refresh();
     std::vector<Place> places;

@@ -41,6 +41,8 @@ public:
     // The entries of a group that are durable now. The reference holds until the next call.
     const Entries& entries(GroupId group);
 
+    bool has_batches(); // Any, of any group.
+
     // Is this batch durable, in any group, at this offset?
     bool has_batch(std::int64_t base_offset, std::uint32_t batch_crc);
 

@@ -9,6 +9,7 @@ Nemesis::Nemesis(Cluster& cluster, std::map<NodeId, NodeMedia>& media, const Pla
     : cluster_(cluster), media_(media), plan_(plan), clients_(std::move(clients)),
       ambush_dice_(cluster.world().dice("nemesis/ambush")),
       start_dice_(cluster.world().dice("nemesis/start")),
+      recovery_dice_(cluster.world().dice("nemesis/recovery")),
       besieges_(plan.has(FaultClass::partitions) && percent(ambush_dice_, 33)),
       ambush_percent_(besieges_                   ? 85
                       : percent(ambush_dice_, 50) ? ambush_dice_.pick(50)
@@ -18,13 +19,18 @@ void Nemesis::begin() {
     active_ = true;
     const NemesisPlan& plan = plan_.nemesis;
     repeat("partitions", plan.partitions, &Nemesis::partition);
+    repeat("stream-breaks", plan.stream_breaks, &Nemesis::break_streams);
     repeat("kills", plan.kills, &Nemesis::kill);
     repeat("power-cuts", plan.power_cuts, &Nemesis::cut_power);
     repeat("blackouts", plan.blackouts, &Nemesis::black_out);
+    repeat("rack-cuts", plan.rack_cuts, &Nemesis::cut_rack);
+    repeat("restart-storms", plan.restart_storms, &Nemesis::begin_storm);
+    repeat("rolling-restarts", plan.rolling_restarts, &Nemesis::begin_rolling);
     repeat("pauses", plan.pauses, &Nemesis::pause);
     repeat("hung-disks", plan.hung_disks, &Nemesis::hang_disk);
     repeat("full-disks", plan.full_disks, &Nemesis::fill_disk);
     repeat("rot", plan.rot, &Nemesis::rot);
+    repeat("lost-disks", plan.lost_disks, &Nemesis::lose_disk);
     repeat("clock-jumps", plan.clock_jumps, &Nemesis::jump_clock);
 }
 
@@ -50,52 +56,15 @@ void Nemesis::next_of(std::size_t repeated) {
     });
 }
 
-NodeId Nemesis::some_node(sim::Dice& dice) {
+NodeId Nemesis::some_node(sim::Dice& dice) const {
     const auto& nodes = cluster_.nodes();
-    return nodes[dice.pick(nodes.size())];
+    return nodes[static_cast<std::size_t>(dice.pick(nodes.size()))];
 }
-
-Duration Nemesis::down_time(sim::Dice& dice) {
-    return dice.between(Duration(1ms), plan_.nemesis.down_most);
-}
-
-void Nemesis::start_later(NodeId node, sim::Dice& dice) {
-    later(down_time(dice), [this, node] { cluster_.start(node); });
-}
-
-void Nemesis::observe() {
-    for (const NodeId node : cluster_.take_ended()) {
-        if (active_) {
-            start_later(node, start_dice_);
-        } else if (std::ranges::find(core_, node) != core_.end()) {
-            // Of a fault that had struck before the heal.
-            sim::World& world = cluster_.world();
-            world.plan(world.now() + 1ms, [this, node] { cluster_.start(node); });
-        }
-    }
-}
-
-// ---- Processes and power ----
-
-void Nemesis::end_process(NodeId node, bool power_cut, sim::Dice& dice) {
-    if (!cluster_.running(node)) return;
-    if (power_cut)
-        cluster_.world().cut_power(node);
-    else
-        cluster_.world().kill(node);
-    start_later(node, dice);
-}
-
-void Nemesis::kill(sim::Dice& dice) { end_process(some_node(dice), false, dice); }
-void Nemesis::cut_power(sim::Dice& dice) { end_process(some_node(dice), true, dice); }
 
 // What a new leader has begun and not finished is what the next one must get right.
 void Nemesis::ambush(NodeId leader) {
     if (!active_ || !percent(ambush_dice_, ambush_percent_)) return;
-    // As often within microseconds as within milliseconds: before it has said anything, while some
-    // have heard it, or when all have.
-    const std::int64_t most = std::int64_t{1} << ambush_dice_.between(std::uint64_t{8}, 24);
-    const Duration delay = ambush_dice_.between(Duration{0}, Duration(most));
+    const Duration delay = soon(ambush_dice_);
     const std::uint64_t kind = besieges_ ? 2 : ambush_dice_.pick(3);
     if (kind == 0 && plan_.has(FaultClass::kills))
         later(delay, [this, leader] { end_process(leader, false, ambush_dice_); });
@@ -103,17 +72,6 @@ void Nemesis::ambush(NodeId leader) {
         later(delay, [this, leader] { end_process(leader, true, ambush_dice_); });
     if (kind == 2 && plan_.has(FaultClass::partitions))
         later(delay, [this, leader] { isolate(leader, ambush_dice_); });
-}
-
-void Nemesis::black_out(sim::Dice& dice) {
-    cluster_.world().cut_power(cluster_.nodes());
-    for (const NodeId node : cluster_.nodes()) start_later(node, dice);
-}
-
-void Nemesis::pause(sim::Dice& dice) {
-    const NodeId node = some_node(dice);
-    const Duration time = dice.between(Duration(1ms), plan_.nemesis.pause_most);
-    if (cluster_.running(node)) cluster_.world().pause(node, cluster_.world().now() + time);
 }
 
 // ---- The end of it ----
@@ -131,6 +89,7 @@ void Nemesis::heal(std::span<const NodeId> core) {
     world.network().heal_all();
     for (const NodeId node : cluster_.nodes()) {
         world.disk(node).set_quota({});
+        world.resume(node);
         if (std::ranges::find(core, node) != core.end())
             cluster_.start(node);
         else if (cluster_.running(node))

@@ -5,38 +5,31 @@
 // heal it stops for good: everything it has broken is mended, or is left as it is for good, by
 // choice.
 //
-// nemesis.cc holds when it strikes, and the life and death of processes; nemesis_network.cc the
-// partitions; nemesis_disk.cc what is done to disks and clocks.
+// nemesis.cc holds when it strikes; nemesis_process.cc the life and death of processes;
+// nemesis_network.cc the partitions; nemesis_disk.cc what is done to disks and clocks.
 #pragma once
 
 #include "sim-tests/cluster.h"
 #include "sim-tests/media.h"
+#include "sim-tests/nemesis_dice.h"
+#include "sim-tests/partitions.h"
 
 #include <deque>
 #include <functional>
 #include <map>
 #include <span>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace pyralog::simtest {
 
-// Does a strike that is due happen? Zero, the harmless outcome, means that it does not.
-inline bool strikes(sim::Dice& dice) { return dice.pick(8) != 0; }
-inline bool percent(sim::Dice& dice, std::uint64_t p) {
-    return dice.chance({static_cast<std::uint32_t>(p * 10'000)});
-}
-template <class T>
-void shuffle(sim::Dice& dice, std::vector<T>& items) {
-    for (std::size_t i = items.size(); i > 1; --i)
-        std::swap(items[i - 1], items[i - 1 - static_cast<std::size_t>(dice.pick(i))]);
-}
-
 class Nemesis {
 public:
-    // How many nodes may have their disks damaged in one run: every group has copies on three.
+    // How many nodes may have their disks damaged or lost in one run: every group has copies on
+    // three.
     static constexpr std::size_t damaged_max = 1;
+    // How often in a row a process is ended again soon after its start.
+    static constexpr int nested_max = 6;
 
     // `clients` are nodes too, on one side or the other of a partition.
     Nemesis(Cluster& cluster, std::map<NodeId, NodeMedia>& media, const Plan& plan,
@@ -59,22 +52,40 @@ private:
     void repeat(std::string_view name, Duration mean, Strike strike);
     void next_of(std::size_t repeated);
     void later(Duration delay, std::function<void()> action);
+    NodeId some_node(sim::Dice& dice) const;
 
-    NodeId some_node(sim::Dice& dice);
+    // Processes.
     Duration down_time(sim::Dice& dice);
     void start_later(NodeId node, sim::Dice& dice);
-
-    void partition(sim::Dice& dice);
-    void isolate(NodeId node, sim::Dice& dice);
-    void heal_later(sim::Dice& dice);
+    void start(NodeId node, int nested);
+    void end_process(NodeId node, bool power_cut, sim::Dice& dice);
     void kill(sim::Dice& dice);
     void cut_power(sim::Dice& dice);
-    void end_process(NodeId node, bool power_cut, sim::Dice& dice);
     void black_out(sim::Dice& dice);
+    void cut_rack(sim::Dice& dice);
+    void begin_storm(sim::Dice& dice);
+    void storm(NodeId node, int ended, int ends, sim::Dice& dice);
+    void begin_rolling(sim::Dice& dice);
+    void roll(std::vector<NodeId> nodes, sim::Dice& dice);
     void pause(sim::Dice& dice);
+    void pause(NodeId node, Duration time);
+    bool is_stale_leader(NodeId node) const;
+
+    // The network.
+    std::vector<NodeId> leaders() const;
+    bool leads(NodeId node) const;
+    Scene scene(sim::Dice& dice) const;
+    void partition(sim::Dice& dice);
+    void isolate(NodeId leader, sim::Dice& dice);
+    void play(Shape shape, const Scene& there, sim::Dice& dice);
+    void break_streams(sim::Dice& dice);
+
+    // Disks and clocks.
     void hang_disk(sim::Dice& dice);
     void fill_disk(sim::Dice& dice);
+    bool may_damage(NodeId node) const;
     void rot(sim::Dice& dice);
+    void lose_disk(sim::Dice& dice);
     void jump_clock(sim::Dice& dice);
 
     // A class of strikes that come again and again.
@@ -90,11 +101,12 @@ private:
     std::vector<NodeId> clients_;
     std::deque<Repeated> repeated_; // Strikes refer to their dice for as long as they last.
     sim::Dice ambush_dice_;
-    sim::Dice start_dice_; // When brokers that ended by themselves are started again.
-    const bool besieges_;  // Cuts off leaders, one after the other, and does so often.
+    sim::Dice start_dice_;    // When brokers that ended by themselves are started again.
+    sim::Dice recovery_dice_; // Whether, and when, what has just started is ended again.
+    const bool besieges_;     // Cuts off leaders, one after the other, and does so often.
     const std::uint64_t ambush_percent_;
     bool active_ = false;
-    std::vector<NodeId> core_; // Once healed.
+    std::vector<NodeId> core_;     // Once healed.
     std::uint64_t partitions_ = 0; // So that an old partition's end does not end a newer one.
 };
 

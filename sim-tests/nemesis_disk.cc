@@ -15,11 +15,16 @@ void Nemesis::fill_disk(sim::Dice& dice) {
     later(down_time(dice), [this, node] { cluster_.world().disk(node).set_quota({}); });
 }
 
-void Nemesis::rot(sim::Dice& dice) {
-    const NodeId node = some_node(dice);
+// More than half must stay whole. What has been damaged may be damaged more.
+bool Nemesis::may_damage(NodeId node) const {
     std::size_t damaged = 0;
     for (const NodeId any : cluster_.nodes()) damaged += cluster_.damaged(any) ? 1 : 0;
-    if (!cluster_.damaged(node) && damaged >= damaged_max) return;
+    return cluster_.damaged(node) || damaged < damaged_max;
+}
+
+void Nemesis::rot(sim::Dice& dice) {
+    const NodeId node = some_node(dice);
+    if (!may_damage(node)) return;
     const auto place = media_.at(node).settled_byte(dice);
     if (!place) return;
     cluster_.damage(node);
@@ -34,6 +39,16 @@ void Nemesis::rot(sim::Dice& dice) {
     if (!cluster_.running(node) || !percent(dice, 66)) return;
     cluster_.world().kill(node);
     start_later(node, dice);
+}
+
+// For good: nothing brings a node back that has forgotten what it promised. What was on the disk
+// stays there for the oracles: a promise that was kept until then was kept.
+void Nemesis::lose_disk(sim::Dice& dice) {
+    const NodeId node = some_node(dice);
+    if (!may_damage(node) || cluster_.lost(node)) return;
+    cluster_.world().count(sim::Fault::lost_disk, media_.at(node).has_batches());
+    cluster_.lose(node);
+    if (cluster_.running(node)) cluster_.world().cut_power(node);
 }
 
 void Nemesis::jump_clock(sim::Dice& dice) {

@@ -1,59 +1,75 @@
 #include "sim-tests/nemesis.h"
 
+#include "raft/host.h"
+
+#include <algorithm>
+
 namespace pyralog::simtest {
 
-void Nemesis::partition(sim::Dice& dice) {
-    sim::Fabric& network = cluster_.world().network();
-    network.heal_all();
-    std::vector<NodeId> all = cluster_.nodes();
-    shuffle(dice, all);
-    const std::size_t brokers = all.size();
-    const std::size_t cut = brokers > 1 ? 1 + dice.pick(brokers - 1) : 1;
-    std::vector<NodeId> one(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(cut));
-    std::vector<NodeId> other(all.begin() + static_cast<std::ptrdiff_t>(cut), all.end());
-    // Clients are somewhere too, and may see one side, the other, or both.
-    for (const NodeId client : clients_) {
-        const std::uint64_t side = dice.pick(3);
-        if (side == 0) one.push_back(client);
-        if (side == 1) other.push_back(client);
-    }
-    switch (dice.pick(6)) {
-    case 0: network.one_way(one, other); break;
-    case 1: network.one_way(other, one); break;
-    case 2:
-        if (brokers > 2) {
-            const NodeId bridge = all.back();
-            std::erase(one, bridge);
-            std::erase(other, bridge);
-            network.bridge(bridge, one, other);
-            break;
-        }
-        [[fallthrough]];
-    case 3:
-        if (brokers > 3) {
-            network.ring(all);
-            break;
-        }
-        [[fallthrough]];
-    default: network.split(one, other);
-    }
-    heal_later(dice);
+std::vector<NodeId> Nemesis::leaders() const {
+    std::vector<NodeId> nodes;
+    for (const NodeId node : cluster_.nodes())
+        if (leads(node)) nodes.push_back(node);
+    return nodes;
 }
 
-void Nemesis::isolate(NodeId node, sim::Dice& dice) {
-    sim::Fabric& network = cluster_.world().network();
-    network.heal_all();
-    std::vector<NodeId> others = cluster_.nodes();
-    std::erase(others, node);
-    network.isolate(node, others);
-    heal_later(dice);
-}
-
-void Nemesis::heal_later(sim::Dice& dice) {
-    const std::uint64_t number = ++partitions_;
-    later(dice.between(Duration(10ms), plan_.nemesis.partition_most), [this, number] {
-        if (number == partitions_) cluster_.world().network().heal_all();
+bool Nemesis::leads(NodeId node) const {
+    const raft::Host* host = cluster_.host(node);
+    if (!host) return false;
+    return std::ranges::any_of(host->groups(), [](const auto& group) {
+        return group.second->consensus().role() == raft::Role::leader;
     });
+}
+
+Scene Nemesis::scene(sim::Dice& dice) const {
+    Scene scene{cluster_.nodes(), clients_, {}};
+    const std::vector<NodeId> leading = leaders();
+    if (!leading.empty())
+        scene.leader = leading[static_cast<std::size_t>(dice.pick(leading.size()))];
+    return scene;
+}
+
+void Nemesis::partition(sim::Dice& dice) {
+    const Scene there = scene(dice);
+    const std::vector<Shape> shapes = possible_shapes(there);
+    if (shapes.empty()) return;
+    const Shape shape = shapes[static_cast<std::size_t>(dice.pick(shapes.size()))];
+    play(shape, there, dice);
+}
+
+// A leader alone, or heard and deaf, or the other way round.
+void Nemesis::isolate(NodeId leader, sim::Dice& dice) {
+    Scene there = scene(dice);
+    there.leader = leader;
+    constexpr std::array shapes{Shape::isolate, Shape::isolate, Shape::leader_hears,
+                                Shape::leader_speaks};
+    const Shape shape = shapes[static_cast<std::size_t>(dice.pick(shapes.size()))];
+    if (is_possible(shape, there)) play(shape, there, dice);
+}
+
+// A newer partition ends an older one.
+void Nemesis::play(Shape shape, const Scene& there, sim::Dice& dice) {
+    const std::uint64_t number = ++partitions_;
+    const Duration length = dice.between(Duration(10ms), plan_.nemesis.partition_most);
+    const sim::Fault cause = fault_of(shape);
+    for (const Stage& stage : draw_partition(shape, there, length, dice)) {
+        const auto begin = [this, number, cause, cut = stage.cut] {
+            if (number == partitions_) cluster_.world().network().cut(cut, cause);
+        };
+        if (stage.after == Duration{0})
+            begin();
+        else
+            later(stage.after, begin);
+    }
+}
+
+// All streams between two nodes at once, as when something on the way forgets them.
+void Nemesis::break_streams(sim::Dice& dice) {
+    std::vector<NodeId> all = cluster_.nodes();
+    all.insert(all.end(), clients_.begin(), clients_.end());
+    const NodeId one = some_node(dice);
+    const NodeId other = all[static_cast<std::size_t>(dice.pick(all.size()))];
+    if (one != other) cluster_.world().network().reset_streams(one, other);
 }
 
 } // namespace pyralog::simtest

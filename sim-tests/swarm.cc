@@ -109,6 +109,35 @@ void draw_config(server::Config& config, Random& random) {
     set(settings, "topic.auto_create", "true");
 }
 
+Duration election_timeout_of(server::Config config) {
+    std::vector<Setting> settings = settings_of(config);
+    const Setting* election = find_setting(settings, "raft.election_timeout");
+    CHECK(election != nullptr);
+    return *parse_duration(election->get());
+}
+
+// ---- Which faults ----
+
+// Some runs have none, some a single one; in the others each is there or not.
+void draw_classes(Plan& plan, Random& random) {
+    const std::int64_t kind = random.between(1, 100);
+    const std::uint64_t single = random.below(plan.classes.size());
+    for (std::size_t i = 0; i < plan.classes.size(); ++i) {
+        const bool on = random.chance(1, 2);
+        plan.classes[i] = kind <= 5 ? false : kind <= 15 ? i == single : on;
+    }
+    // More than half must stay whole, and that is nobody in a cluster of one or two.
+    if (plan.nodes >= 3) return;
+    plan.classes[static_cast<std::size_t>(FaultClass::rot)] = false;
+    plan.classes[static_cast<std::size_t>(FaultClass::lost_disks)] = false;
+}
+
+Duration draw_length(Random& random) {
+    if (often(random, 20)) return 5s;
+    if (often(random, 25)) return 10s;
+    return scaled(random, 8s, 60s);
+}
+
 // ---- Faults ----
 
 void draw_network(Plan& plan, Random& random) {
@@ -175,16 +204,25 @@ void draw_nemesis(Plan& plan, Random& random) {
         return plan.has(fault_class) ? drawn : Duration{0};
     };
     nemesis.partitions = gap(FaultClass::partitions, 500ms, 6s);
+    nemesis.stream_breaks = gap(FaultClass::broken_streams, 200ms, 6s);
     nemesis.kills = gap(FaultClass::kills, 800ms, 8s);
     nemesis.power_cuts = gap(FaultClass::power_cuts, 800ms, 8s);
     nemesis.blackouts = gap(FaultClass::blackouts, 2s, 15s);
+    nemesis.rack_cuts = gap(FaultClass::rack_cuts, 1s, 10s);
+    nemesis.restart_storms = gap(FaultClass::restart_storms, 2s, 10s);
+    nemesis.rolling_restarts = gap(FaultClass::rolling_restarts, 2s, 10s);
+    nemesis.racks = static_cast<int>(random.between(2, 3));
+    if (plan.has(FaultClass::recovery_ends))
+        nemesis.recovery_ends = scaled_chance(random, 100'000, 800'000);
     nemesis.pauses = gap(FaultClass::pauses, 500ms, 6s);
     nemesis.hung_disks = gap(FaultClass::slow_disks, 1s, 8s);
     nemesis.full_disks = gap(FaultClass::full_disks, 1s, 6s);
     nemesis.rot = gap(FaultClass::rot, 1s, 8s);
+    nemesis.lost_disks = gap(FaultClass::lost_disks, 2s, 20s);
     nemesis.clock_jumps = gap(FaultClass::clocks, 500ms, 6s);
     nemesis.partition_most = scaled(random, 200ms, 6s);
-    nemesis.pause_most = scaled(random, 50ms, 5s);
+    nemesis.election_timeout = election_timeout_of(plan.config);
+    nemesis.pause_most = scaled(random, 50ms, 10 * nemesis.election_timeout);
     nemesis.down_most = scaled(random, 20ms, 4s);
     nemesis.disk_quota = static_cast<std::uint64_t>(scaled(random, 128 << 10, 4 << 20));
 }
@@ -201,11 +239,16 @@ std::string_view to_string(FaultClass fault_class) {
     case FaultClass::kills: return "kills";
     case FaultClass::power_cuts: return "power-cuts";
     case FaultClass::blackouts: return "blackouts";
+    case FaultClass::rack_cuts: return "rack-cuts";
+    case FaultClass::recovery_ends: return "recovery-ends";
+    case FaultClass::restart_storms: return "restart-storms";
+    case FaultClass::rolling_restarts: return "rolling-restarts";
     case FaultClass::pauses: return "pauses";
     case FaultClass::slow_disks: return "slow-disks";
     case FaultClass::disk_errors: return "disk-errors";
     case FaultClass::full_disks: return "full-disks";
     case FaultClass::rot: return "rot";
+    case FaultClass::lost_disks: return "lost-disks";
     case FaultClass::clocks: return "clocks";
     case FaultClass::slow_fibers: return "slow-fibers";
     case FaultClass::whims: return "whims";
@@ -219,13 +262,10 @@ Plan draw_plan(std::uint64_t seed) {
     Plan plan;
     plan.seed = seed;
     Random shape = root.fork("swarm/shape");
-    constexpr std::array sizes{3, 3, 3, 3, 3, 5, 5, 5, 1, 2, 4};
+    constexpr std::array sizes{3, 3, 3, 3, 3, 3, 5, 5, 5, 1, 2, 4, 6, 7};
     plan.nodes = sizes[shape.below(sizes.size())];
-    plan.length = often(shape, 15) ? 30s : often(shape, 25) ? 3s : 10s;
-    const bool none = often(shape, 5);
-    for (bool& on : plan.classes) on = shape.chance(1, 2) && !none;
-    // More than half must stay whole, and that is nobody in a cluster of one or two.
-    if (plan.nodes < 3) plan.classes[static_cast<std::size_t>(FaultClass::rot)] = false;
+    plan.length = draw_length(shape);
+    draw_classes(plan, shape);
 
     plan.faults.schedule = often(shape, 20) ? sim::Schedule::in_order : sim::Schedule::random;
     if (plan.has(FaultClass::slow_fibers)) plan.faults.run_cost = {1us, 30us, {2'000}, 20ms};
@@ -238,18 +278,21 @@ Plan draw_plan(std::uint64_t seed) {
         plan.faults.whim_is_active = {250'000};
         plan.faults.whim_fires = {250'000};
     }
+    Random config = root.fork("swarm/config");
+    draw_config(plan.config, config);
     Random network = root.fork("swarm/network");
     draw_network(plan, network);
     Random disk = root.fork("swarm/disk");
     draw_disk(plan, disk);
     Random nemesis = root.fork("swarm/nemesis");
     draw_nemesis(plan, nemesis);
-    Random config = root.fork("swarm/config");
-    draw_config(plan.config, config);
     plan.workload = draw_workload(root.fork("swarm/workload"), plan.nodes);
     // A node whose disk is damaged is lost, so every partition must have copies to spare.
-    if (plan.has(FaultClass::rot))
+    if (plan.has(FaultClass::rot) || plan.has(FaultClass::lost_disks))
         for (TopicPlan& topic : plan.workload.topics) topic.replication = -1;
+    // Many partitions make long runs, so they are rare.
+    if (often(shape, 4))
+        plan.workload.topics.front().partitions = static_cast<std::int32_t>(scaled(shape, 4, 64));
     return plan;
 }
 

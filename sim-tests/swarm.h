@@ -3,7 +3,7 @@
 // What a seed means: how large the cluster is and how it is set, which classes of faults exist in
 // this run and how often they strike, and what the clients do. Each class is in a run with one
 // chance in two, because faults that are always there hide each other (swarm testing); one run in
-// twenty has none at all.
+// ten has a single class, and one in twenty none at all.
 #pragma once
 
 #include "io/sim/faults.h"
@@ -24,13 +24,18 @@ enum class FaultClass : std::uint8_t {
     corruption,     // Bits flipped on the way, between brokers only: Kafka has no checksum.
     partitions,
     kills,
-    power_cuts, // Of one node.
-    blackouts,  // Of all nodes at one moment.
+    power_cuts,     // Of one node.
+    blackouts,      // Of all nodes at one moment.
+    rack_cuts,      // Of some of the nodes at one moment.
+    recovery_ends,  // Of processes that have just started, several times in a row.
+    restart_storms, // One node again and again.
+    rolling_restarts,
     pauses,
     slow_disks,
     disk_errors, // Reads, writes and syncs that fail, and small facts that do.
     full_disks,
     rot,         // Of durable bytes, on less than half of the nodes.
+    lost_disks,  // For good, together with the node; of as many.
     clocks,      // Drift, offsets and jumps.
     slow_fibers, // A fiber that runs keeps its node busy.
     whims,       // What is allowed and unusual, done now and then: core/base/buggify.h.
@@ -40,9 +45,14 @@ std::string_view to_string(FaultClass fault_class);
 
 struct NemesisPlan {
     // The mean time between two strikes of a class; zero: none.
-    Duration partitions{0}, kills{0}, power_cuts{0}, blackouts{0}, pauses{0}, hung_disks{0};
-    Duration full_disks{0}, rot{0}, clock_jumps{0};
-    Duration partition_most{3s}; // How long one lasts.
+    Duration partitions{0}, stream_breaks{0};
+    Duration kills{0}, power_cuts{0}, blackouts{0}, rack_cuts{0}, restart_storms{0};
+    Duration rolling_restarts{0}, pauses{0};
+    Duration hung_disks{0}, full_disks{0}, rot{0}, lost_disks{0}, clock_jumps{0};
+    sim::Chance recovery_ends;     // Of a start.
+    int racks = 2;                 // Nodes take turns.
+    Duration election_timeout{1s}; // Of the brokers: what a long pause is.
+    Duration partition_most{3s};   // How long one lasts.
     Duration pause_most{3s};
     Duration down_most{2s};       // How long a node stays down.
     std::uint64_t disk_quota = 0; // While a disk is full.

@@ -5,6 +5,12 @@ namespace pyralog::sim {
 std::string_view to_string(Fault fault) {
     switch (fault) {
     case Fault::kill: return "kill";
+    case Fault::recovery_end: return "recovery_end";
+    case Fault::nested_end: return "nested_end";
+    case Fault::restart_storm: return "restart_storm";
+    case Fault::rolling_restart: return "rolling_restart";
+    case Fault::rack_cut: return "rack_cut";
+    case Fault::lost_disk: return "lost_disk";
     case Fault::power_cut: return "power_cut";
     case Fault::lost_unit: return "lost_unit";
     case Fault::torn_unit: return "torn_unit";
@@ -33,7 +39,19 @@ std::string_view to_string(Fault fault) {
     case Fault::lost_write: return "lost_write";
     case Fault::misdirected_write: return "misdirected_write";
     case Fault::pause: return "pause";
+    case Fault::long_pause: return "long_pause";
     case Fault::partition: return "partition";
+    case Fault::cut_split: return "cut_split";
+    case Fault::cut_one_way: return "cut_one_way";
+    case Fault::cut_bridge: return "cut_bridge";
+    case Fault::cut_ring: return "cut_ring";
+    case Fault::cut_majority_ring: return "cut_majority_ring";
+    case Fault::cut_leader_hears: return "cut_leader_hears";
+    case Fault::cut_leader_speaks: return "cut_leader_speaks";
+    case Fault::cut_isolate: return "cut_isolate";
+    case Fault::cut_flapping: return "cut_flapping";
+    case Fault::cut_swizzle: return "cut_swizzle";
+    case Fault::cut_clients: return "cut_clients";
     case Fault::delay: return "delay";
     case Fault::split_write: return "split_write";
     case Fault::short_read: return "short_read";

@@ -101,7 +101,13 @@ struct Faults {
 };
 
 enum class Fault : std::uint8_t {
-    kill,            // Effective: took a process with unfinished calls or open streams.
+    kill,          // Effective: took a process with unfinished calls or open streams.
+    recovery_end,  // A process was ended soon after its start. Effective: it had not recovered yet.
+    nested_end,    // ... for the third time in a row, or more.
+    restart_storm, // Effective: with the fifth end of the process.
+    rolling_restart, // Effective: every node was restarted in its course.
+    rack_cut,        // Power, of a part of the nodes. Effective: several were running.
+    lost_disk,       // For good. Effective: there was something on it.
     power_cut,       // Effective: something un-synced was changed by it.
     lost_unit,       // A unit of an un-synced write did not survive.
     torn_unit,       // ... survived in part.
@@ -131,7 +137,19 @@ enum class Fault : std::uint8_t {
     lost_write,        // The same.
     misdirected_write, // The same, of the place that it hit.
     pause,             // Effective: the node had something to do meanwhile.
-    partition,         // Of a directed pair. Effective: bytes or a connect were held up by it.
+    long_pause, // Beyond an election timeout. Effective: it wakes as a leader and there is a newer.
+    partition,  // Of a directed pair. Effective: bytes or a connect were held up by it.
+    cut_split,  // ... and the same by the shape of the partition that it was part of.
+    cut_one_way,
+    cut_bridge,
+    cut_ring,
+    cut_majority_ring,
+    cut_leader_hears,
+    cut_leader_speaks,
+    cut_isolate,
+    cut_flapping,
+    cut_swizzle,
+    cut_clients,
     delay, // A piece took its time. Effective: it arrived after one that was sent later.
     split_write,
     short_read,

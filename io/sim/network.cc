@@ -146,19 +146,9 @@ Result<> SimStream::write(const BytesChain& data) {
 
 namespace {
 
-std::string link_name(NodeId from, NodeId to) {
-    return "link/" + std::to_string(from.value) + '/' + std::to_string(to.value);
-}
-
 constexpr std::array<std::string_view, 4> own_names{"localhost", "127.0.0.1", "::1", "0.0.0.0"};
 
 } // namespace
-
-Fabric::Link::Link(Timeline& timeline, NodeId f, NodeId t)
-    : from(f), to(t), time_dice(timeline.root, link_name(f, t) + "/time"),
-      dice(timeline.root, link_name(f, t)) {
-    if (f != t && dice.chance(timeline.faults.slow_link)) factor = timeline.faults.slow_factor;
-}
 
 Fabric::~Fabric() { CHECK(attempts_.empty()); }
 
@@ -187,18 +177,6 @@ Fabric::Host* Fabric::find_host(const Host& asking, std::string_view name) {
     if (std::ranges::find(own_names, name) != own_names.end()) return &host(asking.id);
     const auto found = names_.find(name);
     return found == names_.end() ? nullptr : &host(found->second);
-}
-
-Fabric::Link& Fabric::link(NodeId from, NodeId to) {
-    const auto found = links_.find({from, to});
-    if (found != links_.end()) return found->second;
-    return links_.emplace(std::pair(from, to), Link(timeline_, from, to)).first->second;
-}
-
-Duration Fabric::delay(Link& link) {
-    const bool is_loop = link.from == link.to;
-    const Delay& faults = is_loop ? timeline_.faults.loopback_time : timeline_.faults.link_time;
-    return link.time_dice.draw(faults) * link.factor;
 }
 
 void Fabric::serve(NodeId node, std::uint64_t incarnation) {
@@ -232,89 +210,6 @@ std::size_t Fabric::process_ended(NodeId node, bool power_cut) {
                c.pipes[0].pieces.empty() && c.pipes[1].pieces.empty();
     });
     return open;
-}
-
-// ---- Partitions ----
-
-void Fabric::block(NodeId from, NodeId to) {
-    CHECK(from != to);
-    Link& cut = link(from, to);
-    if (std::exchange(cut.blocked, true)) return;
-    timeline_.counts.fire(Fault::partition);
-    timeline_.record(Step::block, from.value, static_cast<std::uint32_t>(to.value));
-    timeline_.trace(from, [&] { return "link blocked to=" + std::to_string(to.value); });
-}
-
-void Fabric::heal(NodeId from, NodeId to) {
-    Link& cut = link(from, to);
-    if (!std::exchange(cut.blocked, false)) return;
-    timeline_.record(Step::heal, from.value, static_cast<std::uint32_t>(to.value));
-    timeline_.trace(from, [&] { return "link healed to=" + std::to_string(to.value); });
-    for (auto& [id, connection] : connections_) {
-        for (std::size_t side = 0; side < 2; ++side) {
-            Pipe& pipe = connection->pipes[side];
-            if (pipe.link != &cut && pipe.back != &cut) continue;
-            pipe.held = pipe.link->blocked || pipe.back->blocked;
-            if (pipe.link == &cut && pipe.stalled)
-                plan(timeline_.now() + delay(cut), id, Event::flush, side);
-            if (pipe.back == &cut && pipe.credit > 0)
-                plan(timeline_.now() + delay(cut), id, Event::credit, side);
-        }
-    }
-}
-
-void Fabric::heal_all() {
-    for (auto& [ends, cut] : links_) heal(ends.first, ends.second);
-}
-
-bool Fabric::blocked(NodeId from, NodeId to) const {
-    const auto found = links_.find({from, to});
-    return found != links_.end() && found->second.blocked;
-}
-
-void Fabric::one_way(Nodes from, Nodes to) {
-    for (const NodeId a : from)
-        for (const NodeId b : to)
-            if (a != b) block(a, b);
-}
-
-void Fabric::split(Nodes one, Nodes other) {
-    one_way(one, other);
-    one_way(other, one);
-}
-
-void Fabric::isolate(NodeId node, Nodes others) { split(Nodes(&node, 1), others); }
-
-void Fabric::bridge(NodeId bridge, Nodes one, Nodes other) {
-    for (const NodeId a : one)
-        for (const NodeId b : other) {
-            if (a == bridge || b == bridge || a == b) continue;
-            block(a, b);
-            block(b, a);
-        }
-}
-
-void Fabric::ring(Nodes nodes) {
-    const std::size_t n = nodes.size();
-    for (std::size_t i = 0; i < n; ++i)
-        for (std::size_t j = 0; j < n; ++j) {
-            const std::size_t apart = i > j ? i - j : j - i;
-            if (apart > 1 && apart < n - 1) block(nodes[i], nodes[j]);
-        }
-}
-
-void Fabric::reset_streams(NodeId a, NodeId b) {
-    for (auto& [id, connection] : connections_) {
-        const NodeId one = connection->ends[0].host->id;
-        const NodeId other = connection->ends[1].host->id;
-        if (!((one == a && other == b) || (one == b && other == a))) continue;
-        break_both(*connection);
-    }
-}
-
-std::uint64_t Fabric::bytes_delivered(NodeId from, NodeId to) const {
-    const auto found = links_.find({from, to});
-    return found == links_.end() ? 0 : found->second.bytes_delivered;
 }
 
 // ---- Connecting ----
@@ -377,7 +272,7 @@ void Fabric::syn(Attempt& attempt) {
     Link& back = link(attempt.to.id, attempt.from.id);
     const auto listener = attempt.to.listeners.find(attempt.port);
     const bool heard = listener != attempt.to.listeners.end();
-    if (there.blocked || back.blocked) timeline_.counts.effect(Fault::partition);
+    if (there.blocked || back.blocked) obstruct(there.blocked ? there : back);
     if (there.blocked || back.blocked || !attempt.to.up || (heard && listener->second->full())) {
         if (!try_again(attempt, Event::syn)) {
             attempt.refused = true;
@@ -396,8 +291,8 @@ void Fabric::syn(Attempt& attempt) {
 }
 
 void Fabric::established(Attempt& attempt) {
-    if (link(attempt.to.id, attempt.from.id).blocked) {
-        timeline_.counts.effect(Fault::partition);
+    if (Link& back = link(attempt.to.id, attempt.from.id); back.blocked) {
+        obstruct(back);
         if (try_again(attempt, Event::established)) return;
         attempt.refused = true;
     }
@@ -667,7 +562,7 @@ void Fabric::credit(Connection& connection, std::size_t side) {
 void Fabric::hold(Connection& connection, std::size_t side) {
     Pipe& pipe = connection.pipes[side];
     if (std::exchange(pipe.held, true)) return;
-    timeline_.counts.effect(Fault::partition);
+    obstruct(pipe.link->blocked ? *pipe.link : *pipe.back);
     if (!pipe.link->dice.chance(timeline_.faults.blocked_gives_up)) return;
     plan(timeline_.now() + pipe.link->dice.draw(timeline_.faults.give_up_time), connection.id,
          Event::give_up, side);

@@ -21,6 +21,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -30,6 +31,8 @@ namespace pyralog::sim {
 
 class SimListener;
 class SimStream;
+
+using Links = std::set<std::pair<NodeId, NodeId>>; // Directed: from, to.
 
 class Fabric final : public Happening {
 public:
@@ -52,7 +55,9 @@ public:
 
     // ---- Partitions. Links are directed; to block a pair, block both ways. ----
 
-    void block(NodeId from, NodeId to);
+    // `cause` is how it is counted, beside Fault::partition.
+    void block(NodeId from, NodeId to, Fault cause = Fault::partition);
+    void cut(const Links& links, Fault cause = Fault::partition); // These, and no others.
     void heal(NodeId from, NodeId to);
     void heal_all();
     bool blocked(NodeId from, NodeId to) const;
@@ -61,9 +66,6 @@ public:
     void split(Nodes one, Nodes other); // No byte between the two, either way.
     void isolate(NodeId node, Nodes others);
     void one_way(Nodes from, Nodes to); // Only the bytes from `from` to `to` are blocked.
-    // Two halves, each of which hears the bridge and nobody in the other half.
-    void bridge(NodeId bridge, Nodes one, Nodes other);
-    void ring(Nodes nodes); // Each hears its two neighbours only.
 
     // Breaks every stream between two nodes, so that both ends see it.
     void reset_streams(NodeId a, NodeId b);
@@ -71,6 +73,8 @@ public:
     // ---- For tests ----
 
     std::uint64_t bytes_delivered(NodeId from, NodeId to) const;
+    // How often a link that was blocked was in somebody's way.
+    std::uint64_t held_up(NodeId from, NodeId to) const;
     std::size_t open_streams() const { return connections_.size(); }
 
     void happen(std::uint64_t what) override;
@@ -94,6 +98,8 @@ private:
         NodeId from, to;
         Dice time_dice, dice;
         bool blocked = false;
+        Fault cause = Fault::partition;
+        std::uint64_t held_up = 0;
         std::uint32_t factor = 1;
         Duration free_at{0};      // When its bandwidth has sent all that it has.
         std::uint64_t sent = 0;   // Pieces, numbered.
@@ -167,6 +173,7 @@ private:
     Host* find_host(const Host& asking, std::string_view name);
     Link& link(NodeId from, NodeId to);
     Duration delay(Link& link);
+    void obstruct(Link& link); // It is blocked, and that has an effect.
     static std::uint16_t free_port(Host& host);
 
     // ---- Connecting ----

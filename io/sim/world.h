@@ -122,6 +122,12 @@ public:
     // For the observer: whose fiber ran in this step. Node 0: none did.
     NodeId stepped() const { return stepped_; }
     const FaultCounts& counts() const { return timeline_.counts; }
+    // For those who break things from outside.
+    void count(Fault fault, bool effective) {
+        timeline_.counts.fire(fault);
+        if (effective) count_effect(fault);
+    }
+    void count_effect(Fault fault) { timeline_.counts.effect(fault); }
     // Lines with time and node in front. Nodes log to it if it is there when they boot.
     void set_trace(Timeline::Sink sink) { timeline_.set_trace(std::move(sink)); }
     void set_recorder(Timeline::Recorder recorder) { timeline_.set_recorder(std::move(recorder)); }

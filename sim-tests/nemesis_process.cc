@@ -1,0 +1,161 @@
+#include "sim-tests/nemesis.h"
+
+#include "raft/host.h"
+
+#include <algorithm>
+
+namespace pyralog::simtest {
+
+Duration Nemesis::down_time(sim::Dice& dice) {
+    return dice.between(Duration(1ms), plan_.nemesis.down_most);
+}
+
+void Nemesis::start_later(NodeId node, sim::Dice& dice) {
+    later(down_time(dice), [this, node] { start(node, 0); });
+}
+
+// What recovery has begun and not finished is found by the next recovery; so some of them are ended
+// before they are done, several times in a row. `nested` says how often that was so already.
+void Nemesis::start(NodeId node, int nested) {
+    if (cluster_.running(node)) return;
+    cluster_.start(node);
+    if (nested >= nested_max || !recovery_dice_.chance(plan_.nemesis.recovery_ends)) return;
+    const std::uint64_t boot = cluster_.boots(node);
+    later(soon(recovery_dice_), [this, node, nested, boot] {
+        if (!cluster_.running(node) || cluster_.boots(node) != boot) return;
+        const bool recovering = cluster_.host(node) == nullptr;
+        cluster_.world().count(sim::Fault::recovery_end, recovering);
+        if (nested >= 2) cluster_.world().count(sim::Fault::nested_end, recovering);
+        if (recovery_dice_.coin())
+            cluster_.world().cut_power(node);
+        else
+            cluster_.world().kill(node);
+        later(soon(recovery_dice_), [this, node, nested] { start(node, nested + 1); });
+    });
+}
+
+void Nemesis::observe() {
+    for (const NodeId node : cluster_.take_ended()) {
+        if (active_) {
+            start_later(node, start_dice_);
+        } else if (std::ranges::find(core_, node) != core_.end()) {
+            // Of a fault that had struck before the heal.
+            sim::World& world = cluster_.world();
+            world.plan(world.now() + 1ms, [this, node] { cluster_.start(node); });
+        }
+    }
+}
+
+void Nemesis::end_process(NodeId node, bool power_cut, sim::Dice& dice) {
+    if (!cluster_.running(node)) return;
+    if (power_cut)
+        cluster_.world().cut_power(node);
+    else
+        cluster_.world().kill(node);
+    start_later(node, dice);
+}
+
+void Nemesis::kill(sim::Dice& dice) { end_process(some_node(dice), false, dice); }
+void Nemesis::cut_power(sim::Dice& dice) { end_process(some_node(dice), true, dice); }
+
+void Nemesis::black_out(sim::Dice& dice) {
+    cluster_.world().cut_power(cluster_.nodes());
+    for (const NodeId node : cluster_.nodes()) start_later(node, dice);
+}
+
+// All nodes that hang on one supply, at one moment.
+void Nemesis::cut_rack(sim::Dice& dice) {
+    const int racks = plan_.nemesis.racks;
+    const auto rack = static_cast<int>(dice.pick(static_cast<std::uint64_t>(racks)));
+    std::vector<NodeId> nodes;
+    for (const NodeId node : cluster_.nodes())
+        if (node.value % racks == rack && cluster_.running(node)) nodes.push_back(node);
+    cluster_.world().count(sim::Fault::rack_cut, nodes.size() > 1);
+    cluster_.world().cut_power(nodes);
+    for (const NodeId node : nodes) start_later(node, dice);
+}
+
+// ---- Again and again ----
+
+void Nemesis::begin_storm(sim::Dice& dice) {
+    const NodeId node = some_node(dice);
+    const auto ends = static_cast<int>(dice.between(std::uint64_t{3}, 15));
+    cluster_.world().count(sim::Fault::restart_storm, false);
+    storm(node, 0, ends, dice);
+}
+
+void Nemesis::storm(NodeId node, int ended, int ends, sim::Dice& dice) {
+    if (ended >= ends) return;
+    if (cluster_.running(node)) {
+        ++ended;
+        if (ended == 5) cluster_.world().count_effect(sim::Fault::restart_storm);
+        if (dice.coin())
+            cluster_.world().cut_power(node);
+        else
+            cluster_.world().kill(node);
+    }
+    const Duration off = scaled(dice, 100us, 200ms);
+    const Duration on = scaled(dice, 100us, 300ms);
+    later(off, [this, node] { cluster_.start(node); });
+    // A node that is lost, or down for another reason, ends its storm.
+    later(off + on, [this, node, ended, ends, &dice] {
+        if (cluster_.running(node)) storm(node, ended, ends, dice);
+    });
+}
+
+void Nemesis::begin_rolling(sim::Dice& dice) {
+    std::vector<NodeId> nodes = cluster_.nodes();
+    shuffle(dice, nodes);
+    cluster_.world().count(sim::Fault::rolling_restart, false);
+    roll(std::move(nodes), dice);
+}
+
+void Nemesis::roll(std::vector<NodeId> nodes, sim::Dice& dice) {
+    if (nodes.empty()) return cluster_.world().count_effect(sim::Fault::rolling_restart);
+    const NodeId node = nodes.back();
+    nodes.pop_back();
+    if (cluster_.running(node)) cluster_.world().kill(node);
+    const Duration off = scaled(dice, 1ms, 500ms);
+    const Duration on = scaled(dice, 1ms, 1s);
+    later(off, [this, node] { start(node, 0); });
+    later(off + on, [this, nodes = std::move(nodes), &dice] { roll(nodes, dice); });
+}
+
+// ---- Pauses ----
+
+// One node, or several at one moment, which then wake in any order.
+void Nemesis::pause(sim::Dice& dice) {
+    std::vector<NodeId> nodes = cluster_.nodes();
+    shuffle(dice, nodes);
+    if (!percent(dice, 25)) nodes.resize(1);
+    for (const NodeId node : nodes) pause(node, scaled(dice, 1ms, plan_.nemesis.pause_most));
+}
+
+void Nemesis::pause(NodeId node, Duration time) {
+    if (!cluster_.running(node)) return;
+    cluster_.world().pause(node, cluster_.world().now() + time);
+    if (time <= plan_.nemesis.election_timeout) return;
+    cluster_.world().count(sim::Fault::long_pause, false);
+    later(time, [this, node] {
+        if (is_stale_leader(node)) cluster_.world().count_effect(sim::Fault::long_pause);
+    });
+}
+
+// Does it lead a group that has another leader by now?
+bool Nemesis::is_stale_leader(NodeId node) const {
+    const raft::Host* host = cluster_.host(node);
+    if (!host) return false;
+    for (const auto& [id, group] : host->groups()) {
+        if (group->consensus().role() != raft::Role::leader) continue;
+        for (const NodeId other : cluster_.nodes()) {
+            const raft::Host* there = cluster_.host(other);
+            if (!there || !there->groups().contains(id)) continue;
+            const raft::Consensus& replica = there->groups().at(id)->consensus();
+            if (replica.role() == raft::Role::leader && replica.term() > group->consensus().term())
+                return true;
+        }
+    }
+    return false;
+}
+
+} // namespace pyralog::simtest
