@@ -227,6 +227,14 @@ void draw_nemesis(Plan& plan, Random& random) {
     nemesis.disk_quota = static_cast<std::uint64_t>(scaled(random, 128 << 10, 4 << 20));
 }
 
+sim::Schedule draw_schedule(Random& random) {
+    const std::uint64_t percent = random.below(100);
+    if (percent < 20) return sim::Schedule::in_order;
+    if (percent < 70) return sim::Schedule::random;
+    if (percent < 80) return sim::Schedule::priorities;
+    return percent < 90 ? sim::Schedule::priorities_one_fall : sim::Schedule::priorities_two_falls;
+}
+
 } // namespace
 
 std::string_view to_string(FaultClass fault_class) {
@@ -267,7 +275,7 @@ Plan draw_plan(std::uint64_t seed) {
     plan.length = draw_length(shape);
     draw_classes(plan, shape);
 
-    plan.faults.schedule = often(shape, 20) ? sim::Schedule::in_order : sim::Schedule::random;
+    plan.faults.schedule = draw_schedule(shape);
     if (plan.has(FaultClass::slow_fibers)) plan.faults.run_cost = {1us, 30us, {2'000}, 20ms};
     if (plan.has(FaultClass::clocks)) {
         plan.faults.drift_ppm_most = static_cast<std::uint32_t>(scaled(shape, 100, 50'000));

@@ -21,6 +21,10 @@ namespace pyralog::sim {
 enum class Schedule : std::uint8_t {
     in_order, // Each node's fibers in the order in which they became ready; nodes take turns.
     random,   // Any ready fiber of any node.
+    // The one with the highest priority (priorities.h), of which one ...
+    priorities,          // never falls,
+    priorities_one_fall, // falls once in a while,
+    priorities_two_falls,
 };
 
 struct Faults {

@@ -53,7 +53,8 @@ World::Node::~Node() = default;
 
 World::World(std::uint64_t seed, const Faults& faults, const ChoiceOptions& choices)
     : timeline_(seed, faults, choices), fabric_(timeline_), whims_(timeline_),
-      schedule_dice_(timeline_.root, "schedule") {
+      schedule_dice_(timeline_.root, "schedule"), cost_dice_(timeline_.root, "schedule/cost"),
+      priorities_(timeline_.root) {
     timeline_.record(Step::boot, 0, seed);
 }
 
@@ -275,21 +276,60 @@ void World::take(const Next& next) {
     if (observer_) observer_();
 }
 
+template <class Function>
+void World::each_in_turn(Function function) {
+    for (std::size_t i = 1; i <= alive_.size(); ++i) {
+        const std::size_t place = (turn_ + i) % alive_.size();
+        if (can_run(*alive_[place]) && function(place)) return;
+    }
+}
+
 void World::run_one_of(std::size_t ready) {
-    if (timeline_.faults.schedule == Schedule::in_order) {
-        for (;;) {
-            if (++turn_ >= alive_.size()) turn_ = 0;
-            if (can_run(*alive_[turn_])) return run_in(*alive_[turn_], 0);
+    std::size_t pick = 0;
+    switch (timeline_.faults.schedule) {
+    case Schedule::in_order: break;
+    case Schedule::random:
+        if (ready > 1) pick = static_cast<std::size_t>(schedule_dice_.pick(ready));
+        break;
+    case Schedule::priorities: pick = highest_priority(0); break;
+    case Schedule::priorities_one_fall: pick = highest_priority(1); break;
+    case Schedule::priorities_two_falls: pick = highest_priority(2); break;
+    }
+    Node* chosen = nullptr;
+    each_in_turn([&](std::size_t place) {
+        const std::size_t count = alive_[place]->process->fibers.ready_count();
+        if (pick >= count) {
+            pick -= count;
+            return false;
         }
-    }
-    std::size_t pick = ready > 1 ? static_cast<std::size_t>(schedule_dice_.pick(ready)) : 0;
-    for (Node* n : alive_) {
-        if (!can_run(*n)) continue;
-        const std::size_t count = n->process->fibers.ready_count();
-        if (pick < count) return run_in(*n, pick);
-        pick -= count;
-    }
-    check_failed("a ready fiber is there", __FILE__, __LINE__);
+        turn_ = place;
+        chosen = alive_[place];
+        return true;
+    });
+    CHECK(chosen != nullptr);
+    run_in(*chosen, pick);
+}
+
+std::size_t World::highest_priority(std::size_t falls) {
+    priorities_.begin_run(falls);
+    if (runs_at_this_time_ > Priorities::runs_at_one_time_max) return 0;
+    std::size_t number = 0, best = 0;
+    std::uint64_t highest = 0;
+    std::uint64_t* mark = nullptr;
+    each_in_turn([&](std::size_t place) {
+        Scheduler& fibers = alive_[place]->process->fibers;
+        for (std::size_t i = 0; i < fibers.ready_count(); ++i, ++number) {
+            const std::uint64_t priority = priorities_.of(fibers.ready_mark(i));
+            if (mark && priority <= highest) continue;
+            highest = priority;
+            best = number;
+            mark = &fibers.ready_mark(i);
+        }
+        return false;
+    });
+    CHECK(mark != nullptr);
+    priorities_.runs(*mark);
+    return best;
 }
 
 void World::run_in(Node& n, std::size_t pick) {
@@ -299,7 +339,7 @@ void World::run_in(Node& n, std::size_t pick) {
     n.process->fibers.run_one(pick);
     whims_.end();
     if (timeline_.faults.run_cost.most > Duration{0})
-        n.busy_until = now() + schedule_dice_.draw(timeline_.faults.run_cost);
+        n.busy_until = now() + cost_dice_.draw(timeline_.faults.run_cost);
     if (n.process->fibers.alive_count() == 0) main_returned(n);
 }
 

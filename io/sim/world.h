@@ -25,6 +25,7 @@
 #include "io/sim/disk.h"
 #include "io/sim/kv_store.h"
 #include "io/sim/network.h"
+#include "io/sim/priorities.h"
 #include "io/sim/timeline.h"
 #include "io/sim/whims.h"
 
@@ -173,7 +174,11 @@ private:
     const Node& node(NodeId id) const;
     Next next();
     void take(const Next& next);
+    // Fibers that are ready are numbered from the node whose turn is next, in its own order.
     void run_one_of(std::size_t ready);
+    std::size_t highest_priority(std::size_t falls);
+    template <class Function>
+    void each_in_turn(Function function); // Nodes that can run, until it returns true.
     void run_in(Node& node, std::size_t pick);
     void main_returned(Node& node);
     bool can_run(const Node& node) const;
@@ -189,7 +194,8 @@ private:
     StackPool stacks_;
     Fabric fabric_;
     Whims whims_;
-    Dice schedule_dice_;
+    Dice schedule_dice_, cost_dice_;
+    Priorities priorities_;
     std::map<NodeId, std::unique_ptr<Node>> nodes_;
     std::vector<Node*> alive_; // With a process, by id.
     std::size_t turn_ = 0;
