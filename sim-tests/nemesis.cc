@@ -43,14 +43,16 @@ void Nemesis::later(Duration delay, std::function<void()> action) {
 
 void Nemesis::repeat(std::string_view name, Duration mean, Strike strike) {
     if (mean == Duration{0}) return;
-    repeated_.push_back({cluster_.world().dice("nemesis/" + std::string(name)), mean, strike});
+    repeated_.push_back({cluster_.world().dice("nemesis/" + std::string(name)),
+                         cluster_.world().dice("nemesis/" + std::string(name) + "/when"), mean,
+                         strike});
     next_of(repeated_.size() - 1);
 }
 
 // Strikes are due at any time from half the mean to one and a half.
 void Nemesis::next_of(std::size_t repeated) {
     Repeated& one = repeated_[repeated];
-    later(one.dice.between(one.mean / 2, one.mean + one.mean / 2), [this, &one, repeated] {
+    later(one.when.between(one.mean / 2, one.mean + one.mean / 2), [this, &one, repeated] {
         if (strikes(one.dice)) (this->*one.strike)(one.dice);
         next_of(repeated);
     });

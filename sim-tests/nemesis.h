@@ -91,6 +91,7 @@ private:
     // A class of strikes that come again and again.
     struct Repeated {
         sim::Dice dice;
+        sim::Dice when; // Stays what it is when a strike is taken out.
         Duration mean;
         Strike strike;
     };

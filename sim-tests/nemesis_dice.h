@@ -12,8 +12,8 @@
 
 namespace pyralog::simtest {
 
-// Does a strike that is due happen?
-inline bool strikes(sim::Dice& dice) { return dice.pick(8) != 0; }
+// Does a strike that is due happen? If it does, it is a fault event.
+inline bool strikes(sim::Dice& dice) { return dice.chance({875'000}); }
 
 inline bool percent(sim::Dice& dice, std::uint64_t p) {
     return dice.chance({static_cast<std::uint32_t>(p * 10'000)});
