@@ -124,7 +124,7 @@ public:
     using MayHit = std::function<bool(const Range& range)>;
     // One of the writes that are remembered and still there was never made. What it hit.
     std::optional<Range> lose_somewhere(const MayHit& may_hit);
-    // ... and its bytes are elsewhere instead, at a multiple of the unit: at the second range.
+    // ... and its bytes are elsewhere instead, whole units away: at the second range.
     std::optional<std::pair<Range, Range>> misdirect_somewhere(const MayHit& may_hit);
 
     // ---- For oracles: without time, and without leaving a mark ----
@@ -224,6 +224,7 @@ private:
         std::uint64_t position; // A resize: the new size.
         Bytes data;
         Duration when{0}; // Was made by a call that did not wait, whose moment this is.
+        bool continues = false; // A part of the same write as the one before it.
         std::uint64_t end() const { return position + data.size(); }
     };
     struct Entry {

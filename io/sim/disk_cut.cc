@@ -56,7 +56,7 @@ void Medium::finish_some_names(Cut how) {
                                call->kind == Kind::remove ||
                                (call->kind == Kind::open && call->how == Disk::Open::create_new);
         if (!is_change || how == Cut::keeps_none || call->fails) continue;
-        if (how == Cut::by_unit && cut_dice_.coin()) continue;
+        if (how == Cut::by_unit && cut_dice_.pick(2) == 1) continue;
         perform(*call);
         if (call->kind == Kind::open && call->result.ok()) --entries_.at(call->number).handles;
     }
@@ -84,7 +84,7 @@ bool Medium::cut_file(Entry& file, const std::vector<Change>& in_flight, Cut how
         sizes.push_back(change.is_resize ? change.position : std::max(sizes.back(), change.end()));
     std::uint64_t kept = changes.size();
     if (how == Cut::keeps_none) kept = 0;
-    if (how == Cut::by_unit && !planned_cut_) kept = cut_dice_.between(0, kept);
+    if (how == Cut::by_unit && !planned_cut_) kept -= cut_dice_.pick(kept + 1);
 
     bool lost = false;
     if (how != Cut::keeps_none) {
@@ -173,7 +173,7 @@ bool Medium::cut_write(Image& image, const Change& change, std::uint64_t old_siz
                 image.write(position, fresh.first(cut));
             else
                 image.write(position + cut, fresh.subspan(cut));
-        } else if (fate == Fate::garbage || (position >= old_size && cut_dice_.coin())) {
+        } else if (fate == Fate::garbage || (position >= old_size && cut_dice_.pick(2) == 1)) {
             // Garbage; also where the file has grown over whatever was on the medium before.
             if (fate == Fate::garbage) fault = Fault::garbage_unit;
             std::vector<std::byte> garbage(count);
@@ -195,7 +195,7 @@ bool Medium::cut_names(Cut how) {
     std::vector<const NameChange*> lost;
     const std::vector<NameChange> changes = std::exchange(name_changes_, {});
     for (const NameChange& change : changes) {
-        const bool drawn = how == Cut::keeps_none || (how == Cut::by_unit && cut_dice_.coin());
+        const bool drawn = how == Cut::keeps_none || (how == Cut::by_unit && cut_dice_.pick(2) == 1);
         const bool must = std::any_of(lost.begin(), lost.end(), [&](const NameChange* earlier) {
             return earlier->shares_name_with(change) || earlier->directory == change.entry ||
                    earlier->to_directory == change.entry;

@@ -75,13 +75,26 @@ bool Medium::Recent::overlaps(const Recent& other) const {
 
 // A large write reaches a device in parts, so a part of it can be lost.
 void Medium::remember(const Entry& file, const Change& change) {
-    if (change.data.empty()) return;
-    const std::size_t size = std::min(change.data.size(), recent_bytes_max);
-    Buffer before(size);
-    std::ranges::fill(before.view(), std::byte{0});
-    file.durable.read(change.position, before.view());
-    recent_.push_back(
-        {file.inode, change.position, std::move(before).freeze(), change.data.slice(0, size)});
+    const auto both = [](const Bytes& one, const Bytes& other) {
+        return joined(BytesChain{one, other});
+    };
+    Recent* const last = recent_.empty() ? nullptr : &recent_.back();
+    const bool continues = change.continues && last && last->file == file.inode &&
+                           last->position + last->data.size() == change.position;
+    const std::size_t room = recent_bytes_max - (continues ? last->data.size() : 0);
+    const std::size_t size = std::min(change.data.size(), room);
+    if (size == 0) return;
+    Buffer old(size);
+    std::ranges::fill(old.view(), std::byte{0});
+    file.durable.read(change.position, old.view());
+    const Bytes before = std::move(old).freeze();
+    const Bytes data = change.data.slice(0, size);
+    if (continues) {
+        last->before = both(last->before, before);
+        last->data = both(last->data, data);
+        return;
+    }
+    recent_.push_back({file.inode, change.position, before, data});
     if (recent_.size() > recent_max) recent_.pop_front();
 }
 
@@ -161,8 +174,10 @@ Medium::misdirect_somewhere(const MayHit& may_hit) {
             std::next(files.begin(), static_cast<std::ptrdiff_t>(damage_dice_.pick(files.size())));
         Entry& file = entries_.at(to->first);
         if (file.durable.size() < unit_size_) continue;
+        // A device errs in the number of the unit, not in the place within it.
         const std::uint64_t units = file.durable.size() / unit_size_;
-        const std::uint64_t position = damage_dice_.pick(units) * unit_size_;
+        const std::uint64_t position =
+            damage_dice_.pick(units) * unit_size_ + write->position % unit_size_;
         const auto size = static_cast<std::size_t>(
             std::min<std::uint64_t>(write->data.size(), file.durable.size() - position));
         const Recent hit{to->first, position, {}, write->data.slice(0, size)};

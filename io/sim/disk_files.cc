@@ -60,6 +60,7 @@ void Medium::write(Call& call, Entry& file) {
         const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(part.size(), left));
         if (count == 0) continue;
         Change change{0, false, position, part.slice(0, count)};
+        change.continues = position != call.position;
         if (call.durability == Durability::now && call.result.ok())
             write_through(file, std::move(change));
         else
