@@ -217,6 +217,49 @@ TEST_CASE("rot in a segment is found when it is read", "[log]") {
     CHECK(done.error() == Error::corrupt);
 }
 
+// Each frame of it is intact and of this group. Only where it stands is wrong.
+TEST_CASE("whole frames of a segment in the place of others are never taken for them", "[log]") {
+    constexpr std::size_t bytes = 448; // So that a frame is one sector, and the header aside fits.
+    int refused = 0;
+    for (std::uint64_t seed = 0; seed < 60; ++seed) {
+        Settings settings = Settings::small();
+        settings.log.segment_bytes = 48_KiB;
+        TestNode node(seed, settings);
+        node.world.add_host(TestNode::id, "node1");
+        node.disk().remember_writes();
+        REQUIRE(node.live([](Life& life) -> Result<> {
+                        for (int i = 0; i < 24; ++i) TRY(fill(life, 1, 10, bytes));
+                        return {};
+                    })
+                    .ok());
+        const auto paths = segments(node, 1);
+        const auto in_segment = [&](const sim::Medium::Range& range) {
+            return range.path == paths[paths.size() - 2]; // Sealed, so it is not scanned.
+        };
+        const auto hit = node.disk().misdirect_somewhere(in_segment);
+        if (!hit) continue;
+        (void)node.live([&](Life& life) -> Result<> {
+            Log& log = *TRY(life.log(1));
+            for (std::int64_t i = 0; i < log.end().index; ++i) {
+                const Offset offset(2 * i);
+                const Result<BytesChain> batch = log.read(offset, log.end().offset, 1);
+                const Result<std::vector<wire::Frame>> frames =
+                    log.read_frames({i, offset}, log.end(), 1);
+                refused += batch.ok() && frames.ok() ? 0 : 1;
+                const wire::Frame expected = Life::entry({i, offset}, 1, Term(1), bytes, 2);
+                if (batch.ok())
+                    CHECK(joined(batch.value()).text() == joined(expected.payload).text());
+                if (frames.ok()) {
+                    REQUIRE(!frames.value().empty());
+                    CHECK(frames.value()[0].first == expected.first);
+                }
+            }
+            return {};
+        });
+    }
+    CHECK(refused > 0);
+}
+
 TEST_CASE("a segment that is missing is noticed", "[log]") {
     for (const std::size_t which : {0, 1, 2}) { // The first, one in the middle, the last.
         TestNode node;

@@ -60,10 +60,17 @@ public:
             header.frame.payload.push_back(
                 window_.slice(at_ + wire::Frame::header_size, header.payload_size));
         if (!wire::payload_intact(header.frame)) return bad("a frame's payload is bad");
+        // A frame can be whole and of this group, and yet belong elsewhere: a disk may write to
+        // another place than it was told to.
+        if (follows_ && header.frame.first != *follows_)
+            return bad("a frame does not follow the one before it");
+        follows_ = header.frame.end();
         at_ += stored;
         position_ += stored;
         return header.frame;
     }
+    // The first frame is not what the index says is there.
+    Error misplaced() const { return bad("a frame is not where it belongs"); }
 
 private:
     // At least `count` bytes from here on in the window.
@@ -92,7 +99,8 @@ private:
     std::uint64_t end_;
     std::size_t window_bytes_;
     Bytes window_;
-    std::size_t at_ = 0; // In the window.
+    std::size_t at_ = 0;              // In the window.
+    std::optional<Position> follows_; // Where the next frame must begin.
 };
 
 Segment::Segment(Environment& env, std::string path, GroupId group, Position first)
@@ -257,6 +265,7 @@ Result<std::vector<wire::Frame>> Segment::read(std::int64_t from, std::int64_t l
     while (!cursor.at_end()) {
         wire::Frame frame = TRY(cursor.next());
         if (frame.first.index < from) continue;
+        if (frames.empty() && frame.first.index > from) return cursor.misplaced();
         if (frame.first.index >= end) break;
         total += size_of(frame.payload);
         if (!frames.empty() && total > bytes_max) break;
@@ -274,6 +283,7 @@ Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit
     while (!cursor.at_end()) {
         wire::Frame frame = TRY(cursor.next());
         if (frame.end().offset <= from || frame.kind != wire::Frame::Kind::records) continue;
+        if (frames.empty() && frame.first.offset > from) return cursor.misplaced();
         if (frame.first.offset >= limit) break;
         total += size_of(frame.payload);
         if (!frames.empty() && total > bytes_max) break;
@@ -288,8 +298,9 @@ Result<std::optional<Position>> Segment::find_time(std::int64_t timestamp_ms) co
                                    [&](const auto& m) { return m.timestamp_max >= timestamp_ms; });
     if (mark == index_.marks.end()) return std::optional<Position>();
     Cursor cursor(*this, mark->file_position, 2 * wire::SegmentIndex::mark_distance);
-    while (!cursor.at_end()) {
+    for (bool is_first = true; !cursor.at_end(); is_first = false) {
         const wire::Frame frame = TRY(cursor.next());
+        if (is_first && frame.first != mark->entry) return cursor.misplaced();
         if (frame.kind == wire::Frame::Kind::records &&
             wire::batch_timestamp_max(frame) >= timestamp_ms)
             return std::optional<Position>(frame.first);
