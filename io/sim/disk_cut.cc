@@ -195,7 +195,8 @@ bool Medium::cut_names(Cut how) {
     std::vector<const NameChange*> lost;
     const std::vector<NameChange> changes = std::exchange(name_changes_, {});
     for (const NameChange& change : changes) {
-        const bool drawn = how == Cut::keeps_none || (how == Cut::by_unit && cut_dice_.pick(2) == 1);
+        const bool drawn =
+            how == Cut::keeps_none || (how == Cut::by_unit && cut_dice_.pick(2) == 1);
         const bool must = std::any_of(lost.begin(), lost.end(), [&](const NameChange* earlier) {
             return earlier->shares_name_with(change) || earlier->directory == change.entry ||
                    earlier->to_directory == change.entry;
