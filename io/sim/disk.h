@@ -399,6 +399,7 @@ public:
 
     // Waits for all that was done at once, not cancellable. False: the process has ended.
     bool wait_for_cost();
+    bool is_served() const { return medium_.incarnation_ == incarnation_; }
     // Is there such a name? Takes no time and cannot fail, like everything that is in memory.
     bool has(std::string_view path) const { return medium_.find(path, false).has_value(); }
 

@@ -27,12 +27,16 @@ std::string boot_name(NodeId node, std::uint64_t boot) {
 } // namespace
 
 struct World::Process {
-    Process(Timeline& timeline, StackPool& stacks, Fabric& fabric, Node& node)
+    Process(Timeline& timeline, StackPool& stacks, Fabric& fabric, Node& node,
+            const MakeStore& make_store)
         : fibers(stacks), clock(node.time), disk(node.disk, fibers, node.boots),
           network(fabric, fibers, node.id, node.boots), facts(node.facts, fibers, node.boots),
           random(timeline.root.random(boot_name(node.id, node.boots))), sink(timeline, node.id),
           log(sink, timeline.tracing() ? Level::debug : Level::error),
-          env{clock, disk, network, facts, fibers, random, metrics, log} {}
+          store(make_store ? make_store({timeline, node.id, node.boots, node.disk, fibers, log})
+                           : nullptr),
+          env{clock,  disk,   network, store ? *store : static_cast<KvStore&>(facts),
+              fibers, random, metrics, log} {}
 
     Scheduler fibers;
     SimClock clock;
@@ -43,6 +47,7 @@ struct World::Process {
     Metrics metrics;
     TraceSink sink;
     Logger log;
+    std::unique_ptr<KvStore> store; // In place of the model, if there is one.
     Environment env;
     bool ending = false;
 };
@@ -90,7 +95,7 @@ void World::boot(NodeId id, Main main) {
     n.paused_until = n.busy_until = timeline_.now();
     n.expiry.reset();
     n.time.boot();
-    n.process = std::make_unique<Process>(timeline_, stacks_, fabric_, n);
+    n.process = std::make_unique<Process>(timeline_, stacks_, fabric_, n, make_store_);
     n.disk.serve(n.boots);
     n.facts.serve(n.boots);
     fabric_.serve(id, n.boots);

@@ -77,6 +77,19 @@ public:
         return exit_status(node).value_or(Error::cancelled);
     }
 
+    // Small facts are kept by the model in kv_store.h, unless somebody else makes a store for each
+    // process. Nothing: the model.
+    struct StoreContext {
+        Timeline& timeline;
+        NodeId node;
+        std::uint64_t incarnation;
+        Medium& medium;
+        Scheduler& fibers;
+        Logger& log;
+    };
+    using MakeStore = std::function<std::unique_ptr<KvStore>(const StoreContext& context)>;
+    void use_store(MakeStore make) { make_store_ = std::move(make); } // From the next boot on.
+
     void kill(NodeId node);
     void cut_power(NodeId node);
     void cut_power(std::span<const NodeId> nodes); // All at one moment.
@@ -196,6 +209,7 @@ private:
     Whims whims_;
     Dice schedule_dice_, cost_dice_;
     Priorities priorities_;
+    MakeStore make_store_;
     std::map<NodeId, std::unique_ptr<Node>> nodes_;
     std::vector<Node*> alive_; // With a process, by id.
     std::size_t turn_ = 0;
