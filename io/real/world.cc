@@ -6,6 +6,7 @@
 #include "io/real/network.h"
 #include "io/real/ring.h"
 #include "io/real/workers.h"
+#include "io/rocksdb/careful_files.h"
 #include "io/rocksdb/rocks_kv.h"
 
 #include <boost/asio/buffer.hpp>
@@ -13,6 +14,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <rocksdb/env.h>
 #include <sched.h>
 #include <sys/random.h>
 #include <sys/timerfd.h>
@@ -86,10 +88,11 @@ struct World::Parts {
               c.data_dir, [this] { return open_ring(); }, file_workers, fibers, log, metrics),
           network(loop, fibers, clock, log, metrics),
           kv(
-              c.data_dir + "/kv", rocks::default_options(), [this] { return disk.prepare(); },
-              kv_executor, fibers, log) {}
+              c.data_dir + "/kv", kv_options(), [this] { return disk.prepare(); }, kv_executor,
+              fibers, log) {}
 
     Ring* open_ring();
+    rocksdb::Options kv_options();
     void run_until_nobody_is_left(const bool& main_has_ended);
     void look();
     void rest();
@@ -114,6 +117,8 @@ struct World::Parts {
 
     Workers file_workers;
     KvExecutor kv_executor;
+    std::unique_ptr<rocksdb::Env> kv_env{
+        rocksdb::NewCompositeEnv(rocks::careful(rocksdb::FileSystem::Default()))};
     std::unique_ptr<Ring> ring;
     std::optional<Bell> ring_bell;
     Metrics::Gauge ring_used;
@@ -142,6 +147,12 @@ Ring* World::Parts::open_ring() {
     ring_used.set(1);
     log.debug("files go through io_uring", {{"deferred", ring->deferred()}});
     return ring.get();
+}
+
+rocksdb::Options World::Parts::kv_options() {
+    rocksdb::Options options = rocks::default_options();
+    options.env = kv_env.get();
+    return options;
 }
 
 void World::Parts::await_stop_signal() {

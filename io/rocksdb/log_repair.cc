@@ -92,11 +92,11 @@ Status repair_logs(FileSystem& files, const std::string& path) {
     return repair(files, path + '/' + manifest);
 }
 
-Status sync_name_of(FileSystem& files, const std::string& path) {
+rocksdb::IOStatus sync_name_of(FileSystem& files, const std::string& path) {
     const std::size_t slash = path.rfind('/');
     const std::string around = slash == std::string::npos ? "" : path.substr(0, slash);
     std::unique_ptr<rocksdb::FSDirectory> directory;
-    Status status = files.NewDirectory(around, IOOptions(), &directory, nullptr);
+    rocksdb::IOStatus status = files.NewDirectory(around, IOOptions(), &directory, nullptr);
     if (status.ok()) status = directory->Fsync(IOOptions(), nullptr);
     return status;
 }

@@ -4,7 +4,7 @@
 // write-ahead log and of the manifest. Blocks; to be called before RocksDB opens them.
 #pragma once
 
-#include <rocksdb/status.h>
+#include <rocksdb/io_status.h>
 
 #include <string>
 
@@ -17,7 +17,7 @@ namespace pyralog::rocks {
 // Status::Corruption: a log is damaged before its end.
 rocksdb::Status repair_logs(rocksdb::FileSystem& files, const std::string& path);
 
-// Makes the name of `path` itself durable, which RocksDB leaves to others.
-rocksdb::Status sync_name_of(rocksdb::FileSystem& files, const std::string& path);
+// Makes the names around `path` durable, and its own.
+rocksdb::IOStatus sync_name_of(rocksdb::FileSystem& files, const std::string& path);
 
 } // namespace pyralog::rocks

@@ -22,6 +22,14 @@ constexpr std::size_t info_log_bytes = 1_MiB;
 constexpr std::size_t scan_piece_max = 512;
 constexpr std::size_t scan_piece_bytes = 256_KiB;
 
+// When RocksDB looks for its files and the system fails to answer, it calls that a corruption, and
+// only the text tells what was behind it. A file that is not there is one.
+bool hides_failure(const rocksdb::Status& status) {
+    const std::string text = status.ToString();
+    return text.find("IO error: ") != std::string::npos &&
+           text.find("IO error: No such file or directory") == std::string::npos;
+}
+
 // For calls that cannot be cancelled once they have begun.
 Result<> unless_cancelled(Scheduler& fibers) {
     if (fibers.cancelled()) return fibers.park();
@@ -50,6 +58,8 @@ rocksdb::Options default_options() {
     // What a power cut may have torn is cut off before RocksDB looks. Whatever else is bad was
     // durable once, and must not be dropped in silence.
     options.wal_recovery_mode = rocksdb::WALRecoveryMode::kAbsoluteConsistency;
+    // The check would call a file damaged whose size could not be asked for.
+    options.skip_checking_sst_file_sizes_on_db_open = true;
     rocksdb::BlockBasedTableOptions table;
     table.block_cache = rocksdb::NewLRUCache(block_cache_bytes, 0);
     options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
@@ -73,7 +83,7 @@ RocksKv::~RocksKv() { CHECK(queue_.empty() && !writing_); }
 Error RocksKv::refused(std::string_view what, const rocksdb::Status& status) {
     log_.error("the key-value store failed",
                {{"call", what}, {"path", path_}, {"reason", status.ToString()}});
-    if (status.IsCorruption()) return Error::corrupt;
+    if (status.IsCorruption() && !hides_failure(status)) return Error::corrupt;
     if (status.IsNoSpace()) return Error::out_of_space;
     return Error::device_failed;
 }
@@ -88,7 +98,7 @@ Result<> RocksKv::open() {
         rocksdb::FileSystem& files = *options_.env->GetFileSystem();
         status = repair_logs(files, path_);
         if (status.ok()) status = rocksdb::DB::Open(options_, path_, &db);
-        if (status.ok()) status = sync_name_of(files, path_);
+        if (status.ok()) status = sync_name_of(files, path_); // RocksDB leaves it to others.
     });
     db_.reset(db);
     if (!status.ok()) return refused("open", status);

@@ -1,5 +1,6 @@
 #include "io/sim/rocksdb/engine_env.h"
 
+#include "io/rocksdb/careful_files.h"
 #include "io/sim/rocksdb/file_system.h"
 
 #include <algorithm>
@@ -47,7 +48,7 @@ std::string stream_name(NodeId node, std::uint64_t incarnation) {
 
 EngineEnv::EngineEnv(Timeline& timeline, NodeId node, std::uint64_t incarnation, SimDisk& disk,
                      Medium::AtOnce& at_once)
-    : Env(file_system_on(disk), std::make_unique<EngineClock>(timeline, at_once)),
+    : Env(rocks::careful(file_system_on(disk)), std::make_unique<EngineClock>(timeline, at_once)),
       dice_(timeline.root, stream_name(node, incarnation)),
       id_upper_(static_cast<std::uint64_t>(node.value)), id_lower_(incarnation << 32) {}
 
