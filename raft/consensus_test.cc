@@ -655,3 +655,56 @@ TEST_CASE("the invariants see what they are for", "[raft]") {
     after.end = at(2);
     CHECK(check_step(before, after)->invariant == "a leader only appends");
 }
+
+TEST_CASE("the invariants see a leader that counts what nobody has on disk", "[raft]") {
+    Agreement agreement(Solo::members(3));
+    const RaftConfig config;
+    const auto seen = [](const std::optional<Violation>& violation) {
+        return violation ? violation->invariant : std::string_view();
+    };
+    const auto voter = [&](NodeId self, Vote vote, const std::vector<int>& log) {
+        return Consensus(config, self, Solo::members(3), vote, Position(),
+                         at(static_cast<std::int64_t>(log.size())), table(log), Random(1), Time());
+    };
+    Solo leader(3, {1});
+    CHECK(seen(agreement.observe_started(leader.consensus)) == "");
+    leader.lead();
+    SECTION("votes") {
+        CHECK(seen(agreement.observe(leader.consensus)) == "elected by durable votes");
+    }
+    CHECK(seen(agreement.observe_started(voter(two, {Term(2), one}, {1}))) == "");
+    SECTION("entries") {
+        CHECK(seen(agreement.observe(leader.consensus)) == "");
+        leader.accept(two, at(2));
+        leader.save();
+        CHECK(seen(agreement.observe(leader.consensus)) != "");
+    }
+    SECTION("entries that are not committed by it") {
+        CHECK(seen(agreement.observe(leader.consensus)) == "");
+        leader.hear(two, AppendReply{leader.consensus.term(), true, at(2), Term(2), 0});
+        REQUIRE(leader.consensus.propose(leader.now, 1).ok());
+        CHECK(seen(agreement.observe(leader.consensus)) == "matched is durable there");
+    }
+}
+
+TEST_CASE("the invariants see what a term does not allow", "[raft]") {
+    const auto state = [](Role role, int term, const std::vector<int>& log,
+                          std::int64_t committed) {
+        ReplicaState made;
+        made.self = one;
+        made.role = role;
+        made.vote = made.durable_vote = {Term(term), one};
+        made.terms = table(log);
+        made.end = made.durable_end = at(static_cast<std::int64_t>(log.size()));
+        made.committed = at(committed);
+        return made;
+    };
+    const ReplicaState leader = state(Role::leader, 3, {1, 2, 3}, 1);
+    CHECK(!check_step(leader, state(Role::leader, 3, {1, 2, 3}, 3)));
+    CHECK(check_step(leader, state(Role::leader, 3, {1, 2, 3}, 2))->invariant ==
+          "a leader commits its own term");
+    const ReplicaState follower = state(Role::follower, 3, {1, 3, 3}, 1);
+    CHECK(check_step(follower, state(Role::follower, 3, {1, 3}, 1))->invariant ==
+          "a term's own entries stay");
+    CHECK(!check_step(follower, state(Role::follower, 4, {1}, 1)));
+}

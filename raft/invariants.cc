@@ -78,6 +78,13 @@ std::optional<Violation> check_step(const ReplicaState& before, const ReplicaSta
     if (leads_on && (after.end.index < before.end.index ||
                      !same_before(before.terms, after.terms, before.end.index)))
         return violated("a leader only appends", after, "before=" + text(before.end));
+    if (leads_on && after.committed.index > before.committed.index &&
+        after.terms.before(after.committed.index) != after.vote.term)
+        return violated("a leader commits its own term", after, "before=" + text(before.committed));
+    // Who else could overrule it in that term?
+    const bool has_of_term = before.terms.last() == before.vote.term && !before.terms.empty();
+    if (has_of_term && before.vote.term == after.vote.term && after.end.index < before.end.index)
+        return violated("a term's own entries stay", after, "before=" + text(before.end));
     return {};
 }
 
@@ -106,7 +113,8 @@ std::optional<Violation> Agreement::observe(const Consensus& replica) {
     ReplicaState after = state_of(replica);
     if (const auto violation = check_step(before, after)) return violation;
     before = std::move(after);
-    return check_all(before);
+    if (const auto violation = check_all(before)) return violation;
+    return check_matched(replica);
 }
 
 std::optional<Violation> Agreement::observe_started(const Consensus& replica) {
@@ -130,7 +138,38 @@ std::optional<Violation> Agreement::check_leader(const ReplicaState& state) {
     const auto [known, is_new] = leaders_.emplace(state.vote.term, state.self);
     if (known->second != state.self)
         return violated("election safety", state, "led already by node=" + text(known->second));
-    return is_new ? check_complete(state) : std::nullopt;
+    if (!is_new) return {};
+    if (const auto violation = check_elected(state)) return violation;
+    return check_complete(state);
+}
+
+// Whoever has moved on to a later term may have forgotten whom it had voted for.
+std::optional<Violation> Agreement::check_elected(const ReplicaState& leader) const {
+    const auto voted = reached_by_majority<int>(members_, [&](NodeId node) {
+        const auto found = states_.find(node);
+        if (found == states_.end()) return 0;
+        const Vote& vote = found->second.durable_vote;
+        return vote.term > leader.vote.term || vote == leader.vote ? 1 : 0;
+    });
+    if (voted != 0) return {};
+    return violated("elected by durable votes", leader, "no majority has its vote on disk");
+}
+
+// A follower that has moved on to a later term may have been overruled.
+std::optional<Violation> Agreement::check_matched(const Consensus& leader) const {
+    if (leader.role() != Role::leader) return {};
+    for (const auto& [node, follower] : states_) {
+        const Progress* progress = leader.progress(node);
+        if (!progress || follower.vote.term != leader.term()) continue;
+        const std::int64_t matched = progress->matched().index;
+        if (matched <= follower.durable_end.index &&
+            follower.terms.before(matched) == leader.terms().before(matched))
+            continue;
+        return violated("matched is durable there", states_.at(leader.self()),
+                        "node=" + text(node) + " matched=" + std::to_string(matched) +
+                            " durable_end=" + text(follower.durable_end));
+    }
+    return {};
 }
 
 // A term is one run of entries of one leader. So two logs that agree on where each of their terms

@@ -61,6 +61,8 @@ public:
 private:
     std::optional<Violation> check_all(const ReplicaState& state);
     std::optional<Violation> check_leader(const ReplicaState& state);
+    std::optional<Violation> check_elected(const ReplicaState& leader) const;
+    std::optional<Violation> check_matched(const Consensus& leader) const;
     std::optional<Violation> check_log(const ReplicaState& state);
     std::optional<Violation> check_committed(const ReplicaState& state);
     std::optional<Violation> check_complete(const ReplicaState& leader) const;
