@@ -102,7 +102,7 @@ void Consensus::persisted(std::uint64_t ticket) {
         SOMETIMES(rest - pending_.begin() > 1, "raft/several-writes-durable-at-once");
         durable_vote_ = (rest - 1)->vote;
         durable_end_ = (rest - 1)->end;
-        if (BUG(M15)) durable_end_ = std::min(durable_end_, end_);
+        if (durable_end_.index > end_.index && BUG(M15)) durable_end_ = end_;
         pending_.erase(pending_.begin(), rest);
     }
     // Our own vote and our own disk count like those of others: when they are durable.
@@ -185,8 +185,8 @@ void Consensus::cut(Position end) {
     durable_end_ = std::min(durable_end_, end);
     // What is on its way to the disk beyond this place will arrive, and be nothing of this log.
     SOMETIMES(!pending_.empty() && pending_.back().end > end, "raft/cut-what-is-being-written");
-    if (!BUG(M15))
-        for (Pending& pending : pending_) pending.end = std::min(pending.end, end);
+    for (Pending& pending : pending_)
+        if (pending.end.index > end.index && !BUG(M15)) pending.end = end;
     effects_.persist.push_back(Cut{end});
 }
 

@@ -164,10 +164,10 @@ void Consensus::become_leader() {
 // When a leader that has heard from no majority for so long gives up: somebody else may be elected,
 // and clients had better look for him (thesis, 6.2).
 Time Consensus::quorum_lost_at() const {
-    if (BUG(M28)) return Time::max();
     const Time heard = reached_by_majority<Time>(
         members_, [&](NodeId node) { return node == self_ ? now_ : followers_.at(node).heard; });
-    return heard + config_.election_timeout;
+    const Time lost_at = heard + config_.election_timeout;
+    return now_ >= lost_at && BUG(M28) ? Time::max() : lost_at;
 }
 
 } // namespace pyralog::raft

@@ -1,5 +1,6 @@
 #include "raft/group.h"
 
+#include "core/base/bug.h"
 #include "core/base/buggify.h"
 #include "core/base/crc32c.h"
 #include "core/base/probe.h"
@@ -47,8 +48,9 @@ Result<Group::Proposal> Group::propose(const wire::RecordBatch& batch) {
 // What has become of a proposal: done, or never, or unknown for good. Nothing of these: ask later.
 Result<> Group::settled(const Proposal& proposal, bool here) const {
     const Position end = proposal.place.end;
-    const bool there = consensus_.end().index >= end.index &&
-                       consensus_.terms().at(proposal.place.first.index) == proposal.term;
+    const bool filled = consensus_.end().index >= end.index;
+    const bool there =
+        filled && (consensus_.terms().at(proposal.place.first.index) == proposal.term || BUG(M29));
     // Cut here, but it may still be elsewhere, and win: whoever overruled it may be overruled
     // before its own entry is committed (the paper's figure 8). Only what is committed in its place
     // is final.
@@ -83,6 +85,7 @@ Result<> Group::settle(const Proposal& proposal) { return wait_settled(proposal,
 Result<> Group::settle_here(const Proposal& proposal) { return wait_settled(proposal, true); }
 
 Result<Offset> Group::read_barrier() {
+    if (leads() && BUG(M23)) return committed_.offset;
     const Term term = consensus_.term();
     const std::uint64_t number = TRY(consensus_.barrier(env_.clock.now()));
     input_done();
@@ -107,8 +110,10 @@ Result<BytesChain> Group::read(Offset from, std::size_t bytes_max) {
 }
 
 bool Group::serves() const {
-    return leads() && committed_.index > 0 &&
-           consensus_.terms().at(committed_.index - 1) == consensus_.term();
+    if (!leads()) return false;
+    const bool committed_own =
+        committed_.index > 0 && consensus_.terms().at(committed_.index - 1) == consensus_.term();
+    return committed_own || BUG(M24);
 }
 
 // ---- For the Host ----

@@ -83,6 +83,8 @@ private:
         Effects effects;
     };
 
+    Result<> recover(const std::vector<Member>& groups);
+    Result<> begin_anew(); // Only with planted bugs.
     Result<> sync_all();
     Result<> keep_deadlines();
     void receive(NodeId from, wire::PeerMessage message);
@@ -104,6 +106,7 @@ private:
     Environment& env_;
     const Settings settings_;
     const NodeId self_;
+    const std::uint64_t identity_; // Of its journal.
     TailBudget budget_;
     std::unique_ptr<Journal> journal_;
     std::unique_ptr<SegmentWriter> segment_writer_;

@@ -90,16 +90,18 @@ void Consensus::on(NodeId from, const wire::AppendRequest& request) {
     leader_heard_ = now_;
     set_election_deadline();
 
+    const Position told = std::min(request.committed, end_);
+    if (told > committed_ && BUG(M31)) committed_ = told;
     const std::optional<Position> merged = merge(request);
     if (!merged) return reject(from, request);
     // What lies beyond may be a tail that this leader has yet to overrule.
     const Position verified = *merged;
-    const Position common = BUG(M06) ? end_ : verified;
+    const Position common = verified != end_ && BUG(M06) ? end_ : verified;
     committed_ = std::max(committed_, std::min(request.committed, common));
 
     wire::AppendReply reply{.term = term(),
                             .accepted = true,
-                            .matched = BUG(M07) ? end_ : verified,
+                            .matched = verified != end_ && BUG(M07) ? end_ : verified,
                             .matched_term = {},
                             .context = request.context};
     // An answer to a heartbeat does not wait for the disk, and claims only what is on it.
@@ -167,13 +169,15 @@ void Consensus::on(NodeId from, const wire::AppendReply& reply) {
     Progress& follower = found->second;
     follower.heard = now_;
     // Only an answer to what was sent after a barrier was asked for says that we led at that time.
-    follower.answered = std::max(follower.answered, BUG(M25) ? barriers_asked_ : reply.context);
+    const bool is_old = reply.context < barriers_asked_;
+    follower.answered =
+        std::max(follower.answered, is_old && BUG(M25) ? barriers_asked_ : reply.context);
     if (reply.accepted) {
         follower.reached(reply.matched);
         follower.flow();
         count_commit();
     } else {
-        if (BUG(M08)) {
+        if (reply.matched > follower.matched() && BUG(M08)) {
             follower.reached(reply.matched);
             count_commit();
         }

@@ -1,5 +1,6 @@
 #include "server/controller.h"
 
+#include "core/base/bug.h"
 #include "core/base/buggify.h"
 #include "core/base/config.h"
 #include "core/base/probe.h"
@@ -106,6 +107,8 @@ Result<> Controller::apply_all(Bytes batches) {
 
 Result<> Controller::apply(Offset offset, const Command& command) {
     Catalogue::Applied applied = catalogue_.apply(command);
+    if (!applied.changes.changes.empty() && BUG(M16))
+        TRY(env_.kv.commit(KvStore::Batch().put(applied_key, std::to_string(offset.value + 1))));
     applied.changes.put(applied_key, std::to_string((offset + 1).value));
     // The stored form goes first: a group that it does not know is deleted at the next start.
     TRY(env_.kv.commit(std::move(applied.changes)));

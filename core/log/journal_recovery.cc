@@ -2,6 +2,7 @@
 // whole; what remains of files that are no longer needed is then cleared away.
 #include "core/log/journal.h"
 
+#include "core/base/bug.h"
 #include "core/base/buggify.h"
 #include "core/base/probe.h"
 
@@ -156,7 +157,7 @@ Result<> Journal::replay_file(const Found& found, std::optional<std::uint64_t> a
         return damaged(found.path, 0, "a sector cannot be read");
     if (!bytes.ok()) return bytes.error();
     const wire::JournalScan scan = wire::scan_journal(bytes.value(), found.header, after_round);
-    if (scan.end == wire::JournalScan::End::damage)
+    if (scan.end == wire::JournalScan::End::damage && !BUG(M21))
         return damaged(found.path, scan.file_position, scan.reason);
     SOMETIMES(scan.end == wire::JournalScan::End::torn, "journal/torn-tail");
     SOMETIMES(scan.end == wire::JournalScan::End::intact && !after_round, "journal/whole-tail");

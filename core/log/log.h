@@ -111,6 +111,7 @@ private:
     void pop();
 
     const wire::Frame* in_memory(std::int64_t index) const;
+    const wire::Frame& cached(const wire::Frame& frame) const;
     std::size_t place_in_tail(Offset offset) const;
     Segment* segment_at(std::int64_t index) const;
     Segment* segment_at(Offset offset) const;
@@ -148,6 +149,9 @@ private:
     std::size_t movable_bytes_ = 0;
 
     std::map<std::int64_t, wire::Frame> early_; // Replayed before what comes before them.
+#ifdef PYRALOG_BUGS
+    std::map<Offset, wire::Frame> overruled_; // For M32.
+#endif
     bool replayed_ = false;
 
     SegmentWriter* writer_ = nullptr;

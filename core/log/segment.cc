@@ -1,5 +1,6 @@
 #include "core/log/segment.h"
 
+#include "core/base/bug.h"
 #include "core/base/buggify.h"
 #include "core/base/probe.h"
 
@@ -241,8 +242,10 @@ Result<> Segment::append(std::span<const wire::Frame> frames) {
 
 Result<> Segment::sync() {
     CHECK(file_);
-    TRY(file_->sync());
-    if (!named_) TRY(env_.disk.sync_directory(directory_of(path_)));
+    Result<> synced = file_->sync();
+    if (!synced.ok() && synced.error() == Error::device_failed && BUG(M18)) synced = file_->sync();
+    TRY(synced);
+    if (!named_ && !BUG(M19s)) TRY(env_.disk.sync_directory(directory_of(path_)));
     named_ = true;
     return {};
 }
