@@ -1,25 +1,87 @@
 #include "sim-tests/check_cluster.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pyralog::simtest {
 
 namespace {
 
+constexpr std::string_view applied_key = "controller/applied";
+constexpr std::string_view catalogue_prefix = "catalogue/";
+
 std::string group_name(GroupId id) { return "group " + std::to_string(id.value); }
+
+std::string on_node(NodeId node, GroupId id) {
+    return "node " + std::to_string(node.value) + ", " + group_name(id) + ": ";
+}
 
 } // namespace
 
 std::optional<Finding> ClusterCheck::observe() {
     if (auto finding = check_acknowledged()) return finding;
-    return each_changed([&](NodeId node, const raft::Consensus& replica, GroupId id) {
-        return check_replica(node, replica, id);
-    });
+    const NodeId node = cluster_.world().stepped();
+    if (node >= first_client) return {};
+    if (node.value != 0) return check_node(node);
+    // What is stored changes in steps that are nobody's.
+    for (const NodeId any : cluster_.nodes())
+        if (auto finding = check_catalogue(any)) return finding;
+    return {};
+}
+
+std::optional<Finding> ClusterCheck::check_node(NodeId node) {
+    Promise& promise = promises_[node];
+    if (promise.boot != cluster_.boots(node))
+        promise = {cluster_.boots(node), false, media_.at(node).all_entries()};
+    if (auto finding = each_changed([&](NodeId on, const raft::Group& group, GroupId id) {
+            return check_replica(on, group, id);
+        }))
+        return finding;
+    const raft::Host* host = cluster_.host(node);
+    if (!host || std::exchange(promise.kept, true)) return {};
+    return check_recovered(node, *host);
+}
+
+// The other half of durable-not-on-media: what is recovered is no less than the disk had, and no
+// more than it has.
+std::optional<Finding> ClusterCheck::check_recovered(NodeId node, const raft::Host& host) {
+    const auto promised = std::exchange(promises_.at(node).entries, {});
+    if (cluster_.damaged(node)) return {};
+    for (const auto& [id, group] : host.groups()) {
+        const auto entries = promised.find(id);
+        if (entries == promised.end()) continue;
+        const raft::Consensus& replica = group->consensus();
+        for (const auto& [index, entry] : entries->second)
+            if (index >= group->log().start().index &&
+                (index >= replica.end().index || replica.terms().at(index) != entry.term))
+                return Finding{oracle::recovered_less,
+                               on_node(node, id) + "index " + std::to_string(index) + " of term " +
+                                   std::to_string(entry.term.value) +
+                                   " was durable, and is not in the log that was recovered"};
+    }
+    return {};
+}
+
+// Read from what is stored, and not from the Controller: so it sees what a power cut would leave.
+std::optional<Finding> ClusterCheck::check_catalogue(NodeId node) {
+    const sim::Facts& facts = cluster_.world().facts(node);
+    if (std::exchange(facts_seen_[node], facts.generation()) == facts.generation()) return {};
+    const auto applied = facts.durable().find(applied_key);
+    if (applied == facts.durable().end()) return {};
+    sim::Facts::Map stored;
+    for (auto at = facts.durable().lower_bound(catalogue_prefix);
+         at != facts.durable().end() && at->first.starts_with(catalogue_prefix); ++at)
+        stored.insert(*at);
+    const auto [known, is_new] = catalogues_.try_emplace(applied->second, stored);
+    if (is_new || known->second == stored) return {};
+    return Finding{oracle::catalogues_differ,
+                   "node " + std::to_string(node.value) + " has applied the commands before " +
+                       applied->second + " and stores what another with as many does not"};
 }
 
 std::optional<Finding> ClusterCheck::watch() {
-    return each_changed([&](NodeId node, const raft::Consensus& replica, GroupId id) {
-        (void)look_at(node, replica, id);
+    return each_changed([&](NodeId node, const raft::Group& group, GroupId id) {
+        (void)look_at(node, group, id);
         return std::optional<Finding>();
     });
 }
@@ -44,13 +106,14 @@ std::optional<Finding> ClusterCheck::each_changed(const Visit& visit) {
         }
         if (!is_known) seen.inputs.emplace_back(id, 0);
         seen.inputs[i++].second = inputs;
-        if (auto finding = visit(node, group->consensus(), id)) return finding;
+        if (auto finding = visit(node, *group, id)) return finding;
     }
     return {};
 }
 
-std::optional<ClusterCheck::Changed>
-ClusterCheck::look_at(NodeId node, const raft::Consensus& replica, GroupId id) {
+std::optional<ClusterCheck::Changed> ClusterCheck::look_at(NodeId node, const raft::Group& of,
+                                                           GroupId id) {
+    const raft::Consensus& replica = of.consensus();
     Look look;
     look.boot = cluster_.boots(node);
     look.role = replica.role();
@@ -59,6 +122,8 @@ ClusterCheck::look_at(NodeId node, const raft::Consensus& replica, GroupId id) {
     look.end = replica.end();
     look.durable_end = replica.durable_end();
     look.committed = replica.committed();
+    look.told = of.committed();
+    look.start = of.log().start();
     const auto& starts = replica.terms().starts();
     look.terms = starts.size();
     if (!starts.empty()) look.last_term = starts.back();
@@ -69,19 +134,52 @@ ClusterCheck::look_at(NodeId node, const raft::Consensus& replica, GroupId id) {
     if (look.role == raft::Role::leader &&
         (last.role != raft::Role::leader || last.vote.term != look.vote.term))
         ++elections_;
-    last = look;
-    return Changed{group, started};
+    const Look before = std::exchange(last, look);
+    return Changed{group, before, look, started};
 }
 
-std::optional<Finding> ClusterCheck::check_replica(NodeId node, const raft::Consensus& replica,
-                                                   GroupId id) {
-    const auto changed = look_at(node, replica, id);
+std::optional<Finding> ClusterCheck::check_replica(NodeId node, const raft::Group& of, GroupId id) {
+    const auto changed = look_at(node, of, id);
     if (!changed) return {};
-    GroupState& group = changed->group;
-    const auto violation = changed->started ? group.agreement.observe_started(replica)
-                                            : group.agreement.observe(replica);
+    const raft::Consensus& replica = of.consensus();
+    const auto& [group, before, look, started] = *changed;
+    if ((!started && look.told < before.told) || look.start < before.start ||
+        look.told > look.committed || look.start > look.told)
+        return Finding{oracle::went_back, on_node(node, id) + "committed " +
+                                              std::to_string(look.told.index) + " after " +
+                                              std::to_string(before.told.index) + ", start " +
+                                              std::to_string(look.start.index) + " after " +
+                                              std::to_string(before.start.index)};
+    const auto violation =
+        started ? group.agreement.observe_started(replica) : group.agreement.observe(replica);
     if (violation) return Finding{violation->invariant, group_name(id) + ": " + violation->detail};
-    if (replica.role() == raft::Role::leader) return check_commit(id, group, replica);
+    if (auto finding = check_durable(node, of, group, started)) return finding;
+    if (look.role == raft::Role::leader) return check_commit(id, group, replica);
+    return {};
+}
+
+// What has moved from the journal to a segment is looked for again: it has to be in one of them.
+std::optional<Finding> ClusterCheck::check_durable(NodeId node, const raft::Group& replica,
+                                                   GroupState& group, bool started) {
+    if (cluster_.damaged(node)) return {};
+    const raft::Consensus& consensus = replica.consensus();
+    const std::int64_t end = consensus.durable_end().index;
+    GroupState::Verified& verified = group.verified[node];
+    verified.index = std::min(verified.index, end); // It was cut.
+    if (verified.index == end && !started) return {};
+    const auto& entries = media_.at(node).entries(replica.id());
+    const std::uint64_t lives = media_.at(node).lives();
+    if (started || verified.lives != lives) verified.index = replica.log().start().index;
+    verified.lives = lives;
+    for (; verified.index < end; ++verified.index) {
+        const auto entry = entries.find(verified.index);
+        const Term term = consensus.terms().at(verified.index);
+        if (entry != entries.end() && entry->second.term == term) continue;
+        return Finding{oracle::durable_not_on_media,
+                       on_node(node, replica.id()) + "index " + std::to_string(verified.index) +
+                           " of term " + std::to_string(term.value) +
+                           " is called durable, and is not on the disk"};
+    }
     return {};
 }
 

@@ -1,8 +1,12 @@
 // sim-tests/check_cluster.h
 //
 // What must hold of the whole cluster, asked after every step of the world, from outside: no node
-// could know it. Raft's invariants over all replicas of each group; and that what is committed, or
-// was acknowledged to a client, is on the durable media of enough nodes at that moment.
+// could know it. Raft's invariants over all replicas of each group; that what is committed, or was
+// acknowledged to a client, is on the durable media of enough nodes at that moment; that what a
+// replica calls durable is on its own; that a node finds all that its disk had when it starts; and
+// that nodes which have applied as much of the controller's log store the same.
+//
+// Of a node whose disk was damaged on purpose nothing is expected that its disk should tell.
 //
 // A step concerns one node, and most steps change nothing in any group, so almost all of the asking
 // is a comparison of a few numbers.
@@ -22,6 +26,14 @@ namespace oracle {
 inline constexpr std::string_view committed_not_durable = "committed-not-durable";
 // Acknowledged to a client, and not durable on as many disks as that takes.
 inline constexpr std::string_view acknowledged_not_durable = "acknowledged-not-durable";
+// A replica calls it durable, and it is not on its own disk; or it was, and is so no longer.
+inline constexpr std::string_view durable_not_on_media = "durable-not-on-media";
+// It was on the disk when the node started, and the replica that it recovered does not have it.
+inline constexpr std::string_view recovered_less = "recovered-less";
+// Two nodes have applied the controller's log up to the same place and store different things.
+inline constexpr std::string_view catalogues_differ = "catalogues-differ";
+// What a replica tells to be committed, or where its log starts, fell within one life of it.
+inline constexpr std::string_view went_back = "went-back";
 // Committed, and in the end not the same bytes on every disk.
 inline constexpr std::string_view prefixes_differ = "prefixes-differ";
 } // namespace oracle
@@ -35,6 +47,11 @@ public:
     std::optional<Finding> observe();
     // Instead: follows the same things, so that elections() is the same, and judges nothing.
     std::optional<Finding> watch();
+
+    // What this node, which was just started, must find on its disk: instead of what its media say.
+    void promise(NodeId node, std::map<GroupId, NodeMedia::Entries> entries) {
+        promises_[node] = {cluster_.boots(node), false, std::move(entries)};
+    }
 
     // All groups that anybody was seen to have, with their members.
     std::map<GroupId, raft::Members> groups() const;
@@ -54,6 +71,7 @@ private:
         raft::Role role = raft::Role::follower;
         raft::Vote vote, durable_vote;
         Position end, durable_end, committed;
+        Position told, start; // By the Group, to who serves clients.
         std::size_t terms = 0;
         TermStart last_term;
         bool operator==(const Look&) const = default;
@@ -70,19 +88,38 @@ private:
         raft::Agreement agreement;
         std::map<NodeId, Look> looks;
         std::int64_t checked = 0; // Entries before this index were durable when committed.
+        // Before this index, what each replica calls durable was looked for on its disk, while the
+        // disk had the same files in use.
+        struct Verified {
+            std::int64_t index = 0;
+            std::uint64_t lives = 0;
+        };
+        std::map<NodeId, Verified> verified;
+    };
+    // What a node's disk had when it was started.
+    struct Promise {
+        std::uint64_t boot = 0;
+        bool kept = false; // It has recovered, and was asked.
+        std::map<GroupId, NodeMedia::Entries> entries;
     };
 
     // What has changed since the last look, if anything has.
     struct Changed {
         GroupState& group;
+        Look before, now;
         bool started; // This is another process, with another replica.
     };
     // Calls `visit(node, replica, group)` for each that may have changed in this step, until it has
     // found something.
     template <class Visit>
     std::optional<Finding> each_changed(const Visit& visit);
-    std::optional<Changed> look_at(NodeId node, const raft::Consensus& replica, GroupId id);
-    std::optional<Finding> check_replica(NodeId node, const raft::Consensus& replica, GroupId id);
+    std::optional<Changed> look_at(NodeId node, const raft::Group& of, GroupId id);
+    std::optional<Finding> check_node(NodeId node);
+    std::optional<Finding> check_replica(NodeId node, const raft::Group& group, GroupId id);
+    std::optional<Finding> check_durable(NodeId node, const raft::Group& replica, GroupState& group,
+                                         bool started);
+    std::optional<Finding> check_recovered(NodeId node, const raft::Host& host);
+    std::optional<Finding> check_catalogue(NodeId node);
     std::optional<Finding> check_commit(GroupId id, GroupState& group,
                                         const raft::Consensus& leader);
     std::optional<Finding> check_acknowledged();
@@ -91,7 +128,13 @@ private:
     std::map<NodeId, NodeMedia>& media_;
     const History& history_;
     std::map<GroupId, GroupState> groups_;
-    std::map<NodeId, Seen> seen_;
+    // Calls `visit(node, replica, group)` for each that may have changed in this step, until it has
+    // found something.
+    template <class Visit>
+    std::optional<Finding> each_changed(const Visit& visit);
+    std::map<NodeId, Promise> promises_;
+    std::map<NodeId, std::uint64_t> facts_seen_;        // Which generation.
+    std::map<std::string, sim::Facts::Map> catalogues_; // By how much was applied.
     std::size_t acknowledged_ = 0; // Of the history's stored ones: these have been checked.
     std::uint64_t elections_ = 0;
 };

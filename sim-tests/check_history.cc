@@ -35,9 +35,10 @@ public:
     std::optional<Finding> judge() {
         if (!log_) return judge_reads_alone();
         using Rule = std::optional<Finding> (Judge::*)();
-        for (const Rule rule : {&Judge::check_log, &Judge::check_batches, &Judge::check_answers,
-                                &Judge::check_order_in_time, &Judge::check_order_on_connections,
-                                &Judge::check_reads, &Judge::check_watermarks, &Judge::check_ends})
+        for (const Rule rule :
+             {&Judge::check_log, &Judge::check_batches, &Judge::check_answers,
+              &Judge::check_order_in_time, &Judge::check_order_on_connections, &Judge::check_reads,
+              &Judge::check_watermarks, &Judge::check_ends, &Judge::check_told_in_time})
             if (auto finding = (this->*rule)()) return finding;
         return {};
     }
@@ -221,30 +222,60 @@ private:
         return {};
     }
 
+    // How long the log was at least, at some moment before somebody had his answer.
+    struct Told {
+        Duration when;
+        std::int64_t end;
+    };
+    std::vector<Told> told_in_time() const {
+        std::vector<Told> told;
+        for (const Produce* produce : produces_)
+            if (produce->outcome == Outcome::stored && produce->acks == Acks::all)
+                told.push_back({*produce->completed, produce->base_offset + produce->records});
+        for (const Fetch* fetch : fetches_)
+            told.push_back({fetch->completed, fetch->high_watermark});
+        for (const EndAsked& end : history_.ends())
+            if (end.partition == partition_) told.push_back({end.completed, end.end});
+        std::stable_sort(told.begin(), told.end(),
+                         [](const Told& a, const Told& b) { return a.when < b.when; });
+        return told;
+    }
+
     std::optional<Finding> check_ends() {
         std::vector<const EndAsked*> asked;
         for (const EndAsked& end : history_.ends())
             if (end.partition == partition_) asked.push_back(&end);
         std::stable_sort(asked.begin(), asked.end(),
                          [](auto* a, auto* b) { return a->invoked < b->invoked; });
-        std::vector<const Produce*> told;
-        for (const Produce* produce : produces_)
-            if (produce->outcome == Outcome::stored && produce->acks == Acks::all)
-                told.push_back(produce);
-        std::stable_sort(told.begin(), told.end(),
-                         [](auto* a, auto* b) { return *a->completed < *b->completed; });
+        const std::vector<Told> told = told_in_time();
         std::size_t before = 0;
         std::int64_t least = 0;
         for (const EndAsked* end : asked) {
-            for (; before < told.size() && *told[before]->completed < end->invoked; ++before)
-                least = std::max(least, told[before]->base_offset + told[before]->records);
+            for (; before < told.size() && told[before].when < end->invoked; ++before)
+                least = std::max(least, told[before].end);
             if (end->end < least)
                 return found(oracle::stale_end, "the end was said to be" + at(end->end) +
-                                                    " when records before" + at(least) +
-                                                    " had been acknowledged");
+                                                    " when somebody had been told of one" +
+                                                    at(least));
             if (end->end > log_end())
                 return found(oracle::stale_end, "the end was said to be" + at(end->end) +
                                                     ", and the log ends" + at(log_end()));
+        }
+        return {};
+    }
+
+    std::optional<Finding> check_told_in_time() {
+        std::vector<Duration> sent; // Before it, not all up to this offset had been.
+        for (const Fetch::Seen& record : *log_) {
+            const Duration invoked = sent_with(record.ident)->invoked;
+            sent.push_back(sent.empty() ? invoked : std::max(sent.back(), invoked));
+        }
+        for (const Told& told : told_in_time()) {
+            if (told.end <= 0 || told.when >= sent[static_cast<std::size_t>(told.end - 1)])
+                continue;
+            return found(oracle::told_before_sent,
+                         "somebody was told that the log ends" + at(told.end) +
+                             " before a record was sent that lies before that");
         }
         return {};
     }

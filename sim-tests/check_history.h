@@ -5,6 +5,19 @@
 //
 // The judge is the final read: all records of each partition, read through a client after the
 // cluster has healed. A partition without one (its topic was deleted) is judged by what was seen.
+//
+// Why nothing that breaks linearizability gets past it. A partition is an object with two
+// operations, to append and to ask for the end, and every record is unique; so the final log is the
+// one possible order of the appends, and each operation has a place in it: an append where its
+// records lie, an answer behind all that it counts. A history is linearizable if and only if there
+// are moments, each between an operation's beginning and its end, that rise with these places; and
+// there are unless one operation began after another had ended whose place is behind its own. That
+// is what check_order_in_time, check_ends and check_told_in_time look for, for all pairs: two
+// appends; an answer and whatever was told before it was asked for; an append and whatever was told
+// before it was sent. The other rules say that the final log is one of these appends at all. A
+// fetch promises less: what it shows is there for good, but it may show less than there is. So it
+// counts as the earlier of a pair only. Appends with acks=1 may vanish; those that are in the log
+// are in order.
 #pragma once
 
 #include "sim-tests/history.h"
@@ -44,8 +57,10 @@ inline constexpr std::string_view read_then_lost = "read-then-lost";
 inline constexpr std::string_view two_at_one_offset = "two-at-one-offset";
 // The high watermark of one connection fell, or was beyond the end of the log.
 inline constexpr std::string_view watermark = "watermark";
-// ListOffsets told an end before a record that had been acknowledged already.
+// ListOffsets told an end before one that somebody had been told already.
 inline constexpr std::string_view stale_end = "stale-end";
+// Somebody was told of a place in the log before a record was sent that lies before it.
+inline constexpr std::string_view told_before_sent = "told-before-sent";
 } // namespace oracle
 
 // The first thing that is wrong.

@@ -292,6 +292,37 @@ TEST_CASE("an end that leaves out what had been acknowledged is found", "[simtes
     }
 }
 
+TEST_CASE("an end that leaves out what another was told is found", "[simtest]") {
+    Story story;
+    story.lay(story.send(1, 2)); // Nobody was told that it is stored,
+    SECTION("a fetch showed it") {
+        story.read(0, {}, 2);
+        story.ask_end(1);
+        CHECK(story.verdict() == oracle::stale_end);
+    }
+    SECTION("an end counted it") {
+        story.ask_end(2);
+        story.ask_end(1);
+        CHECK(story.verdict() == oracle::stale_end);
+    }
+    SECTION("it was not known to anybody") {
+        story.ask_end(0);
+        story.ask_end(2);
+        CHECK(story.verdict() == "good");
+    }
+}
+
+TEST_CASE("a place that was told before what lies there was sent is found", "[simtest]") {
+    Story story;
+    const std::size_t early = story.send(1);
+    SECTION("by an end") { story.ask_end(2); }
+    SECTION("by a high watermark") { story.read(1, {}, 2); }
+    const std::size_t late = story.send(2);
+    story.lay(late);
+    story.lay(early);
+    CHECK(story.verdict() == oracle::told_before_sent);
+}
+
 namespace {
 
 // A run of clients against the simplest log there is: what is laid down is committed at once. All

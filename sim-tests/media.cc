@@ -45,6 +45,16 @@ const NodeMedia::Entries& NodeMedia::entries(GroupId group) {
     return all->second;
 }
 
+std::map<GroupId, NodeMedia::Entries> NodeMedia::all_entries() {
+    refresh();
+    std::set<GroupId> groups;
+    for (const auto& [group, any] : journaled_) groups.insert(group);
+    for (const auto& [group, any] : stored_) groups.insert(group);
+    std::map<GroupId, Entries> all;
+    for (const GroupId group : groups) all.emplace(group, entries(group));
+    return all;
+}
+
 bool NodeMedia::has_batch(std::int64_t base_offset, std::uint32_t batch_crc) {
     refresh();
     return batches_.contains({base_offset, batch_crc});
@@ -99,6 +109,7 @@ void NodeMedia::refresh() {
         lives_changed |= read_journal(file, known);
         if (file.changes.size() > known) grown.push_back({&file, known});
     }
+    if (lives_changed) ++lives_;
     if (lives_changed || grown.size() > 1) {
         replay_journal();
     } else if (!grown.empty()) {

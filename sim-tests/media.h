@@ -43,6 +43,13 @@ public:
 
     bool has_batches(); // Any, of any group.
 
+    // Those of all groups that have any.
+    std::map<GroupId, Entries> all_entries();
+
+    // Changes when a file of the journal begins, or is used again: then what is durable must be
+    // somewhere else.
+    std::uint64_t lives() const { return lives_; }
+
     // Is this batch durable, in any group, at this offset?
     bool has_batch(std::int64_t base_offset, std::uint32_t batch_crc);
 
@@ -99,6 +106,7 @@ private:
     std::map<GroupId, Entries> journaled_, stored_, all_;
     std::map<std::pair<std::int64_t, std::uint32_t>, std::int64_t> batches_;
     std::uint64_t bytes_read_ = 0;
+    std::uint64_t lives_ = 0;
 };
 
 } // namespace pyralog::simtest
