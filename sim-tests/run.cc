@@ -61,7 +61,11 @@ private:
     }
 
     void observe() {
-        if (options_.progress) *options_.progress = {plan_.seed, world_.steps(), world_.now()};
+        if (Progress* const progress = options_.progress) {
+            progress->seed = plan_.seed;
+            progress->event = world_.steps();
+            progress->time = world_.now();
+        }
         if (finding_) return;
         finding_ = cluster_.observe();
         const std::uint64_t elections = check_.elections();

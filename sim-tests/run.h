@@ -30,6 +30,7 @@ struct Progress {
     std::uint64_t seed = 0;
     std::uint64_t event = 0;
     Duration time{0};
+    std::uint64_t bug_hits = 0; // In a build with planted bugs; whoever watches sets it up.
 };
 
 struct RunResult {

@@ -32,11 +32,13 @@ Duration cpu_now() {
     return of(used.ru_utime) + of(used.ru_stime);
 }
 
-void plant(const std::string& bug) {
+void plant(const std::string& bug, Progress* progress) {
 #ifdef PYRALOG_BUGS
     bugs::plant(bug);
+    bugs::hit_count_copy = progress ? &progress->bug_hits : nullptr; // For when it crashes.
 #else
     (void)bug;
+    (void)progress;
 #endif
 }
 
@@ -159,7 +161,6 @@ SeedReport Worker::post_mortem(bool hangs) {
     SeedReport report;
     report.exit_code = hangs ? exit_liveness : exit_safety;
     report.oracle = hangs ? "hang" : "crash";
-    report.bug_hits = 1; // Nobody can ask it any more.
     int status = 0;
     if (hangs) kill(pid_, SIGKILL);
     waitpid(pid_, &status, 0);
@@ -167,6 +168,7 @@ SeedReport Worker::post_mortem(bool hangs) {
     report.seed = progress_->seed;
     report.event = progress_->event;
     report.time = progress_->time;
+    report.bug_hits = progress_->bug_hits;
     if (hangs)
         report.detail = "no end after " + std::to_string(run_time_max.count()) + " real seconds";
     else if (WIFSIGNALED(status))
@@ -180,9 +182,12 @@ SeedReport Worker::post_mortem(bool hangs) {
 // ---- Runs ----
 
 SeedReport run_here(const RunHere& what, Progress* progress, RunOptions options) {
-    if (progress) *progress = {what.seed, 0, {}};
+    if (progress) {
+        *progress = {};
+        progress->seed = what.seed;
+    }
     if (what.perturbed) perturb_heap();
-    plant(what.bug);
+    plant(what.bug, progress);
     options.progress = progress;
     std::ofstream trace;
     if (!what.trace_path.empty()) {
