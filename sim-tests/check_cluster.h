@@ -128,10 +128,7 @@ private:
     std::map<NodeId, NodeMedia>& media_;
     const History& history_;
     std::map<GroupId, GroupState> groups_;
-    // Calls `visit(node, replica, group)` for each that may have changed in this step, until it has
-    // found something.
-    template <class Visit>
-    std::optional<Finding> each_changed(const Visit& visit);
+    std::map<NodeId, Seen> seen_;
     std::map<NodeId, Promise> promises_;
     std::map<NodeId, std::uint64_t> facts_seen_;        // Which generation.
     std::map<std::string, sim::Facts::Map> catalogues_; // By how much was applied.
