@@ -96,6 +96,15 @@ std::optional<NodeMedia::Place> NodeMedia::settled_byte(sim::Dice& dice) {
     return places[dice.pick(places.size())];
 }
 
+bool NodeMedia::settled(const sim::Medium::Range& range) {
+    refresh();
+    const std::uint64_t end = range.position + range.size;
+    if (const auto file = journal_.find(range.path); file != journal_.end())
+        return file->second.header && end <= file->second.last_round;
+    const auto file = segments_.find(range.path);
+    return file != segments_.end() && end <= file->second.file_position;
+}
+
 // ---- The journal ----
 
 void NodeMedia::refresh() {

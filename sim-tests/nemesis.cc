@@ -6,8 +6,8 @@ namespace pyralog::simtest {
 
 Nemesis::Nemesis(Cluster& cluster, std::map<NodeId, NodeMedia>& media, const Plan& plan,
                  std::vector<NodeId> clients)
-    : cluster_(cluster), media_(media), plan_(plan), clients_(std::move(clients)),
-      ambush_dice_(cluster.world().dice("nemesis/ambush")),
+    : cluster_(cluster), media_(media), plan_(plan), atlas_(cluster, plan),
+      clients_(std::move(clients)), ambush_dice_(cluster.world().dice("nemesis/ambush")),
       start_dice_(cluster.world().dice("nemesis/start")),
       recovery_dice_(cluster.world().dice("nemesis/recovery")),
       besieges_(plan.has(FaultClass::partitions) && percent(ambush_dice_, 33)),
@@ -29,8 +29,10 @@ void Nemesis::begin() {
     repeat("pauses", plan.pauses, &Nemesis::pause);
     repeat("hung-disks", plan.hung_disks, &Nemesis::hang_disk);
     repeat("full-disks", plan.full_disks, &Nemesis::fill_disk);
-    repeat("rot", plan.rot, &Nemesis::rot);
+    repeat("rot", plan.rot, &Nemesis::damage);
     repeat("lost-disks", plan.lost_disks, &Nemesis::lose_disk);
+    if (plan.rot != Duration{0})
+        for (const NodeId node : cluster_.nodes()) cluster_.world().disk(node).remember_writes();
     repeat("clock-jumps", plan.clock_jumps, &Nemesis::jump_clock);
 }
 

@@ -9,6 +9,7 @@
 // nemesis_network.cc the partitions; nemesis_disk.cc what is done to disks and clocks.
 #pragma once
 
+#include "sim-tests/atlas.h"
 #include "sim-tests/cluster.h"
 #include "sim-tests/media.h"
 #include "sim-tests/nemesis_dice.h"
@@ -25,9 +26,6 @@ namespace pyralog::simtest {
 
 class Nemesis {
 public:
-    // How many nodes may have their disks damaged or lost in one run: every group has copies on
-    // three.
-    static constexpr std::size_t damaged_max = 1;
     // How often in a row a process is ended again soon after its start.
     static constexpr int nested_max = 6;
 
@@ -83,8 +81,8 @@ private:
     // Disks and clocks.
     void hang_disk(sim::Dice& dice);
     void fill_disk(sim::Dice& dice);
-    bool may_damage(NodeId node) const;
-    void rot(sim::Dice& dice);
+    void damage(sim::Dice& dice);
+    bool damage_disk(NodeId node, sim::Dice& dice);
     void lose_disk(sim::Dice& dice);
     void jump_clock(sim::Dice& dice);
 
@@ -99,6 +97,7 @@ private:
     Cluster& cluster_;
     std::map<NodeId, NodeMedia>& media_;
     const Plan& plan_;
+    const Atlas atlas_;
     std::vector<NodeId> clients_;
     std::deque<Repeated> repeated_; // Strikes refer to their dice for as long as they last.
     sim::Dice ambush_dice_;

@@ -15,37 +15,50 @@ void Nemesis::fill_disk(sim::Dice& dice) {
     later(down_time(dice), [this, node] { cluster_.world().disk(node).set_quota({}); });
 }
 
-// More than half must stay whole. What has been damaged may be damaged more.
-bool Nemesis::may_damage(NodeId node) const {
-    std::size_t damaged = 0;
-    for (const NodeId any : cluster_.nodes()) damaged += cluster_.damaged(any) ? 1 : 0;
-    return cluster_.damaged(node) || damaged < damaged_max;
-}
-
-void Nemesis::rot(sim::Dice& dice) {
+void Nemesis::damage(sim::Dice& dice) {
     const NodeId node = some_node(dice);
-    if (!may_damage(node)) return;
-    const auto place = media_.at(node).settled_byte(dice);
-    if (!place) return;
+    if (!atlas_.allows(node) || !damage_disk(node, dice)) return;
     cluster_.damage(node);
-    sim::Medium& disk = cluster_.world().disk(node);
-    if (percent(dice, 33)) {
-        (void)disk.make_unreadable(place->path, place->position);
-    } else {
-        const std::uint64_t bit = dice.pick(8);
-        (void)disk.rot(place->path, place->position, static_cast<std::byte>(1u << bit));
-    }
     // Most of what is on a disk is read when a node starts.
     if (!cluster_.running(node) || !percent(dice, 66)) return;
     cluster_.world().kill(node);
     start_later(node, dice);
 }
 
+// False if there is nothing to damage.
+bool Nemesis::damage_disk(NodeId node, sim::Dice& dice) {
+    sim::Medium& disk = cluster_.world().disk(node);
+    const auto settled = [&](const sim::Medium::Range& range) {
+        return media_.at(node).settled(range);
+    };
+    switch (dice.pick(8)) {
+    case 0:
+    case 1: {
+        const auto place = media_.at(node).settled_byte(dice);
+        return place && disk.make_unreadable(place->path, place->position);
+    }
+    case 2:
+    case 3: return disk.lose_somewhere(settled).has_value();
+    case 4: return disk.misdirect_somewhere(settled).has_value();
+    case 5:
+        disk.lie_at_next_sync();
+        later(dice.between(Duration(1ms), 500ms), [this, node, &dice] {
+            end_process(node, true, dice); // Until then nobody could know.
+        });
+        return true;
+    default: {
+        const auto place = media_.at(node).settled_byte(dice);
+        const std::uint64_t bit = dice.pick(8);
+        return place && disk.rot(place->path, place->position, static_cast<std::byte>(1u << bit));
+    }
+    }
+}
+
 // For good: nothing brings a node back that has forgotten what it promised. What was on the disk
 // stays there for the oracles: a promise that was kept until then was kept.
 void Nemesis::lose_disk(sim::Dice& dice) {
     const NodeId node = some_node(dice);
-    if (!may_damage(node) || cluster_.lost(node)) return;
+    if (!atlas_.allows(node) || cluster_.lost(node)) return;
     cluster_.world().count(sim::Fault::lost_disk, media_.at(node).has_batches());
     cluster_.lose(node);
     if (cluster_.running(node)) cluster_.world().cut_power(node);

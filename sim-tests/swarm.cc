@@ -126,9 +126,11 @@ void draw_classes(Plan& plan, Random& random) {
         const bool on = random.chance(1, 2);
         plan.classes[i] = kind <= 5 ? false : kind <= 15 ? i == single : on;
     }
-    // More than half must stay whole, and that is nobody in a cluster of one or two.
+    bool& rot = plan.classes[static_cast<std::size_t>(FaultClass::rot)];
+    plan.unlimited_damage = often(random, 20) && rot;
+    // A minority is nobody in a cluster of one or two.
     if (plan.nodes >= 3) return;
-    plan.classes[static_cast<std::size_t>(FaultClass::rot)] = false;
+    rot = plan.unlimited_damage;
     plan.classes[static_cast<std::size_t>(FaultClass::lost_disks)] = false;
 }
 
@@ -296,8 +298,11 @@ Plan draw_plan(std::uint64_t seed) {
     draw_nemesis(plan, nemesis);
     plan.workload = draw_workload(root.fork("swarm/workload"), plan.nodes);
     // A node whose disk is damaged is lost, so every partition must have copies to spare.
-    if (plan.has(FaultClass::rot) || plan.has(FaultClass::lost_disks))
+    const bool loses_disks = plan.has(FaultClass::rot) || plan.has(FaultClass::lost_disks);
+    if (loses_disks && !plan.unlimited_damage) {
         for (TopicPlan& topic : plan.workload.topics) topic.replication = -1;
+        if (plan.nodes == 5 && often(shape, 50)) plan.config.topic.replication_factor = 5;
+    }
     // Many partitions make long runs, so they are rare.
     if (often(shape, 4))
         plan.workload.topics.front().partitions = static_cast<std::int32_t>(scaled(shape, 4, 64));
@@ -333,6 +338,7 @@ std::string to_string(const Plan& plan) {
         first = false;
         text += to_string(static_cast<FaultClass>(i));
     }
+    if (plan.unlimited_damage) text += " unlimited-damage";
     return first ? text + "none" : text;
 }
 

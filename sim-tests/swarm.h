@@ -34,8 +34,8 @@ enum class FaultClass : std::uint8_t {
     slow_disks,
     disk_errors, // Reads, writes and syncs that fail, and small facts that do.
     full_disks,
-    rot,         // Of durable bytes, on less than half of the nodes.
-    lost_disks,  // For good, together with the node; of as many.
+    rot,         // Damage to what was durable, where the atlas allows it.
+    lost_disks,  // For good, together with the node; as many as the atlas allows.
     clocks,      // Drift, offsets and jumps.
     slow_fibers, // A fiber that runs keeps its node busy.
     whims,       // What is allowed and unusual, done now and then: core/base/buggify.h.
@@ -65,6 +65,8 @@ struct Plan {
     sim::Faults faults;
     NemesisPlan nemesis;
     WorkloadPlan workload;
+    // Damage may strike any number of nodes, and then only safety is judged: see atlas.h.
+    bool unlimited_damage = false;
     Duration length{0};    // Until the world is healed.
     server::Config config; // Of all nodes, but for what tells them apart.
 

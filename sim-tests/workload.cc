@@ -10,6 +10,7 @@
 #include "sim-tests/explorer.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace pyralog::simtest {
 
@@ -460,12 +461,15 @@ std::vector<Workload::Program> Workload::programs() {
 
 class Finisher : public Client {
 public:
-    Finisher(Workload& workload, Environment& env, NodeId self)
-        : Client(workload, env, "finisher"), self_(self) {}
+    Finisher(Workload& workload, Environment& env, NodeId self, Workload::Patience patience)
+        : Client(workload, env, "finisher"), self_(self),
+          attempts_max_(patience == Workload::Patience::some
+                            ? attempts_of_some_patience
+                            : std::numeric_limits<std::uint64_t>::max()) {}
 
     void run() {
-        std::vector<TopicPartition> wanted;
-        for (;;) {
+        std::vector<TopicPartition> wanted, answered;
+        for (std::uint64_t attempts = 0; attempts < attempts_max_; ++attempts) {
             workload_.final_waits_for_ = "a new topic";
             stale_ = true;
             learn();
@@ -479,22 +483,29 @@ public:
         }
         for (const auto& [name, known] : kafka_.partitions())
             if (!workload_.deleting(name.topic)) wanted.push_back(name);
-        for (const TopicPartition& name : wanted)
-            if (!insist(name, "a produce to ", [&] { return probe(name); })) return;
         for (const TopicPartition& name : wanted) {
+            if (insist(name, "a produce to ", [&] { return probe(name); }))
+                answered.push_back(name);
+            if (env_.fibers.cancelled()) return;
+        }
+        for (const TopicPartition& name : answered) {
             std::vector<Fetch::Seen> log;
-            if (!insist(name, "a read of ", [&] { return read(name, log); })) return;
-            workload_.history_.read_all(workload_.history_.partition(name), std::move(log));
+            const bool done = insist(name, "a read of ", [&] { return read(name, log); });
+            if (env_.fibers.cancelled()) return;
+            if (done)
+                workload_.history_.read_all(workload_.history_.partition(name), std::move(log));
         }
         workload_.final_done_ = true;
     }
 
 private:
-    // Until it is done. False: cancelled.
+    static constexpr std::uint64_t attempts_of_some_patience = 8;
+
+    // Until it is done. False: cancelled, or out of patience.
     template <class Attempt>
     bool insist(const TopicPartition& name, std::string_view what, Attempt attempt) {
         workload_.final_waits_for_ = std::string(what) + to_string(name);
-        for (;;) {
+        for (std::uint64_t attempts = 0; attempts < attempts_max_; ++attempts) {
             {
                 const Deadline patience(env_.fibers, env_.clock.now() + 5s);
                 if (attempt().ok()) return true;
@@ -504,6 +515,7 @@ private:
             stale_ = true;
             learn();
         }
+        return false;
     }
 
     bool has_new_topic() const {
@@ -585,12 +597,13 @@ private:
     }
 
     const NodeId self_;
+    const std::uint64_t attempts_max_;
     std::int64_t next_number_ = 1;
     std::map<TopicPartition, std::int64_t> ends_;
 };
 
-std::function<void(Environment&)> Workload::final_program(NodeId node) {
-    return [this, node](Environment& env) { Finisher(*this, env, node).run(); };
+std::function<void(Environment&)> Workload::final_program(NodeId node, Patience patience) {
+    return [this, node, patience](Environment& env) { Finisher(*this, env, node, patience).run(); };
 }
 
 } // namespace pyralog::simtest

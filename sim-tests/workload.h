@@ -66,8 +66,11 @@ public:
 
     // For the end: makes a new topic; writes one record to each partition of each topic there is,
     // until it is stored by all; then reads everything, into History::read_all(). Returns only when
-    // that is done, or when it is cancelled.
-    std::function<void(Environment&)> final_program(NodeId node);
+    // that is done, or when it is cancelled. With only some patience, partitions that do not answer
+    // after a few attempts are left out.
+    enum class Patience : std::uint8_t { endless, some };
+    std::function<void(Environment&)> final_program(NodeId node,
+                                                    Patience patience = Patience::endless);
     bool final_done() const { return final_done_; }
     const std::string& final_waits_for() const { return final_waits_for_; }
 
