@@ -77,16 +77,16 @@ std::uint64_t word_at(const std::byte* data) {
 }
 
 // The instruction answers after three cycles and can start in each: so three lanes at a time, which
-// are joined by shifting the first two over the length of those behind them.
-constexpr std::size_t lane = 1024;
+// are joined by shifting the first two over the length of those behind them. Short lanes are for
+// what is left of long ones, and for single records.
+template <std::size_t lane>
 constexpr std::array<ByteTable, 4> over_one_lane = zeros(lane);
+template <std::size_t lane>
 constexpr std::array<ByteTable, 4> over_two_lanes = zeros(2 * lane);
 
-__attribute__((target("sse4.2"))) std::uint32_t hardware(std::span<const std::byte> data,
-                                                         std::uint32_t crc) {
-    const std::byte* at = data.data();
-    std::size_t left = data.size();
-    std::uint64_t a = ~crc;
+template <std::size_t lane>
+__attribute__((target("sse4.2"))) std::uint64_t by_lanes(const std::byte*& at, std::size_t& left,
+                                                         std::uint64_t a) {
     for (; left >= 3 * lane; at += 3 * lane, left -= 3 * lane) {
         std::uint64_t b = 0;
         std::uint64_t c = 0;
@@ -95,9 +95,17 @@ __attribute__((target("sse4.2"))) std::uint32_t hardware(std::span<const std::by
             b = __builtin_ia32_crc32di(b, word_at(at + lane + i));
             c = __builtin_ia32_crc32di(c, word_at(at + 2 * lane + i));
         }
-        a = shifted(over_two_lanes, static_cast<std::uint32_t>(a)) ^
-            shifted(over_one_lane, static_cast<std::uint32_t>(b)) ^ c;
+        a = shifted(over_two_lanes<lane>, static_cast<std::uint32_t>(a)) ^
+            shifted(over_one_lane<lane>, static_cast<std::uint32_t>(b)) ^ c;
     }
+    return a;
+}
+
+__attribute__((target("sse4.2"))) std::uint32_t hardware(std::span<const std::byte> data,
+                                                         std::uint32_t crc) {
+    const std::byte* at = data.data();
+    std::size_t left = data.size();
+    std::uint64_t a = by_lanes<128>(at, left, by_lanes<1024>(at, left, ~crc));
     for (; left >= 8; at += 8, left -= 8) a = __builtin_ia32_crc32di(a, word_at(at));
     auto sum = static_cast<std::uint32_t>(a);
     for (; left > 0; ++at, --left)
