@@ -364,6 +364,7 @@ void Scheduler::sift(std::size_t place) {
     }
     expiries_[place] = fiber;
     fiber->expiry_place = place;
+    earliest_ = expiries_.front()->wake_at;
 }
 
 void Scheduler::expiry_insert(Fiber& fiber, Time when) {
@@ -380,11 +381,6 @@ void Scheduler::expiry_remove(Fiber& fiber) {
     if (last == &fiber) return;
     expiries_[place] = last;
     sift(place);
-}
-
-std::optional<Time> Scheduler::next_expiry() const {
-    if (expiries_.empty()) return {};
-    return expiries_.front()->wake_at;
 }
 
 void Scheduler::expire(Time now) {
@@ -447,8 +443,10 @@ Result<> Condition::wait_once() {
     return ended;
 }
 
+// Waking runs nobody, so nobody comes to wait meanwhile; and the memory stays for those who will.
 void Condition::notify_all() {
-    for (Fiber* fiber : std::exchange(waiting_, {})) fibers_.wake(*fiber);
+    for (Fiber* fiber : waiting_) fibers_.wake(*fiber);
+    waiting_.clear();
 }
 
 void Signal::set() {
