@@ -70,6 +70,7 @@ BytesChain MemorySink::finish() && {
     CHECK(at_ == buffer_.size());
     const Bytes copied = std::move(buffer_).freeze();
     BytesChain chain;
+    chain.reserve(2 * shared_.size() + 2); // One of them for a header that comes in front.
     std::size_t from = 0;
     for (Shared& shared : shared_) {
         if (shared.at > from) chain.push_back(copied.slice(from, shared.at - from));

@@ -127,6 +127,7 @@ Result<> SimStream::write(const BytesChain& data) {
         std::size_t room = pipe.window - pipe.used;
         std::size_t size = 0;
         round.clear();
+        round.reserve(data.size() - part);
         while (room > 0 && part < data.size()) {
             const std::size_t count = std::min(room, data[part].size() - offset);
             if (count > 0) round.push_back(data[part].slice(offset, count));
@@ -345,16 +346,14 @@ void Fabric::maybe_corrupt(Link& link, BytesChain& parts) {
     timeline_.counts.both(Fault::corrupt);
 }
 
-void Fabric::send(Connection& connection, std::size_t side, std::span<const Bytes> parts,
-                  std::size_t size) {
+void Fabric::send(Connection& connection, std::size_t side, BytesChain& parts, std::size_t size) {
     Pipe& pipe = connection.pipes[side];
     Link& link = *pipe.link;
     pipe.used += size;
     if (pipe.broken) return timeline_.counts.effect(Fault::vanish);
-    BytesChain chain(parts.begin(), parts.end());
-    maybe_corrupt(link, chain);
-    timeline_.record(Step::piece, link.from.value, connection.id, size, crc32c(chain));
-    for (Bytes& part : chain) pipe.in_flight.push_back(std::move(part));
+    maybe_corrupt(link, parts);
+    timeline_.record(Step::piece, link.from.value, connection.id, size, crc32c(parts));
+    for (Bytes& part : parts) pipe.in_flight.push_back(std::move(part));
     if (size > 1 && link.dice.chance(timeline_.faults.split_write)) {
         timeline_.counts.both(Fault::split_write);
         const auto first = 1 + static_cast<std::size_t>(link.dice.pick(size - 1));

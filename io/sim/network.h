@@ -188,8 +188,7 @@ private:
     Connection* find(std::uint64_t id);
 
     // ---- Sending ----
-    void send(Connection& connection, std::size_t side, std::span<const Bytes> parts,
-              std::size_t size);
+    void send(Connection& connection, std::size_t side, BytesChain& parts, std::size_t size);
     void send_piece(Connection& connection, std::size_t side, Piece::Kind kind, std::size_t size);
     void send_reset(Connection& connection, std::size_t side);
     void close(Connection& connection, std::size_t side);
