@@ -109,19 +109,19 @@ private:
     std::optional<Finding> check_answers() {
         for (const Produce* produce : produces_) {
             const std::int64_t base = place_of(*produce);
-            const std::string who = to_string(ident(*produce, 0));
+            const auto who = [&] { return to_string(ident(*produce, 0)); };
             if (produce->outcome == Outcome::refused && base != nowhere)
                 return found(oracle::refused_yet_stored,
-                             who + " was refused, and is in the log" + at(base));
+                             who() + " was refused, and is in the log" + at(base));
             if (produce->outcome != Outcome::stored) continue;
             if (base == nowhere && produce->acks == Acks::all)
-                return found(oracle::acknowledged_lost, who + " was acknowledged" +
+                return found(oracle::acknowledged_lost, who() + " was acknowledged" +
                                                             at(produce->base_offset) +
                                                             " and is not in the log");
             // An entry never moves: what only the leader had acknowledged may be lost, and is at
             // the offset that was told if it is not.
             if (base != nowhere && base != produce->base_offset)
-                return found(oracle::moved, who + " was acknowledged" + at(produce->base_offset) +
+                return found(oracle::moved, who() + " was acknowledged" + at(produce->base_offset) +
                                                 " and is" + at(base));
         }
         return {};
@@ -192,14 +192,16 @@ private:
         for (const Fetch* fetch : fetches_) {
             if (auto finding = check_seen(*fetch)) return finding;
             for (const Fetch::Seen& record : fetch->seen) {
-                const std::string what = to_string(record.ident) + " was read" + at(record.offset);
+                const auto what = [&] {
+                    return to_string(record.ident) + " was read" + at(record.offset);
+                };
                 if (record.offset >= log_end())
                     return found(oracle::read_then_lost,
-                                 what + ", and the log ends" + at(log_end()));
+                                 what() + ", and the log ends" + at(log_end()));
                 const Ident there = (*log_)[static_cast<std::size_t>(record.offset)].ident;
                 if (there != record.ident)
                     return found(oracle::two_at_one_offset,
-                                 what + ", and in the end it is " + to_string(there));
+                                 what() + ", and in the end it is " + to_string(there));
             }
         }
         return {};

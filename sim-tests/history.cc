@@ -5,12 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 
 namespace pyralog::simtest {
 
 namespace {
-
-constexpr std::size_t digits_per_draw = 10; // Of six bits each.
 
 constexpr std::uint64_t ones = 0x0101010101010101; // One in each byte.
 
@@ -21,30 +20,51 @@ constexpr std::uint64_t spread(std::uint64_t bits) {
     return (bits & 0x003f003f003f003f) | (bits & 0x0fc00fc00fc00fc0) << 2;
 }
 
+using Digits = std::array<char, 10>; // What one draw gives.
+
 // Bytes that follow from ident and size, printable so that a trace can show them: told to `take`
-// from the first on, as many at a time as one draw gives. False: it wants no more.
+// from the first on, with how many of them count. False: it wants no more.
 template <class Take>
 bool fill(Ident ident, std::size_t size, std::size_t count, Take take) {
     Random random(static_cast<std::uint64_t>(ident.client) << 40 ^
                   static_cast<std::uint64_t>(ident.number) ^ std::uint64_t{size} << 20);
-    std::array<char, digits_per_draw> digits;
+    Digits digits;
     while (count > 0) {
         const std::uint64_t bits = random.next();
         const std::uint64_t eight = '0' * ones + spread(bits);
-        for (std::size_t i = 0; i < 8; ++i) digits[i] = static_cast<char>(eight >> (8 * i) & 0xff);
+        char* const to = digits.data(); // Compilers make one store of this.
+        for (std::size_t i = 0; i < 8; ++i) to[i] = static_cast<char>(eight >> (8 * i) & 0xff);
         digits[8] = static_cast<char>('0' + (bits >> 48 & 63));
         digits[9] = static_cast<char>('0' + (bits >> 54 & 63));
         const std::size_t n = std::min(count, digits.size());
-        if (!take(std::string_view(digits.data(), n))) return false;
+        if (!take(digits, n)) return false;
         count -= n;
     }
     return true;
 }
 
-std::string head_of(Ident ident, std::size_t size) {
-    return "c" + std::to_string(ident.client) + "n" + std::to_string(ident.number) + "s" +
-           std::to_string(size) + ":";
-}
+// What stands before the filling.
+class Head {
+public:
+    Head(Ident ident, std::size_t size) {
+        put('c', ident.client);
+        put('n', ident.number);
+        put('s', size);
+        *end_++ = ':';
+    }
+    std::string_view text() const {
+        return {text_.data(), static_cast<std::size_t>(end_ - text_.data())};
+    }
+
+private:
+    template <class Int>
+    void put(char name, Int number) {
+        *end_++ = name;
+        end_ = std::to_chars(end_, text_.data() + text_.size(), number).ptr;
+    }
+    std::array<char, 64> text_; // More than three numbers of 64 bits.
+    char* end_ = text_.data();
+};
 
 template <class Int>
 bool take_number(std::string_view& text, char end, Int& number) {
@@ -61,12 +81,14 @@ bool take_number(std::string_view& text, char end, Int& number) {
 
 std::string value_of(Ident ident, std::size_t size) {
     size = std::max(size, value_size_min);
-    std::string value = head_of(ident, size);
+    std::string value;
     value.reserve(size);
-    fill(ident, size, size - std::min(size, value.size()), [&](std::string_view part) {
-        value += part;
-        return true;
-    });
+    value = Head(ident, size).text();
+    fill(ident, size, size - std::min(size, value.size()),
+         [&](const Digits& digits, std::size_t n) {
+             value.append(digits.data(), n);
+             return true;
+         });
     return value;
 }
 
@@ -80,11 +102,14 @@ std::optional<Ident> ident_of(std::string_view value) {
         return {};
     // The numbers may have been written in another way than ours.
     if (size != value.size() || ident.number <= 0 || size < value_size_min ||
-        !value.starts_with(head_of(ident, size)))
+        !value.starts_with(Head(ident, size).text()))
         return {};
-    const bool is_whole = fill(ident, size, rest.size(), [&](std::string_view part) {
-        const bool same = rest.starts_with(part);
-        rest.remove_prefix(part.size());
+    const bool is_whole = fill(ident, size, rest.size(), [&](const Digits& digits, std::size_t n) {
+        // Almost always all ten, and then without a call.
+        const bool same = n == digits.size()
+                              ? std::memcmp(rest.data(), digits.data(), digits.size()) == 0
+                              : std::memcmp(rest.data(), digits.data(), n) == 0;
+        rest.remove_prefix(n);
         return same;
     });
     if (!is_whole) return {};
