@@ -135,6 +135,7 @@ std::optional<ClusterCheck::Changed> ClusterCheck::look_at(NodeId node, const ra
         (last.role != raft::Role::leader || last.vote.term != look.vote.term))
         ++elections_;
     const Look before = std::exchange(last, look);
+    if (changes_) changes_(node, id, replica);
     return Changed{group, before, look, started};
 }
 

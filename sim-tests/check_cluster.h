@@ -16,6 +16,7 @@
 #include "sim-tests/cluster.h"
 #include "sim-tests/media.h"
 
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -60,6 +61,10 @@ public:
     bool settled() const;
     // And then: is it the same on all disks, to the byte?
     std::optional<Finding> compare_prefixes();
+
+    // Hears of each change of a replica: of its role, vote, log or what it knows to be committed.
+    using Changes = std::function<void(NodeId, GroupId, const raft::Consensus&)>;
+    void on_change(Changes changes) { changes_ = std::move(changes); }
 
     // How often a replica has become a leader.
     std::uint64_t elections() const { return elections_; }
@@ -128,6 +133,7 @@ private:
     std::map<NodeId, NodeMedia>& media_;
     const History& history_;
     std::map<GroupId, GroupState> groups_;
+    Changes changes_;
     std::map<NodeId, Seen> seen_;
     std::map<NodeId, Promise> promises_;
     std::map<NodeId, std::uint64_t> facts_seen_;        // Which generation.

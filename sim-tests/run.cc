@@ -23,7 +23,9 @@ public:
           programs_(workload_.programs()), check_(cluster_, media_, history_),
           nemesis_(cluster_, media_, plan_, clients()) {
         if (options.trace) world_.set_trace(options.trace);
+        if (options.listener) world_.set_listener(options.listener);
         if (options.record) world_.set_recorder(options.record);
+        check_.on_change(options.replicas);
         world_.trace(to_string(plan));
         // Disks are there before the first boot, so that oracles can look at them at any time.
         for (const NodeId node : cluster_.nodes()) {
@@ -36,6 +38,7 @@ public:
     // What runs in the world refers to what is destroyed before it.
     ~Run() {
         world_.set_observer({});
+        world_.set_listener({}); // The run is over: that its nodes end now is no part of it.
         for (const NodeId node : world_.nodes()) world_.kill(node);
     }
     Run(const Run&) = delete;
@@ -136,6 +139,7 @@ private:
     }
 
     RunResult result() {
+        if (options_.ended) options_.ended(history_);
         RunResult result;
         result.seed = plan_.seed;
         result.finding = finding_;

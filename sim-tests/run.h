@@ -11,6 +11,8 @@
 #include "core/base/site.h"
 #include "io/sim/faults.h"
 #include "io/sim/record.h"
+#include "io/sim/trace.h"
+#include "raft/consensus.h"
 #include "sim-tests/check_history.h"
 #include "sim-tests/swarm.h"
 
@@ -47,8 +49,13 @@ struct RunResult {
 };
 
 struct RunOptions {
-    std::function<void(std::string_view line)> trace; // If there is one.
+    std::function<void(std::string_view line)> trace;      // If there is one.
     std::function<void(const sim::Record& record)> record; // All that the hash is made of.
+    // All that happens in the world, and to replicas; and at the end what the clients know. Instead
+    // of `trace`.
+    std::function<void(const sim::TraceEvent& event)> listener;
+    std::function<void(NodeId node, GroupId group, const raft::Consensus& replica)> replicas;
+    std::function<void(const History& history)> ended;
     Progress* progress = nullptr;
     bool judges = true; // False: the same run, and nobody looks at it. For what looking costs.
 };

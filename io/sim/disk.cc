@@ -226,9 +226,21 @@ Duration Medium::draw_fate(Call& call) {
     return time;
 }
 
+// For people.
+std::string Medium::words_of(const Call& call) {
+    std::string line(name_of(static_cast<std::uint8_t>(call.kind)));
+    if (call.file != 0)
+        line += " file=" + std::to_string(call.file) + " at=" + std::to_string(call.position);
+    else
+        line += " path=" + std::string(call.path);
+    if (call.data) line += " bytes=" + std::to_string(size_of(*call.data));
+    return line;
+}
+
 void Medium::carry_out(Call& call) {
     const Duration time = draw_fate(call);
     call.id = next_call_++;
+    call.began = timeline_.now();
     if (call.at_once) return carry_out_at_once(call, time);
     submit(call, time);
 }
@@ -241,6 +253,8 @@ void Medium::submit(Call& call, Duration time) {
             crc32c(std::as_bytes(std::span(call.to)), crc32c(std::as_bytes(std::span(call.path))));
     timeline_.record(Step::file_call, node_.value,
                      call.id << 8 | static_cast<std::uint64_t>(call.kind), call.position, payload);
+    timeline_.trace({.kind = TraceKind::call, .node = node_, .id = call.id},
+                    [&] { return words_of(call); });
     timeline_.schedule(timeline_.now() + time, *this, call.id);
     call.done.wait_through();
 }
@@ -271,17 +285,13 @@ void Medium::complete(Call& call) {
     ++completions_;
     perform(call);
     timeline_.record(Step::file_done, node_.value, call.id, code_of(call.result), 0);
-    timeline_.trace(node_, [&] {
-        std::string line = "disk " + std::string(name_of(static_cast<std::uint8_t>(call.kind)));
-        if (call.file != 0)
-            line += " file=" + std::to_string(call.file) + " at=" + std::to_string(call.position);
-        else
-            line += " path=" + std::string(call.path);
-        if (call.data) line += " bytes=" + std::to_string(size_of(*call.data));
-        if (!call.result.ok())
-            line += " error=\"" + std::string(to_string(call.result.error())) + '"';
-        return line;
-    });
+    timeline_.trace(
+        {.kind = TraceKind::disk, .node = node_, .id = call.id, .began = call.began}, [&] {
+            return words_of(call) +
+                   (call.result.ok()
+                        ? std::string()
+                        : " error=\"" + std::string(to_string(call.result.error())) + '"');
+        });
 }
 
 void Medium::perform(Call& call) {

@@ -186,6 +186,7 @@ private:
         Kind kind;
         Signal done;
         std::uint64_t id = 0;
+        Duration began{0};
         Inode file = 0;
         std::uint64_t position = 0;
         std::uint64_t covers = 0; // A sync: changes up to this one.
@@ -207,6 +208,7 @@ private:
 
     // False: this process has gone, and nothing will happen.
     bool serves(std::uint64_t incarnation, Kind kind);
+    static std::string words_of(const Call& call);
     void carry_out(Call& call); // Submits it and waits until it is done.
     void submit(Call& call, Duration time);
     void complete(Call& call);

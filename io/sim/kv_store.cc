@@ -73,8 +73,8 @@ void Facts::happen(std::uint64_t what) {
         done[i]->done.set();
     }
     timeline_.record(Step::committed, node_.value, happened, done.size());
-    timeline_.trace(node_, [&] {
-        return "kv commits=" + std::to_string(done.size()) + " durable=" + std::to_string(happened);
+    timeline_.trace({.kind = TraceKind::commit, .node = node_}, [&] {
+        return "commits=" + std::to_string(done.size()) + " durable=" + std::to_string(happened);
     });
     if (!waiting_.empty()) start_sync();
 }

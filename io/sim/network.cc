@@ -321,9 +321,11 @@ Fabric::Connection& Fabric::make_connection(Attempt& attempt) {
     connection.addresses[0] = {attempt.from.names.front(), free_port(attempt.from)};
     connection.addresses[1] = {attempt.to.names.front(), attempt.port};
     timeline_.record(Step::accept, attempt.to.id.value, id, attempt.id);
-    timeline_.trace(attempt.to.id, [&] {
-        return "stream " + std::to_string(id) + " from=" + std::to_string(attempt.from.id.value);
-    });
+    timeline_.trace({.kind = TraceKind::stream,
+                     .node = attempt.to.id,
+                     .peer = attempt.from.id,
+                     .stream = id,
+                     .port = attempt.port});
     return connection;
 }
 
@@ -353,18 +355,21 @@ void Fabric::send(Connection& connection, std::size_t side, BytesChain& parts, s
     if (pipe.broken) return timeline_.counts.effect(Fault::vanish);
     maybe_corrupt(link, parts);
     timeline_.record(Step::piece, link.from.value, connection.id, size, crc32c(parts));
+    const BytesChain told = timeline_.tracing() ? parts : BytesChain();
+    std::span<const Bytes> bytes(told);
     for (Bytes& part : parts) pipe.in_flight.push_back(std::move(part));
     if (size > 1 && link.dice.chance(timeline_.faults.split_write)) {
         timeline_.counts.both(Fault::split_write);
         const auto first = 1 + static_cast<std::size_t>(link.dice.pick(size - 1));
-        send_piece(connection, side, Piece::Kind::data, first);
+        send_piece(connection, side, Piece::Kind::data, first, bytes);
+        bytes = {};
         size -= first;
     }
-    send_piece(connection, side, Piece::Kind::data, size);
+    send_piece(connection, side, Piece::Kind::data, size, bytes);
 }
 
 void Fabric::send_piece(Connection& connection, std::size_t side, Piece::Kind kind,
-                        std::size_t size) {
+                        std::size_t size, std::span<const Bytes> parts) {
     Pipe& pipe = connection.pipes[side];
     if (pipe.broken) return;
     Link& link = *pipe.link;
@@ -378,6 +383,17 @@ void Fabric::send_piece(Connection& connection, std::size_t side, Piece::Kind ki
     due = std::max(due + delay(link), pipe.last_due);
     pipe.last_due = due;
     pipe.pieces.push_back({kind, size, due, ++link.sent});
+    timeline_.trace({.kind = TraceKind::sent,
+                     .node = link.from,
+                     .peer = link.to,
+                     .id = link.sent,
+                     .stream = connection.id,
+                     .size = size,
+                     .port = connection.addresses[1].port,
+                     .text = kind == Piece::Kind::fin     ? "end"
+                             : kind == Piece::Kind::reset ? "reset"
+                                                          : "",
+                     .bytes = parts});
     plan(due, connection.id, Event::deliver, side);
 }
 
@@ -419,6 +435,11 @@ bool Fabric::purge(Pipe& pipe, std::size_t pieces_kept) {
     while (pipe.pieces.size() > pieces_kept) {
         std::size_t size = pipe.pieces.back().size;
         lost = lost || size > 0;
+        timeline_.trace({.kind = TraceKind::dropped,
+                         .node = pipe.link->from,
+                         .peer = pipe.link->to,
+                         .id = pipe.pieces.back().number,
+                         .size = size});
         pipe.pieces.pop_back();
         while (size > 0) {
             Bytes& back = pipe.in_flight.back();
@@ -478,6 +499,12 @@ void Fabric::deliver(Connection& connection, std::size_t side) {
         pipe.pieces.pop_front();
         timeline_.record(Step::deliver, pipe.link->to.value,
                          connection.id << 2 | static_cast<std::uint64_t>(piece.kind), piece.number);
+        timeline_.trace({.kind = TraceKind::delivered,
+                         .node = pipe.link->to,
+                         .peer = pipe.link->from,
+                         .id = piece.number,
+                         .stream = connection.id,
+                         .size = piece.size});
         End& reader = connection.ends[1 - side];
         switch (piece.kind) {
         case Piece::Kind::data:
@@ -521,10 +548,6 @@ bool Fabric::deliver_data(Connection& connection, std::size_t side, const Piece&
     }
     pipe.unread += piece.size;
     link.bytes_delivered += piece.size;
-    timeline_.trace(link.to, [&] {
-        return "stream " + std::to_string(connection.id) + " bytes=" + std::to_string(piece.size) +
-               " from=" + std::to_string(link.from.value);
-    });
     if (pipe.back->blocked) hold(connection, side); // It arrived, but the sender never hears of it.
     if (link.dice.chance(timeline_.faults.reset)) {
         break_both(connection);
@@ -590,8 +613,7 @@ bool Fabric::break_end(Connection& connection, std::size_t side) {
     End& end = connection.ends[side];
     if (std::exchange(end.reset, true) || !end.open) return false;
     timeline_.record(Step::reset, end.host->id.value, connection.id, side);
-    timeline_.trace(end.host->id,
-                    [&] { return "stream " + std::to_string(connection.id) + " reset"; });
+    timeline_.trace({.kind = TraceKind::reset, .node = end.host->id, .stream = connection.id});
     if (end.stream) end.stream->wake();
     return true;
 }

@@ -189,10 +189,11 @@ private:
 
     // ---- Sending ----
     void send(Connection& connection, std::size_t side, BytesChain& parts, std::size_t size);
-    void send_piece(Connection& connection, std::size_t side, Piece::Kind kind, std::size_t size);
+    void send_piece(Connection& connection, std::size_t side, Piece::Kind kind, std::size_t size,
+                    std::span<const Bytes> parts = {});
     void send_reset(Connection& connection, std::size_t side);
     void close(Connection& connection, std::size_t side);
-    static bool purge(Pipe& pipe, std::size_t pieces_kept);
+    bool purge(Pipe& pipe, std::size_t pieces_kept);
     static std::size_t some_of(Pipe& pipe);
     void maybe_corrupt(Link& link, BytesChain& parts);
 

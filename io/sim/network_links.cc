@@ -39,14 +39,14 @@ void Fabric::block(NodeId from, NodeId to, Fault cause) {
     timeline_.counts.fire(Fault::partition);
     if (cause != Fault::partition) timeline_.counts.fire(cause);
     timeline_.record(Step::block, from.value, static_cast<std::uint32_t>(to.value));
-    timeline_.trace(from, [&] { return "link blocked to=" + std::to_string(to.value); });
+    timeline_.trace({.kind = TraceKind::block, .node = from, .peer = to});
 }
 
 void Fabric::heal(NodeId from, NodeId to) {
     Link& cut = link(from, to);
     if (!std::exchange(cut.blocked, false)) return;
     timeline_.record(Step::heal, from.value, static_cast<std::uint32_t>(to.value));
-    timeline_.trace(from, [&] { return "link healed to=" + std::to_string(to.value); });
+    timeline_.trace({.kind = TraceKind::heal, .node = from, .peer = to});
     for (auto& [id, connection] : connections_) {
         for (std::size_t side = 0; side < 2; ++side) {
             Pipe& pipe = connection->pipes[side];

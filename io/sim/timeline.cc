@@ -1,7 +1,6 @@
 #include "io/sim/timeline.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <functional>
 
 namespace pyralog::sim {
@@ -22,16 +21,37 @@ void Timeline::fire_next() {
 
 void Timeline::tell(Step step, std::int32_t node, std::uint64_t a, std::uint64_t b,
                     std::uint32_t payload) {
-    recorder_({++recorded_, now_, a, b, hash_, node, payload, static_cast<std::uint64_t>(step)});
+    if (recorder_)
+        recorder_(
+            {++recorded_, now_, a, b, hash_, node, payload, static_cast<std::uint64_t>(step)});
+    if (!listener_) return;
+    tell_faults(NodeId(node));
+    about_ = NodeId(node);
 }
 
-void Timeline::write_trace(NodeId node, const std::string& line) {
-    std::array<char, 48> front{};
-    const auto ns = now_.count();
-    const int length = std::snprintf(front.data(), front.size(), "%6lld.%09lld n%-3d ",
-                                     static_cast<long long>(ns / 1'000'000'000),
-                                     static_cast<long long>(ns % 1'000'000'000), node.value);
-    trace_(std::string(front.data(), static_cast<std::size_t>(length)) + line);
+void Timeline::tell(TraceEvent event, const std::string& text) {
+    event.step = steps_ + 1;
+    event.time = now_;
+    event.text = text;
+    listener_(event);
+}
+
+// A count does not say whose fault it is. Those since the last record of this step belong to the
+// node that it was about, or, if that was none, to the one that comes next.
+void Timeline::tell_faults(NodeId next) {
+    for (std::size_t i = 0; i < FaultCounts::kinds; ++i) {
+        const auto fault = static_cast<Fault>(i);
+        if (counts.fired(fault) == told_.fired(fault)) continue;
+        // Every piece has its delay and every clock its pace; the others have events of their own.
+        if (fault == Fault::delay || fault == Fault::drift || fault == Fault::kill ||
+            fault == Fault::power_cut || fault == Fault::pause || fault == Fault::partition)
+            continue;
+        const bool effective = counts.effective(fault) != told_.effective(fault);
+        tell({.kind = TraceKind::fault, .node = about_.value != 0 ? about_ : next},
+             std::string(to_string(fault)) + (effective ? "" : " (no effect yet)"));
+    }
+    told_ = counts;
+    if (next.value == 0) about_ = NodeId{};
 }
 
 } // namespace pyralog::sim

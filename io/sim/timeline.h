@@ -11,6 +11,7 @@
 #include "core/base/types.h"
 #include "io/sim/faults.h"
 #include "io/sim/record.h"
+#include "io/sim/trace.h"
 
 #include <cstdint>
 #include <functional>
@@ -88,7 +89,7 @@ public:
         mix(static_cast<std::uint64_t>(step) << 56 | static_cast<std::uint32_t>(node));
         mix(a);
         mix(b << 32 ^ b >> 32 ^ payload);
-        if (recorder_) tell(step, node, a, b, payload);
+        if (recorder_ || listener_) tell(step, node, a, b, payload);
     }
     std::uint64_t hash() const { return hash_; }
 
@@ -97,13 +98,27 @@ public:
     void set_recorder(Recorder recorder) { recorder_ = std::move(recorder); }
 
     using Sink = std::function<void(std::string_view line)>;
-    void set_trace(Sink sink) { trace_ = std::move(sink); }
-    bool tracing() const { return static_cast<bool>(trace_); }
+    using Listener = std::function<void(const TraceEvent& event)>;
+    void set_listener(Listener listener) { listener_ = std::move(listener); }
+    bool tracing() const { return static_cast<bool>(listener_); }
     // `line` makes the text, and is called only if somebody wants it. Node 0 is the world itself.
     template <std::invocable Line>
-    void trace(NodeId node, Line line) {
-        if (trace_) write_trace(node, line());
+    void trace(const TraceEvent& event, Line line) {
+        if (listener_) tell(event, line());
     }
+    void trace(const TraceEvent& event) {
+        if (listener_) tell(event, std::string(event.text));
+    }
+    template <std::invocable Line>
+    void trace(NodeId node, Line line) {
+        trace({.kind = TraceKind::note, .node = node}, line);
+    }
+    // At the end of each step: tells of the faults that were counted since.
+    void end_step() {
+        ++steps_;
+        if (listener_) tell_faults(NodeId{});
+    }
+    std::uint64_t steps() const { return steps_; }
 
     Choices root;
     Faults faults;
@@ -121,7 +136,8 @@ private:
     };
 
     void push(const Event& event);
-    void write_trace(NodeId node, const std::string& line);
+    void tell(TraceEvent event, const std::string& text);
+    void tell_faults(NodeId next);
     void tell(Step step, std::int32_t node, std::uint64_t a, std::uint64_t b,
               std::uint32_t payload);
     void mix(std::uint64_t value) {
@@ -133,7 +149,10 @@ private:
     std::uint64_t scheduled_ = 0;
     std::vector<Event> events_; // A heap, the next one first.
     std::uint64_t hash_ = 0x2545f4914f6cdd1du;
-    Sink trace_;
+    std::uint64_t steps_ = 0;
+    Listener listener_;
+    FaultCounts told_; // Faults up to here were told of.
+    NodeId about_;     // Whom the last record of this step was about.
     Recorder recorder_;
     std::uint64_t recorded_ = 0;
 };

@@ -11,8 +11,9 @@ class TraceSink final : public Logger::Sink {
 public:
     TraceSink(Timeline& timeline, NodeId node) : timeline_(timeline), node_(node) {}
     void write(Level level, std::string_view event, Logger::Fields fields) override {
-        timeline_.trace(
-            node_, [&] { return std::string(to_string(level)) + ' ' + to_line(event, fields); });
+        timeline_.trace({.kind = TraceKind::log, .node = node_}, [&] {
+            return std::string(to_string(level)) + ' ' + to_line(event, fields);
+        });
     }
 
 private:
@@ -102,7 +103,7 @@ void World::boot(NodeId id, Main main) {
     alive_.insert(std::ranges::lower_bound(alive_, id, {}, [](const Node* a) { return a->id; }),
                   &n);
     timeline_.record(Step::boot, id.value, n.boots);
-    timeline_.trace(id, [&] { return "boot " + std::to_string(n.boots); });
+    timeline_.trace({.kind = TraceKind::boot, .node = id}, [&] { return std::to_string(n.boots); });
     // The function belongs to the fiber, so that what it captured dies while its node can still
     // wait.
     n.process->fibers.start("main",
@@ -131,7 +132,7 @@ void World::cut_power(std::span<const NodeId> ids) {
 
 void World::begin_end(Node& n, bool power_cut) {
     timeline_.record(power_cut ? Step::power_cut : Step::kill, n.id.value, n.boots);
-    timeline_.trace(n.id, [&] { return std::string(power_cut ? "power cut" : "kill"); });
+    timeline_.trace({.kind = power_cut ? TraceKind::power_cut : TraceKind::kill, .node = n.id});
     if (n.process) {
         CHECK(!n.process->fibers.inside() && !n.process->ending);
         n.process->ending = true;
@@ -173,14 +174,14 @@ void World::pause(NodeId id, Duration until) {
     n.pause_noticed = false;
     timeline_.counts.fire(Fault::pause);
     timeline_.record(Step::pause, id.value, static_cast<std::uint64_t>(until.count()));
-    timeline_.trace(id, [&] { return "pause ns=" + std::to_string((until - now()).count()); });
+    timeline_.trace({.kind = TraceKind::pause, .node = id, .until = until});
 }
 
 void World::resume(NodeId id) {
     Node& n = node(id);
     n.paused_until = std::min(n.paused_until, now());
     timeline_.record(Step::pause, id.value);
-    timeline_.trace(id, [] { return std::string("resume"); });
+    timeline_.trace({.kind = TraceKind::resume, .node = id});
 }
 
 bool World::running(NodeId id) const {
@@ -277,7 +278,7 @@ void World::take(const Next& next) {
         next.node->process->fibers.expire(next.node->time.local());
         break;
     }
-    ++steps_;
+    timeline_.end_step();
     if (observer_) observer_();
 }
 
@@ -356,9 +357,8 @@ void World::main_returned(Node& n) {
     const Result<>& status = *n.exit_status;
     timeline_.record(Step::exit, n.id.value, n.boots,
                      status.ok() ? 0 : 1 + static_cast<std::uint64_t>(status.error()));
-    timeline_.trace(n.id, [&] {
-        return "exit " + std::string(status.ok() ? "ok" : to_string(status.error()));
-    });
+    timeline_.trace({.kind = TraceKind::exit, .node = n.id},
+                    [&] { return std::string(status.ok() ? "ok" : to_string(status.error())); });
     reap(n);
 }
 

@@ -131,7 +131,7 @@ public:
     // ---- What happened ----
 
     std::uint64_t hash() const { return timeline_.hash(); }
-    std::uint64_t steps() const { return steps_; }
+    std::uint64_t steps() const { return timeline_.steps(); }
     const Faults& faults() const { return timeline_.faults; }
     // For the observer: whose fiber ran in this step. Node 0: none did.
     NodeId stepped() const { return stepped_; }
@@ -142,8 +142,12 @@ public:
         if (effective) count_effect(fault);
     }
     void count_effect(Fault fault) { timeline_.counts.effect(fault); }
-    // Lines with time and node in front. Nodes log to it if it is there when they boot.
-    void set_trace(Timeline::Sink sink) { timeline_.set_trace(std::move(sink)); }
+    // Hears of all that happens. Nodes log to it if it is there when they boot.
+    void set_listener(Timeline::Listener listener) { timeline_.set_listener(std::move(listener)); }
+    // The same as lines, with time and node in front.
+    void set_trace(Timeline::Sink sink) {
+        set_listener([sink = std::move(sink)](const TraceEvent& e) { sink(to_line(e)); });
+    }
     void set_recorder(Timeline::Recorder recorder) { timeline_.set_recorder(std::move(recorder)); }
     void trace(std::string_view line) {
         timeline_.trace(NodeId{}, [&] { return std::string(line); });
@@ -216,7 +220,6 @@ private:
     std::map<std::uint64_t, std::function<void()>> plans_;
     std::uint64_t next_plan_ = 1;
     std::function<void()> observer_;
-    std::uint64_t steps_ = 0;
     NodeId stepped_;
     std::uint64_t runs_at_this_time_ = 0;
 };
