@@ -143,6 +143,7 @@ int run_program(std::span<char*> arguments) {
     commands.push_back(make_sweep());
     commands.push_back(make_merge());
     commands.push_back(make_hashes());
+    commands.push_back(make_trace());
     commands.push_back(make_plan());
     commands.push_back(make_bugs());
     std::vector<CLI::App*> added;

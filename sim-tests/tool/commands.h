@@ -35,6 +35,7 @@ std::unique_ptr<Command> make_run();
 std::unique_ptr<Command> make_sweep();
 std::unique_ptr<Command> make_merge();
 std::unique_ptr<Command> make_hashes();
+std::unique_ptr<Command> make_trace();
 std::unique_ptr<Command> make_plan();
 std::unique_ptr<Command> make_bugs();
 

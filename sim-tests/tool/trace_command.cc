@@ -1,0 +1,102 @@
+// pyralog-sim trace: a run as a page to look at.
+#include "core/base/config.h"
+#include "sim-tests/swarm.h"
+#include "sim-tests/tool/commands.h"
+#include "sim-tests/tool/page.h"
+#include "sim-tests/tool/worker.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+
+namespace pyralog::simtest {
+namespace {
+
+struct Options {
+    std::uint64_t seed = 0;
+    std::string bug, out;
+    PageWindow window;
+};
+
+// Each row leaves the worker at once: if it dies, what it was doing is what is wanted.
+PageInput record(const Options& options) {
+    Worker worker([&](int fd, Progress& progress) {
+        RowMaker rows([fd](const std::string& row) { write_all(fd, row + '\n'); });
+        const SeedReport report =
+            run_here({options.seed, options.bug, {}, false}, &progress, rows.options());
+        write_all(fd, "=" + to_json(report) + '\n');
+    });
+    PageInput input;
+    std::optional<SeedReport> report;
+    for (bool more = true; more;) {
+        more = worker.read_more();
+        while (auto line = worker.take_line()) {
+            std::string problem;
+            if (line->starts_with('='))
+                report = seed_report_from(line->substr(1), problem);
+            else
+                input.rows.push_back(std::move(*line));
+        }
+    }
+    input.report = report ? std::move(*report) : worker.post_mortem(false);
+    input.bug = options.bug;
+    input.plan = to_string(draw_plan(options.seed));
+    input.window = options.window;
+    return input;
+}
+
+int write_page(const Options& options) {
+    const PageInput input = record(options);
+    if (input.rows.empty())
+        std::fprintf(stderr, "pyralog-sim: nothing has happened before it ended\n");
+    const std::string out =
+        options.out.empty() ? "seed-" + std::to_string(options.seed) + ".html" : options.out;
+    const std::string page = page_html(page_data(input));
+    if (!write_file(out, page)) return exit_usage;
+    if (input.report.exit_code != exit_pass)
+        std::printf("%s\n", failure_line(input.report, options.bug).c_str());
+    std::printf("%s: %zu events, %zu bytes\n", out.c_str(), input.rows.size(), page.size());
+    return input.report.exit_code;
+}
+
+// "12s" is a time of the world, and "1234" a step.
+void add_edge(CLI::App& command, const char* name, const char* help, std::optional<Duration>& time,
+              std::optional<std::uint64_t>& step) {
+    command
+        .add_option_function<std::string>(
+            name,
+            [&time, &step, name](const std::string& text) {
+                step = parse_number(text);
+                if (!step) time = parse_duration(text);
+                if (!step && !time)
+                    throw CLI::ValidationError(name, "neither a time nor an event: " + text);
+            },
+            help)
+        ->type_name("TIME|EVENT");
+}
+
+class TraceCommand final : public Command {
+public:
+    CLI::App* add(CLI::App& program) override {
+        CLI::App* const command = program.add_subcommand(
+            "trace", "A run as one HTML page, which shows who did and said what and when");
+        add_seed(*command, options_.seed);
+        add_bug(*command, options_.bug);
+        add_edge(*command, "--from", "Show all from here on; else as much as a page holds",
+                 options_.window.from, options_.window.from_step);
+        add_edge(*command, "--to", "And up to here", options_.window.to, options_.window.to_step);
+        command->add_option("--out", options_.out, "The page; seed-N.html unless told")
+            ->type_name("FILE");
+        return command;
+    }
+    int run() override { return write_page(options_); }
+
+private:
+    Options options_;
+};
+
+} // namespace
+
+std::unique_ptr<Command> make_trace() { return std::make_unique<TraceCommand>(); }
+
+} // namespace pyralog::simtest
