@@ -203,8 +203,11 @@ Duration Medium::draw_fate(Call& call) {
         time = time_dice_.draw(faults.sync_time);
         call.fails = fails(faults.sync_error) || std::exchange(fail_next_sync_, false);
         call.covers = call.kind == Kind::sync ? entries_.at(call.file).order : name_order_;
-        if (call.kind == Kind::sync && !call.fails)
-            call.lies = fails(faults.late_sync_error) || std::exchange(lie_at_next_sync_, false);
+        if (call.kind == Kind::sync && !call.fails) {
+            call.lies = fails(faults.late_sync_error);
+            if (!entries_.at(call.file).unsynced.empty())
+                call.lies |= std::exchange(lie_at_next_sync_, false);
+        }
         break;
     case Kind::size:
     case Kind::resize:

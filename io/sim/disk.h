@@ -111,7 +111,8 @@ public:
     void plan_cut(std::vector<Fate> fates) { planned_cut_ = std::move(fates); }
     // How many units there are that a power cut would now decide about, of all files.
     std::size_t unsynced_units() const;
-    void lie_at_next_sync() { lie_at_next_sync_ = true; } // See late_sync_error.
+    // The next sync that has something to do: see late_sync_error.
+    void lie_at_next_sync() { lie_at_next_sync_ = true; }
 
     // From now on the last durable writes are remembered, each up to recent_bytes_max of it.
     void remember_writes() { remembers_ = true; }
