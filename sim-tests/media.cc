@@ -100,9 +100,11 @@ bool NodeMedia::settled(const sim::Medium::Range& range) {
     refresh();
     const std::uint64_t end = range.position + range.size;
     if (const auto file = journal_.find(range.path); file != journal_.end())
-        return file->second.header && end <= file->second.last_round;
+        return file->second.header && range.position >= wire::JournalHeader::size &&
+               end <= file->second.last_round;
     const auto file = segments_.find(range.path);
-    return file != segments_.end() && end <= file->second.file_position;
+    return file != segments_.end() && range.position >= wire::SegmentHeader::size &&
+           end <= file->second.file_position;
 }
 
 // ---- The journal ----

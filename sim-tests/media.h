@@ -60,7 +60,8 @@ public:
         std::uint64_t position = 0;
     };
     std::optional<Place> settled_byte(sim::Dice& dice);
-    // The same of a range: all of it is in one file, and was durable before something else was.
+    // The same of a range. Headers are left out: without one, what the file gets later could not be
+    // read here either, and nobody would know what the node has.
     bool settled(const sim::Medium::Range& range);
 
     std::uint64_t bytes_read() const { return bytes_read_; } // What looking has cost.
