@@ -40,6 +40,15 @@ void wait(Environment& env, Duration time) {
     REQUIRE(env.fibers.sleep_until(env.clock.now() + time).ok());
 }
 
+std::string units_of(const std::string& text, std::size_t unit) {
+    std::string units;
+    for (std::size_t i = 0; i < text.size() / unit; ++i) {
+        const std::string bytes = text.substr(i * unit, unit);
+        units += bytes == std::string(unit, bytes[0]) ? bytes[0] : '?';
+    }
+    return units;
+}
+
 constexpr auto any_place = [](const sim::Medium::Range&) { return true; };
 
 } // namespace
@@ -483,6 +492,24 @@ TEST_CASE("a name that is being changed when the power goes may have changed", "
                                          "g gone new ", "g new "});
 }
 
+TEST_CASE("a planned cut deals with each unit as it was told", "[sim]") {
+    Machine machine;
+    const std::size_t unit = machine.disk().unit_size();
+    machine.runs([unit](Environment& env) {
+        const auto file = durable_file(env, "f", std::string(5 * unit, '.'));
+        write(*file, 0, std::string(5 * unit, 'x'));
+    });
+    CHECK(machine.disk().unsynced_units() == 5);
+    using enum sim::Medium::Fate;
+    machine.disk().plan_cut({survives, lost, garbage, torn, survives});
+    machine.cut();
+    const std::string units = units_of(machine.content("f"), unit);
+    CHECK(units.substr(0, 3) == "x.?");
+    CHECK(units.back() == 'x');
+    CHECK(machine.counts().fired(Fault::torn_unit) == 1);
+    CHECK(machine.disk().unsynced_units() == 0);
+}
+
 // ---- Lost and misdirected writes ----
 
 namespace {
@@ -495,15 +522,6 @@ void write_ten(Machine& machine, std::size_t unit) {
         for (std::size_t i = 0; i < 10; ++i)
             write(*file, i * unit, std::string(unit, static_cast<char>('0' + i)), Durability::now);
     });
-}
-
-std::string units_of(const std::string& text, std::size_t unit) {
-    std::string units;
-    for (std::size_t i = 0; i < text.size() / unit; ++i) {
-        const std::string bytes = text.substr(i * unit, unit);
-        units += bytes == std::string(unit, bytes[0]) ? bytes[0] : '?';
-    }
-    return units;
 }
 
 } // namespace
