@@ -60,19 +60,21 @@ TEST_CASE("without a limit every disk may be damaged", "[simtest]") {
 TEST_CASE("a cluster whose disks are all damaged refuses, and never lies", "[simtest]") {
     sim::FaultCounts counts;
     std::uint64_t read = 0;
-    for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    for (std::uint64_t seed = 1; seed <= 12; ++seed) {
         Plan plan = draw_plan(seed);
         plan.nodes = 3;
+        plan.config.topic.replication_factor = 0;
+        for (TopicPlan& topic : plan.workload.topics) topic.replication = -1;
         plan.classes.fill(false);
         plan.classes[static_cast<std::size_t>(FaultClass::rot)] = true;
         plan.classes[static_cast<std::size_t>(FaultClass::power_cuts)] = true;
         plan.unlimited_damage = true;
         plan.nemesis = {};
-        plan.nemesis.rot = 300ms;
+        plan.nemesis.rot = 1200ms; // So that there is something to be damaged, and read.
         plan.nemesis.power_cuts = 1s;
-        plan.length = 5s;
+        plan.length = 8s;
         const RunResult result = run_plan(plan);
-        INFO("seed " << seed << (result.finding ? ": " + result.finding->what : ""));
+        INFO("seed " << seed << (result.finding ? ": " + result.finding->detail : ""));
         CHECK(result.verdict == Verdict::pass);
         counts.add(result.counts);
         read += result.read;
