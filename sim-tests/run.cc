@@ -1,5 +1,6 @@
 #include "sim-tests/run.h"
 
+#include "io/sim/rocksdb/engine.h"
 #include "sim-tests/check_cluster.h"
 #include "sim-tests/cluster.h"
 #include "sim-tests/nemesis.h"
@@ -12,6 +13,11 @@ namespace pyralog::simtest {
 namespace {
 
 constexpr NodeId finisher{first_client.value + 900};
+
+// Clients have no facts.
+std::unique_ptr<KvStore> store_for(const sim::World::StoreContext& context) {
+    return context.node < first_client ? sim::make_engine(context) : nullptr;
+}
 
 // One run's parts, in the order in which they depend on each other.
 class Run {
@@ -27,6 +33,7 @@ public:
         if (options.record) world_.set_recorder(options.record);
         check_.on_change(options.replicas);
         world_.trace(to_string(plan));
+        if (plan_.engine) world_.use_store(store_for);
         // Disks are there before the first boot, so that oracles can look at them at any time.
         for (const NodeId node : cluster_.nodes()) {
             world_.add_host(node, kafka_address_of(node).host);

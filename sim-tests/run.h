@@ -57,12 +57,15 @@ struct RunOptions {
     std::function<void(NodeId node, GroupId group, const raft::Consensus& replica)> replicas;
     std::function<void(const History& history)> ended;
     Progress* progress = nullptr;
+    std::optional<bool> engine; // run_seed(): instead of what the plan says.
     bool judges = true; // False: the same run, and nobody looks at it. For what looking costs.
 };
 
 RunResult run_plan(const Plan& plan, const RunOptions& options = {});
 inline RunResult run_seed(std::uint64_t seed, const RunOptions& options = {}) {
-    return run_plan(draw_plan(seed), options);
+    Plan plan = draw_plan(seed);
+    plan.engine = options.engine.value_or(plan.engine);
+    return run_plan(plan, options);
 }
 
 // How long a healed cluster may take to answer everybody.

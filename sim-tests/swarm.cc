@@ -296,6 +296,8 @@ Plan draw_plan(std::uint64_t seed) {
     draw_disk(plan, disk);
     Random nemesis = root.fork("swarm/nemesis");
     draw_nemesis(plan, nemesis);
+    Random store = root.fork("swarm/store");
+    plan.engine = often(store, 18);
     plan.workload = draw_workload(root.fork("swarm/workload"), plan.nodes);
     // A node whose disk is damaged is lost, so every partition must have copies to spare.
     const bool loses_disks = plan.has(FaultClass::rot) || plan.has(FaultClass::lost_disks);
@@ -330,7 +332,8 @@ server::Config config_of(const Plan& plan, NodeId node) {
 std::string to_string(const Plan& plan) {
     std::string text = "seed=" + std::to_string(plan.seed) +
                        " nodes=" + std::to_string(plan.nodes) +
-                       " length_ms=" + std::to_string(plan.length / 1ms) + " faults=";
+                       " length_ms=" + std::to_string(plan.length / 1ms) +
+                       " kv=" + (plan.engine ? "engine" : "model") + " faults=";
     bool first = true;
     for (std::size_t i = 0; i < plan.classes.size(); ++i) {
         if (!plan.classes[i]) continue;

@@ -69,6 +69,7 @@ struct Plan {
     bool unlimited_damage = false;
     Duration length{0};    // Until the world is healed.
     server::Config config; // Of all nodes, but for what tells them apart.
+    bool engine = false;   // Small facts are in RocksDB itself, and not in the model.
 
     bool has(FaultClass fault_class) const {
         return classes[static_cast<std::size_t>(fault_class)];

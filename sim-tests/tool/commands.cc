@@ -131,6 +131,15 @@ void add_bug(CLI::App& command, std::string& bug) {
         ->type_name("NAME");
 }
 
+void add_kv(CLI::App& command, std::optional<bool>& engine) {
+    command
+        .add_option_function<std::string>(
+            "--kv", [&engine](const std::string& name) { engine = name == "engine"; },
+            "Small facts in RocksDB itself or in the model, whatever the plan says")
+        ->check(CLI::IsMember({"engine", "model"}))
+        ->type_name("engine|model");
+}
+
 int run_program(std::span<char*> arguments) {
     CLI::App program(
         "Runs the simulated cluster, one seed or many. TESTING.md says what it checks.",

@@ -57,6 +57,7 @@ void add_time(CLI::App& command, std::optional<Duration>& time, const std::strin
 void add_shard(CLI::App& command, std::optional<Shard>& shard);
 void add_jobs(CLI::App& command, int& jobs); // As many as there are processors, unless told.
 void add_bug(CLI::App& command, std::string& bug);
+void add_kv(CLI::App& command, std::optional<bool>& engine);
 
 // "A..B", with B included; and a number that is no less than 0 and has no sign.
 std::optional<SeedRange> parse_seeds(const std::string& text);

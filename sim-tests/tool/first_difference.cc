@@ -59,7 +59,7 @@ std::optional<Difference> first_difference(std::uint64_t seed, const std::string
     return first_difference([&](int number, const std::function<void(const sim::Record&)>& record) {
         RunOptions options;
         options.record = record;
-        (void)run_here({seed, bug, {}, number == 2}, nullptr, options);
+        (void)run_here({seed, bug, {}, number == 2, {}}, nullptr, options);
     });
 }
 
@@ -81,7 +81,7 @@ std::string to_string(const Difference& difference) {
 }
 
 void compare_with_another_run(SeedReport& report, const std::string& bug) {
-    const SeedReport again = run_apart({report.seed, bug, {}, true});
+    const SeedReport again = run_apart({report.seed, bug, {}, true, {}});
     if (again.exit_code == report.exit_code && again.hash == report.hash) return;
     report.exit_code = exit_not_deterministic;
     report.oracle = "determinism";

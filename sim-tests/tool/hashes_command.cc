@@ -13,6 +13,7 @@ namespace {
 struct Options {
     std::optional<SeedRange> seeds;
     int jobs = 0;
+    std::optional<bool> engine;
 };
 
 int print_hashes(const Options& options) {
@@ -23,6 +24,7 @@ int print_hashes(const Options& options) {
     sweeping.jobs = options.jobs;
     sweeping.keep_going = true;
     sweeping.quiet = true;
+    sweeping.engine = options.engine;
     sweeping.watch = [&](const SeedReport& report) {
         hashes[report.seed] = report.hash;
         return true;
@@ -43,6 +45,7 @@ public:
         add_seeds(*command, options_.seeds);
         command->get_option("--seeds")->required();
         add_jobs(*command, options_.jobs);
+        add_kv(*command, options_.engine);
         return command;
     }
     int run() override { return print_hashes(options_); }

@@ -14,10 +14,12 @@ struct Options {
     std::uint64_t seed = 0;
     bool twice = false;
     std::string trace, bug;
+    std::optional<bool> engine;
 };
 
 int run_one(const Options& options) {
-    SeedReport report = run_apart(options.seed, options.bug, options.trace);
+    SeedReport report =
+        run_apart({options.seed, options.bug, options.trace, false, options.engine});
     const bool compared = options.twice && report.exit_code == exit_pass;
     if (compared) compare_with_another_run(report, options.bug);
     if (report.exit_code != exit_pass) {
@@ -50,6 +52,8 @@ public:
             "And again: the hash must be the same; if it is not, shows where they part");
         command->add_option("--trace", options_.trace, "Write all that happens, as lines")
             ->type_name("FILE");
+        add_kv(*command, options_.engine);
+        command->get_option("--kv")->excludes("--twice");
         return command;
     }
     int run() override { return run_one(options_); }

@@ -189,6 +189,7 @@ SeedReport run_here(const RunHere& what, Progress* progress, RunOptions options)
     if (what.perturbed) perturb_heap();
     plant(what.bug, progress);
     options.progress = progress;
+    options.engine = what.engine;
     std::ofstream trace;
     if (!what.trace_path.empty()) {
         trace.open(what.trace_path);

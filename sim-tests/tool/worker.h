@@ -63,6 +63,7 @@ struct RunHere {
     // Fills the heap with holes first, so that addresses come in another order than in the run
     // before: what depends on them shows.
     bool perturbed = false;
+    std::optional<bool> engine; // Instead of what the plan says.
 };
 SeedReport run_here(const RunHere& what, Progress* progress, RunOptions options = {});
 
@@ -70,7 +71,7 @@ SeedReport run_here(const RunHere& what, Progress* progress, RunOptions options 
 SeedReport run_apart(const RunHere& what);
 inline SeedReport run_apart(std::uint64_t seed, const std::string& bug,
                             const std::string& trace_path) {
-    return run_apart({seed, bug, trace_path, false});
+    return run_apart({seed, bug, trace_path, false, {}});
 }
 
 } // namespace pyralog::simtest
