@@ -23,7 +23,7 @@ PageInput record(const Options& options) {
     Worker worker([&](int fd, Progress& progress) {
         RowMaker rows([fd](const std::string& row) { write_all(fd, row + '\n'); });
         const SeedReport report =
-            run_here({options.seed, options.bug, {}, false}, &progress, rows.options());
+            run_here({.seed = options.seed, .bug = options.bug}, &progress, rows.options());
         write_all(fd, "=" + to_json(report) + '\n');
     });
     PageInput input;
