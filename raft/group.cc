@@ -64,7 +64,7 @@ Result<> Group::settled(const Proposal& proposal, bool here) const {
     SOMETIMES(here && consensus_.durable_end().index < end.index, "group/not-even-durable-here");
     if (here && consensus_.durable_end().index >= end.index) return {};
     // Whoever leads now may or may not have it.
-    if (consensus_.term() != proposal.term || !leads()) {
+    if ((consensus_.term() != proposal.term || !leads()) && !BUG(M29)) {
         REACHABLE("group/proposal-left-to-the-next-leader");
         return Error::unavailable;
     }
