@@ -17,8 +17,6 @@ Scene scene_of(int brokers, int clients, int leader = 0) {
     return scene;
 }
 
-sim::Dice dice_of(std::uint64_t seed) { return {Random(seed), "test"}; }
-
 // Of links between brokers only.
 struct Cut {
     Cut(sim::Links cut, const Scene& of) : links(std::move(cut)), scene(of) {}
@@ -53,7 +51,8 @@ void for_many(Shape shape, int brokers_least, Check check) {
             const Scene scene =
                 scene_of(brokers, static_cast<int>(seed % 4), 1 + int(seed) % brokers);
             if (!is_possible(shape, scene)) continue;
-            sim::Dice dice = dice_of(seed);
+            sim::Choices choices(seed);
+            sim::Dice dice(choices, "test");
             const Cut cut(draw_cut(shape, scene, dice), scene);
             INFO("brokers " << brokers << " seed " << seed);
             check(cut);
@@ -171,7 +170,8 @@ TEST_CASE("clients are on one side, on the other, and on both", "[simtest]") {
     const NodeId client = scene.clients.front();
     std::set<std::size_t> sides;
     for (std::uint64_t seed = 0; seed < 60; ++seed) {
-        sim::Dice dice = dice_of(seed);
+        sim::Choices choices(seed);
+        sim::Dice dice(choices, "test");
         const Cut cut(draw_cut(Shape::split, scene, dice), scene);
         const std::set<NodeId> heard = cut.heard_by(client);
         sides.insert(heard.size());
@@ -183,7 +183,8 @@ TEST_CASE("clients are on one side, on the other, and on both", "[simtest]") {
 TEST_CASE("a flapping partition comes and goes, and has gone in the end", "[simtest]") {
     for (std::uint64_t seed = 0; seed < 50; ++seed) {
         const Scene scene = scene_of(3, 2, 1);
-        sim::Dice dice = dice_of(seed);
+        sim::Choices choices(seed);
+        sim::Dice dice(choices, "test");
         const auto stages = draw_partition(Shape::flapping, scene, 5s, dice);
         REQUIRE(stages.size() >= 3);
         CHECK(stages.size() <= flaps_max + 1);
@@ -202,7 +203,8 @@ TEST_CASE("a swizzle cuts off one broker after the other, and brings them back",
     std::set<bool> same_order;
     for (std::uint64_t seed = 0; seed < 50; ++seed) {
         const Scene scene = scene_of(4, 1);
-        sim::Dice dice = dice_of(seed);
+        sim::Choices choices(seed);
+        sim::Dice dice(choices, "test");
         const auto stages = draw_partition(Shape::swizzle, scene, 5s, dice);
         REQUIRE(stages.size() == 8);
         CHECK(stages.back().cut.empty());
