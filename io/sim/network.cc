@@ -246,7 +246,7 @@ Result<std::unique_ptr<Stream>> Fabric::connect(Host& from, std::uint64_t incarn
     attempt.id = next_id_++;
     timeline_.record(Step::connect, from.id.value, attempt.id, remote.port);
     attempts_[attempt.id] = &attempt;
-    if (there.dice.chance(timeline_.faults.black_hole))
+    if (there.barred || there.dice.chance(timeline_.faults.black_hole))
         timeline_.counts.both(Fault::black_hole);
     else
         plan(timeline_.now() + delay(there), attempt.id, Event::syn);

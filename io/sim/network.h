@@ -66,6 +66,9 @@ public:
     void split(Nodes one, Nodes other); // No byte between the two, either way.
     void isolate(NodeId node, Nodes others);
     void one_way(Nodes from, Nodes to); // Only the bytes from `from` to `to` are blocked.
+    // Nobody at `from` gets an answer when it connects to `to`, until the link is healed: as behind
+    // a wall that lets pass what is known to it. Streams that are there go on.
+    void bar(NodeId from, NodeId to);
 
     // Breaks every stream between two nodes, so that both ends see it.
     void reset_streams(NodeId a, NodeId b);
@@ -100,6 +103,7 @@ private:
         bool blocked = false;
         Fault cause = Fault::partition;
         std::uint64_t held_up = 0;
+        bool barred = false; // For new streams only.
         std::uint32_t factor = 1;
         Duration free_at{0};      // When its bandwidth has sent all that it has.
         std::uint64_t sent = 0;   // Pieces, numbered.

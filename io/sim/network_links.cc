@@ -44,6 +44,7 @@ void Fabric::block(NodeId from, NodeId to, Fault cause) {
 
 void Fabric::heal(NodeId from, NodeId to) {
     Link& cut = link(from, to);
+    cut.barred = false;
     if (!std::exchange(cut.blocked, false)) return;
     timeline_.record(Step::heal, from.value, static_cast<std::uint32_t>(to.value));
     timeline_.trace({.kind = TraceKind::heal, .node = from, .peer = to});
@@ -58,6 +59,13 @@ void Fabric::heal(NodeId from, NodeId to) {
                 plan(timeline_.now() + delay(cut), id, Event::credit, side);
         }
     }
+}
+
+void Fabric::bar(NodeId from, NodeId to) {
+    CHECK(from != to);
+    link(from, to).barred = true;
+    timeline_.record(Step::block, from.value, static_cast<std::uint32_t>(to.value), 1);
+    timeline_.trace(from, [&] { return "link barred to=" + std::to_string(to.value); });
 }
 
 void Fabric::heal_all() {

@@ -291,6 +291,30 @@ TEST_CASE("the sender of blocked bytes may give up, and the reader hears nothing
     CHECK(two.counts().effective(Fault::gave_up) == 1);
 }
 
+TEST_CASE("nobody connects over a barred link, and what is connected goes on", "[sim]") {
+    Two two;
+    bool connects = true;
+    two.world.boot(client, [&](Environment& env) {
+        const auto stream = connected(env);
+        REQUIRE(pause(env, 1s).ok());
+        say(*stream, "goes on");
+        const Deadline patience(env.fibers, env.clock.now() + 10s);
+        connects = env.network.connect({"node1", port}).ok();
+    });
+    two.world.run_for(500ms);
+    two.world.network().bar(client, server);
+    const bool is_short = GENERATE(false, true);
+    two.world.run_for(20s);
+    CHECK(two.sink.bytes == "goes on");
+    CHECK(!connects);
+    CHECK(two.counts().effective(Fault::black_hole) == 1);
+    if (!is_short) return;
+    two.world.network().heal_all();
+    two.client_runs(
+        [&](Environment& env) { connects = env.network.connect({"node1", port}).ok(); });
+    CHECK(connects);
+}
+
 TEST_CASE("a stream whose peer cannot answer is held up though its bytes arrive", "[sim]") {
     sim::Faults faults;
     faults.window_least = faults.window_most = 1'000;
