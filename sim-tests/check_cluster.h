@@ -39,6 +39,18 @@ inline constexpr std::string_view went_back = "went-back";
 inline constexpr std::string_view prefixes_differ = "prefixes-differ";
 } // namespace oracle
 
+// Something that a replica has just done, and a good moment to strike.
+struct Moment {
+    enum class What : std::uint8_t {
+        stands,  // For election.
+        elected, // It leads now.
+        votes,   // For another, and its disk may not have that yet.
+        appends, // To the log that it leads.
+    };
+    What what = What::stands;
+    NodeId node;
+};
+
 class ClusterCheck {
 public:
     ClusterCheck(Cluster& cluster, std::map<NodeId, NodeMedia>& media, const History& history)
@@ -65,6 +77,9 @@ public:
     // Hears of each change of a replica: of its role, vote, log or what it knows to be committed.
     using Changes = std::function<void(NodeId, GroupId, const raft::Consensus&)>;
     void on_change(Changes changes) { changes_ = std::move(changes); }
+
+    // Since this was last asked.
+    std::vector<Moment> take_moments() { return std::exchange(moments_, {}); }
 
     // How often a replica has become a leader.
     std::uint64_t elections() const { return elections_; }
@@ -119,6 +134,7 @@ private:
     template <class Visit>
     std::optional<Finding> each_changed(const Visit& visit);
     std::optional<Changed> look_at(NodeId node, const raft::Group& of, GroupId id);
+    void note_moments(NodeId node, const Look& before, const Look& now);
     std::optional<Finding> check_node(NodeId node);
     std::optional<Finding> check_replica(NodeId node, const raft::Group& group, GroupId id);
     std::optional<Finding> check_durable(NodeId node, const raft::Group& replica, GroupState& group,
@@ -135,6 +151,7 @@ private:
     std::map<GroupId, GroupState> groups_;
     Changes changes_;
     std::map<NodeId, Seen> seen_;
+    std::vector<Moment> moments_;
     std::map<NodeId, Promise> promises_;
     std::map<NodeId, std::uint64_t> facts_seen_;        // Which generation.
     std::map<std::string, sim::Facts::Map> catalogues_; // By how much was applied.

@@ -94,10 +94,7 @@ void Nemesis::heal(std::span<const NodeId> core) {
     for (const NodeId node : cluster_.nodes()) {
         world.disk(node).set_quota({});
         world.resume(node);
-        if (std::ranges::find(core, node) != core.end())
-            cluster_.start(node);
-        else if (cluster_.running(node))
-            world.kill(node);
+        if (std::ranges::find(core, node) != core.end()) cluster_.start(node);
     }
 }
 

@@ -41,8 +41,8 @@ public:
     // Brokers end by themselves too, and are started again like those that were killed.
     void observe();
 
-    // No more of it. The nodes of the core run and hear each other and all clients; those that are
-    // not of the core are off. Faults that the dice of the world inject stop as well.
+    // No more of it. The nodes of the core run, and all hear each other; those that are not of the
+    // core run or not, as before. Faults that the dice of the world inject stop as well.
     void heal(std::span<const NodeId> core);
 
 private:

@@ -1,18 +1,24 @@
 #include "sim-tests/run.h"
 
 #include "io/sim/rocksdb/engine.h"
+#include "server/catalogue.h"
+#include "sim-tests/ambush.h"
 #include "sim-tests/check_cluster.h"
 #include "sim-tests/cluster.h"
+#include "sim-tests/core.h"
 #include "sim-tests/nemesis.h"
+#include "sim-tests/prober.h"
 #include "sim-tests/workload.h"
 
 #include <algorithm>
+#include <array>
 
 namespace pyralog::simtest {
 
 namespace {
 
 constexpr NodeId finisher{first_client.value + 900};
+constexpr NodeId prober{first_client.value + 800};
 
 // Clients have no facts.
 std::unique_ptr<KvStore> store_for(const sim::World::StoreContext& context) {
@@ -26,8 +32,9 @@ public:
         : plan_(plan), options_(options), world_(plan.seed, plan.faults), cluster_(world_, plan_),
           workload_(plan.workload, history_, cluster_.kafka_addresses(),
                     [this] { return world_.now(); }),
-          programs_(workload_.programs()), check_(cluster_, media_, history_),
-          nemesis_(cluster_, media_, plan_, clients()) {
+          prober_(make_prober()), programs_(programs()), check_(cluster_, media_, history_),
+          nemesis_(cluster_, media_, plan_, clients()),
+          ambush_(cluster_, plan_, prober_ ? &*prober_ : nullptr) {
         if (options.trace) world_.set_trace(options.trace);
         if (options.listener) world_.set_listener(options.listener);
         if (options.record) world_.set_recorder(options.record);
@@ -66,6 +73,27 @@ public:
     }
 
 private:
+    std::optional<Prober> make_prober() {
+        if (!plan_.workload.prober) return {};
+        std::vector<TopicPartition> partitions;
+        for (const TopicPlan& topic : plan_.workload.topics)
+            for (std::int32_t i = 0; i < topic.partitions; ++i)
+                partitions.push_back({topic.name, i});
+        std::vector<sim::Dice> dice;
+        for (const NodeId node : cluster_.nodes())
+            dice.push_back(world_.dice("prober/" + std::to_string(node.value)));
+        return Prober(
+            prober, std::move(partitions), history_, cluster_.kafka_addresses(),
+            [this] { return world_.now(); }, std::move(dice));
+    }
+
+    std::vector<Workload::Program> programs() {
+        std::vector<Workload::Program> programs = workload_.programs();
+        if (prober_)
+            programs.push_back({prober, "prober", [this](Environment& env) { prober_->run(env); }});
+        return programs;
+    }
+
     std::vector<NodeId> clients() const {
         std::vector<NodeId> nodes;
         for (const Workload::Program& program : programs_) nodes.push_back(program.node);
@@ -83,6 +111,7 @@ private:
         const std::uint64_t elections = check_.elections();
         if (!finding_) finding_ = options_.judges ? check_.observe() : check_.watch();
         if (check_.elections() != elections) nemesis_.ambush(world_.stepped());
+        for (const Moment& moment : check_.take_moments()) ambush_.notice(moment);
         nemesis_.observe();
     }
 
@@ -98,32 +127,80 @@ private:
         return nodes;
     }
 
-    // All of these but one, if nobody needs it: each group keeps a majority without it.
-    std::vector<NodeId> draw_core() {
-        std::vector<NodeId> core = whole();
-        sim::Dice dice = world_.dice("core");
-        if (core.size() < 3 || core.size() < cluster_.nodes().size() || dice.coin()) return core;
+    // Groups that somebody has, or will have when he has applied what is known to be decided.
+    std::map<GroupId, raft::Members> groups() {
+        std::map<GroupId, raft::Members> groups = check_.groups();
+        for (const server::Topic& topic : known_topics())
+            for (const server::Topic::Partition& partition : topic.partitions)
+                groups[partition.group].voters = partition.replicas;
+        return groups;
+    }
+
+    std::vector<server::Topic> known_topics() {
+        std::vector<server::Topic> topics;
+        for (const NodeId node : cluster_.nodes()) {
+            server::Catalogue catalogue({});
+            for (const auto& [key, value] : world_.facts(node).durable())
+                if (key.starts_with(server::Catalogue::prefix)) (void)catalogue.restore(key, value);
+            for (const auto& [name, topic] : catalogue.topics()) topics.push_back(topic);
+        }
+        return topics;
+    }
+
+    // Where the partitions of a topic will lie that is still being made is not known: then no more
+    // than one node is left out, and none if there might be a partition that needs it.
+    std::vector<NodeId> core_nodes(sim::Dice& dice) {
+        const std::vector<NodeId> nodes = whole();
+        // A run without any class of faults has none at its end either.
+        if (std::ranges::none_of(plan_.classes, [](bool on) { return on; })) return nodes;
+        const auto topics = known_topics();
+        const bool all_known = std::ranges::all_of(plan_.workload.topics, [&](const auto& topic) {
+            return workload_.deleting(topic.name) ||
+                   std::ranges::find(topics, topic.name, &server::Topic::name) != topics.end();
+        });
+        if (all_known) return draw_core(dice, nodes, cluster_.nodes(), groups());
+        if (nodes.size() < 3 || nodes.size() < cluster_.nodes().size()) return nodes;
         for (const TopicPlan& topic : plan_.workload.topics)
-            if (topic.replication == 1 || topic.replication == 2) return core;
+            if (topic.replication == 1 || topic.replication == 2) return nodes;
+        std::vector<NodeId> core = nodes;
         core.erase(core.begin() + static_cast<std::ptrdiff_t>(dice.pick(core.size())));
-        return core;
+        return has_majorities(core, groups()) ? core : nodes;
+    }
+
+    void freeze_others(const std::vector<NodeId>& core, sim::Dice& dice, Duration until) {
+        const bool finisher_calls_them = dice.coin();
+        for (const NodeId node : cluster_.nodes()) {
+            if (std::ranges::find(core, node) != core.end()) continue;
+            const Fate fate = draw_fate(dice, cluster_, node);
+            freeze(cluster_, node, fate, core, until);
+            if (!finisher_calls_them && fate != Fate::well)
+                world_.network().isolate(finisher, std::array{node});
+        }
     }
 
     void heal() {
         for (const NodeId client : clients()) world_.kill(client);
+        ambush_.stop();
         const Duration bound = progress_bound(plan_);
         if (plan_.unlimited_damage) return read_what_is_left(bound);
-        nemesis_.heal(draw_core());
+        const Duration frozen_until = world_.now() + bound;
+        sim::Dice dice = world_.dice("core");
+        const std::vector<NodeId> core = core_nodes(dice);
+        nemesis_.heal(core);
+        freeze_others(core, dice, frozen_until);
         world_.trace("healed; progress is due");
-        world_.boot(finisher, workload_.final_program(finisher));
-        if (!proceed(world_.now() + bound, [this] { return workload_.final_done(); })) {
+        std::vector<Address> addresses;
+        for (const NodeId node : core) addresses.push_back(kafka_address_of(node));
+        world_.boot(finisher, workload_.final_program(finisher, addresses));
+        if (!proceed(frozen_until, [this] { return workload_.final_done(); })) {
             if (!finding_) fail_liveness(oracle::no_progress, workload_.final_waits_for());
             return;
         }
+        release(cluster_);
         nemesis_.heal(whole());
         world_.trace("all nodes run; agreement is due");
         // Only once in a while: to look at all replicas after every step would be most of the run.
-        const Duration end = world_.now() + bound;
+        const Duration end = frozen_until + bound;
         while (!check_.settled()) {
             if (world_.now() >= end)
                 return fail_liveness(oracle::no_agreement, "replicas differ in what is committed");
@@ -136,7 +213,8 @@ private:
     void read_what_is_left(Duration bound) {
         nemesis_.heal(cluster_.nodes());
         world_.trace("healed; nothing is due");
-        world_.boot(finisher, workload_.final_program(finisher, Workload::Patience::some));
+        world_.boot(finisher, workload_.final_program(finisher, cluster_.kafka_addresses(),
+                                                      Workload::Patience::some));
         proceed(world_.now() + bound, [this] { return workload_.final_done(); });
     }
 
@@ -174,9 +252,11 @@ private:
     Cluster cluster_;
     std::map<NodeId, NodeMedia> media_;
     Workload workload_;
+    std::optional<Prober> prober_;
     std::vector<Workload::Program> programs_;
     ClusterCheck check_;
     Nemesis nemesis_;
+    Ambush ambush_;
     std::optional<Finding> finding_;
     bool is_liveness_ = false;
 };
@@ -192,13 +272,7 @@ std::string_view to_string(Verdict verdict) {
     check_failed("a known Verdict", __FILE__, __LINE__);
 }
 
-Duration progress_bound(const Plan& plan) {
-    server::Config config = plan.config;
-    std::vector<Setting> settings = settings_of(config);
-    const Setting* election = find_setting(settings, "raft.election_timeout");
-    CHECK(election != nullptr);
-    return 30s + 30 * *parse_duration(election->get());
-}
+Duration progress_bound(const Plan& plan) { return 30s + 30 * election_timeout_of(plan); }
 
 RunResult run_plan(const Plan& plan, const RunOptions& options) { return Run(plan, options).run(); }
 

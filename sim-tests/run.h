@@ -1,9 +1,9 @@
 // sim-tests/run.h
 //
 // One seed, from the empty world to the verdict. Clients work while the nemesis breaks things; then
-// the world is healed, all of it or all but one node, and has to make progress within a bound of
-// its own time: a record is stored in every partition and everything can be read. At last all nodes
-// run, must come to agree, and hold the same bytes.
+// a random core is healed and the other nodes stay broken (core.h), and the core has to make
+// progress within a bound of its own time: a record is stored in every partition and everything can
+// be read. At last all nodes run, must come to agree, and hold the same bytes.
 //
 // A run is a function of its seed: the same hash in every build and every process.
 #pragma once

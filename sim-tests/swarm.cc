@@ -314,6 +314,14 @@ Plan draw_plan(std::uint64_t seed) {
 Address kafka_address_of(NodeId node) { return {"node" + std::to_string(node.value), kafka_port}; }
 Address peer_address_of(NodeId node) { return {"node" + std::to_string(node.value), peer_port}; }
 
+Duration election_timeout_of(const Plan& plan) {
+    server::Config config = plan.config;
+    std::vector<Setting> settings = settings_of(config);
+    const Setting* election = find_setting(settings, "raft.election_timeout");
+    CHECK(election != nullptr);
+    return *parse_duration(election->get());
+}
+
 server::Config config_of(const Plan& plan, NodeId node) {
     server::Config config = plan.config;
     config.node_id = node.value;

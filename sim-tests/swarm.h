@@ -81,6 +81,7 @@ Plan draw_plan(std::uint64_t seed);
 // Where nodes listen: for clients, and for each other.
 Address kafka_address_of(NodeId node);
 Address peer_address_of(NodeId node);
+Duration election_timeout_of(const Plan& plan);
 server::Config config_of(const Plan& plan, NodeId node);
 
 // One line for people.

@@ -88,6 +88,7 @@ WorkloadPlan draw_workload(Random random, int nodes) {
     plan.pipelined_percent = static_cast<std::uint32_t>(random.between(0, 60));
     plan.explorer = often(random, 40);
     plan.deletes_after = Duration(1ms) * random.between(500, 8000);
+    plan.prober = often(random, 40);
     return plan;
 }
 
@@ -99,8 +100,11 @@ bool Workload::deleting(const std::string& topic) const {
 class Client {
 public:
     Client(Workload& workload, Environment& env, std::string_view what)
+        : Client(workload, env, what, workload.bootstrap_) {}
+    Client(Workload& workload, Environment& env, std::string_view what,
+           std::vector<Address> bootstrap)
         : workload_(workload), env_(env), random_(env.random.fork(what)),
-          kafka_(env, workload.bootstrap_) {}
+          kafka_(env, std::move(bootstrap)) {}
 
     const WorkloadPlan& plan() const { return workload_.plan_; }
     Duration now() const { return workload_.now_(); }
@@ -461,8 +465,9 @@ std::vector<Workload::Program> Workload::programs() {
 
 class Finisher : public Client {
 public:
-    Finisher(Workload& workload, Environment& env, NodeId self, Workload::Patience patience)
-        : Client(workload, env, "finisher"), self_(self),
+    Finisher(Workload& workload, Environment& env, NodeId self, std::vector<Address> bootstrap,
+             Workload::Patience patience)
+        : Client(workload, env, "finisher", std::move(bootstrap)), self_(self),
           attempts_max_(patience == Workload::Patience::some
                             ? attempts_of_some_patience
                             : std::numeric_limits<std::uint64_t>::max()) {}
@@ -528,7 +533,9 @@ private:
             TRY(known ? kafka_.connection(*known) : kafka_.any_connection());
         kafka::CreateTopicsRequest request;
         request.timeout_ms = 3000;
-        request.topics.push_back({std::string(final_topic), 1, -1, {}, {}});
+        // On all of them: a majority is in every core.
+        const auto replicas = static_cast<std::int16_t>(workload_.bootstrap_.size());
+        request.topics.push_back({std::string(final_topic), 1, replicas, {}, {}});
         const auto asked = TRY(connection->send(request, 4));
         (void)TRY(connection->receive<kafka::CreateTopicsResponse>(asked)); // Metadata will tell.
         return {};
@@ -602,8 +609,11 @@ private:
     std::map<TopicPartition, std::int64_t> ends_;
 };
 
-std::function<void(Environment&)> Workload::final_program(NodeId node, Patience patience) {
-    return [this, node, patience](Environment& env) { Finisher(*this, env, node, patience).run(); };
+std::function<void(Environment&)>
+Workload::final_program(NodeId node, std::vector<Address> bootstrap, Patience patience) {
+    return [this, node, bootstrap = std::move(bootstrap), patience](Environment& env) {
+        Finisher(*this, env, node, bootstrap, patience).run();
+    };
 }
 
 } // namespace pyralog::simtest

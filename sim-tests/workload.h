@@ -34,6 +34,7 @@ struct WorkloadPlan {
     int producers = 1;
     int consumers = 1;
     bool vandal = false;
+    bool prober = false; // See prober.h; Run starts it.
     bool explorer = false;
     Duration think_time{5ms};     // The mean, between the end of one request and the next.
     Duration patience{5s};        // For one answer.
@@ -64,12 +65,13 @@ public:
     };
     std::vector<Program> programs();
 
-    // For the end: makes a new topic; writes one record to each partition of each topic there is,
-    // until it is stored by all; then reads everything, into History::read_all(). Returns only when
-    // that is done, or when it is cancelled. With only some patience, partitions that do not answer
-    // after a few attempts are left out.
+    // For the end, with these brokers to begin with: makes a new topic, on all nodes; writes one
+    // record to each partition of each topic there is, until it is stored by all; then reads
+    // everything, into History::read_all(). Returns only when that is done, or when it is
+    // cancelled. With only some patience, partitions that do not answer after a few attempts are
+    // left out.
     enum class Patience : std::uint8_t { endless, some };
-    std::function<void(Environment&)> final_program(NodeId node,
+    std::function<void(Environment&)> final_program(NodeId node, std::vector<Address> bootstrap,
                                                     Patience patience = Patience::endless);
     bool final_done() const { return final_done_; }
     const std::string& final_waits_for() const { return final_waits_for_; }

@@ -1,0 +1,103 @@
+#include "sim-tests/ambush.h"
+
+#include <algorithm>
+
+namespace pyralog::simtest {
+
+namespace {
+
+// Between two strikes, so that the cluster does something in between.
+constexpr Duration rest_least = 100ms;
+constexpr Duration rest_most = 2s;
+constexpr Duration restart_most = 60ms;
+constexpr Duration around_election = 30ms;
+
+} // namespace
+
+Ambush::Ambush(Cluster& cluster, const Plan& plan, Prober* prober)
+    : cluster_(cluster), plan_(plan), prober_(prober), dice_(cluster.world().dice("ambush")),
+      election_timeout_(election_timeout_of(plan)), lies_in_wait_(dice_.chance({500'000})) {}
+
+void Ambush::later(Duration delay, std::function<void()> action) {
+    sim::World& world = cluster_.world();
+    world.plan(world.now() + delay, [this, action = std::move(action)] {
+        if (active_) action();
+    });
+}
+
+// As often within microseconds as within milliseconds.
+Duration Ambush::soon() {
+    const std::int64_t most = std::int64_t{1} << dice_.between(std::uint64_t{8}, 21);
+    return dice_.between(Duration{0}, Duration(most));
+}
+
+bool Ambush::may_strike() {
+    const Duration now = cluster_.world().now();
+    if (!active_ || !lies_in_wait_ || now < not_before_ || !dice_.chance({125'000})) return false;
+    not_before_ = now + dice_.between(rest_least, rest_most);
+    return true;
+}
+
+void Ambush::notice(const Moment& moment) {
+    const Duration now = cluster_.world().now();
+    switch (moment.what) {
+    case Moment::What::stands:
+    case Moment::What::elected:
+        if (prober_ && active_) prober_->excite(now + around_election, 2ms);
+        break;
+    case Moment::What::votes:
+        if (plan_.has(FaultClass::power_cuts) && may_strike()) at_vote(moment.node);
+        break;
+    case Moment::What::appends:
+        if ((plan_.has(FaultClass::pauses) || plan_.has(FaultClass::slow_disks)) && may_strike())
+            at_append(moment.node);
+        break;
+    }
+}
+
+// Has it told of a vote that its disk does not have? It is back soon enough to vote once more.
+void Ambush::at_vote(NodeId voter) {
+    later(soon(), [this, voter] {
+        if (!cluster_.running(voter)) return;
+        cluster_.world().cut_power(voter);
+        later(dice_.between(Duration(1ms), restart_most), [this, voter] { cluster_.start(voter); });
+    });
+}
+
+void Ambush::at_append(NodeId leader) {
+    const bool can_pause = plan_.has(FaultClass::pauses);
+    const bool can_hang = plan_.has(FaultClass::slow_disks);
+    if (can_pause && (!can_hang || dice_.coin()))
+        pause(leader);
+    else
+        hang_and_depose(leader);
+}
+
+// For so long that there is another one when it wakes up: the answers to what it has said are then
+// still in its sockets, and so are new questions.
+void Ambush::pause(NodeId leader) {
+    const Duration time = dice_.between(election_timeout_, 4 * election_timeout_);
+    later(soon(), [this, leader, time] {
+        if (!cluster_.running(leader)) return;
+        sim::World& world = cluster_.world();
+        world.pause(leader, world.now() + time);
+        if (prober_) prober_->excite(world.now() + time + around_election, time / 8);
+    });
+}
+
+// The entry waits for a disk when its leader is overruled, and so do those that take its place.
+void Ambush::hang_and_depose(NodeId leader) {
+    const auto& nodes = cluster_.nodes();
+    const NodeId slow = nodes[dice_.pick(nodes.size())];
+    sim::World& world = cluster_.world();
+    world.disk(slow).hang_until(world.now() + dice_.between(Duration(200ms), Duration(3s)));
+    if (!plan_.has(FaultClass::kills)) return;
+    later(soon(), [this, leader] {
+        if (!cluster_.running(leader)) return;
+        cluster_.world().kill(leader);
+        later(dice_.between(Duration(1ms), restart_most),
+              [this, leader] { cluster_.start(leader); });
+    });
+}
+
+} // namespace pyralog::simtest
