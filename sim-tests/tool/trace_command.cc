@@ -22,8 +22,10 @@ struct Options {
 PageInput record(const Options& options) {
     Worker worker([&](int fd, Progress& progress) {
         RowMaker rows([fd](const std::string& row) { write_all(fd, row + '\n'); });
-        const SeedReport report =
-            run_here({.seed = options.seed, .bug = options.bug}, &progress, rows.options());
+        RunHere what;
+        what.seed = options.seed;
+        what.bug = options.bug;
+        const SeedReport report = run_here(what, &progress, rows.options());
         write_all(fd, "=" + to_json(report) + '\n');
     });
     PageInput input;
