@@ -15,12 +15,11 @@ NodeTime::NodeTime(Timeline& timeline, NodeId node)
     const Faults& faults = timeline.faults;
     if (faults.wall_offset_most > Duration{0}) {
         const Duration most = faults.wall_offset_most;
-        base_wall_ += dice_.between(-most, most);
-        timeline.counts.both(Fault::wall_jump);
+        jump_wall(dice_.either_way(most));
     }
     if (faults.drift_ppm_most > 0) {
         const auto most = static_cast<std::int64_t>(faults.drift_ppm_most);
-        set_drift(dice_.between(Duration(-most), Duration(most)).count());
+        set_drift(dice_.either_way(most));
     }
 }
 
@@ -28,7 +27,9 @@ void NodeTime::boot() {
     base_wall_ += elapsed(timeline_.now());
     base_world_ = timeline_.now();
     ++changes_;
-    base_local_ = Time(dice_.between(Duration{0}, timeline_.faults.monotonic_offset_most));
+    const Duration offset = dice_.between(Duration{0}, timeline_.faults.monotonic_offset_most);
+    if (offset > Duration{0}) timeline_.counts.both(Fault::clock_offset);
+    base_local_ = Time(offset);
 }
 
 void NodeTime::set_drift(std::int64_t ppm) {
@@ -43,10 +44,23 @@ void NodeTime::set_drift(std::int64_t ppm) {
     timeline_.record(Step::clock, node_.value, static_cast<std::uint64_t>(ppm));
 }
 
+void NodeTime::limit_drift(std::int64_t ppm_max) {
+    const std::int64_t limited = std::clamp(drift_ppm_, -ppm_max, ppm_max);
+    if (limited != drift_ppm_) set_drift(limited);
+}
+
 void NodeTime::jump_wall(Duration by) {
     base_wall_ += by;
-    timeline_.counts.both(Fault::wall_jump);
+    timeline_.counts.fire(Fault::wall_jump);
+    ++jumps_;
     timeline_.record(Step::clock, node_.value, static_cast<std::uint64_t>(by.count()), 1);
+}
+
+void NodeTime::freeze_wall(Duration until) {
+    frozen_wall_ = wall();
+    wall_frozen_until_ = std::max(wall_frozen_until_, until);
+    timeline_.counts.fire(Fault::wall_freeze);
+    timeline_.record(Step::clock, node_.value, static_cast<std::uint64_t>(until.count()), 2);
 }
 
 Duration NodeTime::elapsed(Duration world) const {
@@ -62,6 +76,11 @@ Time NodeTime::local() const {
 }
 
 WallTime NodeTime::wall() const {
+    if (timeline_.now() < wall_frozen_until_) {
+        timeline_.counts.effect(Fault::wall_freeze);
+        return frozen_wall_;
+    }
+    for (; jumps_ > 0; --jumps_) timeline_.counts.effect(Fault::wall_jump);
     const Duration since = base_wall_ + elapsed(timeline_.now());
     return {wall_begin_ms + std::chrono::floor<std::chrono::milliseconds>(since).count()};
 }

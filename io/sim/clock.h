@@ -22,7 +22,10 @@ public:
 
     void boot(); // The monotonic clock starts at zero, or at a drawn offset.
     void set_drift(std::int64_t ppm);
+    void limit_drift(std::int64_t ppm_max); // If it is more, either way.
     void jump_wall(Duration by);
+    // The wall clock stands still until that moment of the world, and then shows the time again.
+    void freeze_wall(Duration until);
 
     Time local() const;
     WallTime wall() const;
@@ -42,6 +45,9 @@ private:
     Time base_local_{};      // the monotonic clock showed this,
     std::uint64_t changes_ = 0;
     Duration base_wall_{0}; // and the wall clock this, since wall_begin_ms.
+    Duration wall_frozen_until_{0};
+    WallTime frozen_wall_{};
+    mutable std::uint64_t jumps_ = 0; // That nobody has noticed yet.
 };
 
 class SimClock final : public Clock {

@@ -86,6 +86,37 @@ TEST_CASE("the wall clock jumps when it is told to, and the other clock does not
     CHECK(world.counts().effective(sim::Fault::wall_jump) == 1);
 }
 
+TEST_CASE("a wall clock stands still for a while, and then shows the time again", "[sim]") {
+    sim::World world(1);
+    world.add_host(one, "one");
+    world.run_for(1s);
+    sim::NodeTime& time = world.time(one);
+    const WallTime before = time.wall();
+    time.freeze_wall(world.now() + 5s);
+    world.run_for(3s);
+    CHECK(time.wall() == before);
+    CHECK(time.local() == Time(4s)); // The other clock goes on.
+    CHECK(world.counts().effective(sim::Fault::wall_freeze) == 1);
+    world.run_for(3s);
+    CHECK(time.wall().unix_ms == before.unix_ms + 6'000);
+    CHECK(world.counts().fired(sim::Fault::wall_freeze) == 1);
+}
+
+TEST_CASE("a pace that is far off is set right as far as is asked", "[sim]") {
+    sim::World world(1);
+    world.add_host(one, "one");
+    sim::NodeTime& time = world.time(one);
+    time.set_drift(-300'000);
+    world.run_for(10s);
+    CHECK(time.local() == Time(7s));
+    time.limit_drift(100'000);
+    world.run_for(10s);
+    CHECK(time.local() == Time(16s));
+    time.limit_drift(200'000); // Is not.
+    world.run_for(10s);
+    CHECK(time.local() == Time(25s));
+}
+
 TEST_CASE("nodes draw how far their wall clocks are off", "[sim]") {
     sim::Faults faults;
     faults.wall_offset_most = 10s;

@@ -70,11 +70,23 @@ struct Faults {
     // ---- Network ----
     Delay link_time{50us, 500us, never, 0us};
     Delay loopback_time{5us, 30us, never, 0us};
-    Chance
-        slow_link; // Of a directed pair of nodes: for the whole run, link_time times slow_factor.
-    std::uint32_t slow_factor = 10;
-    std::uint64_t link_bytes_per_second = 0; // Zero: as many as there are.
-    std::size_t window_least = 64 * 1024;    // What a stream takes before its reader has read.
+    // How delays are spread, drawn for each directed link by these weights: evenly between the
+    // least and the most of link_time; exponentially, with the same mean; with a heavy tail, most
+    // of them short and few very long; or evenly, until at some moment the link becomes slow for
+    // good.
+    std::uint32_t spread_even = 1;
+    std::uint32_t spread_exponential = 0;
+    std::uint32_t spread_heavy_tail = 0;
+    std::uint32_t spread_step = 0;
+    Duration step_within{10s};      // Of the beginning.
+    Chance slow_link;               // Of a link: its delays are longer for the whole run,
+    std::uint32_t slow_factor = 10; // up to so many times.
+    // Zero: as many as there are. Else each link draws from here up to `most`, if that is more.
+    std::uint64_t link_bytes_per_second = 0;
+    std::uint64_t link_bytes_per_second_most = 0;
+    Chance lossy_link;  // Of a link: pieces on it break their connections more often,
+    Chance lossy_reset; // with this chance.
+    std::size_t window_least = 64 * 1024; // What a stream takes before its reader has read.
     std::size_t window_most = 256 * 1024;
     Chance split_write;  // Of a piece on its way: goes as two, with delays of their own.
     Chance short_read;   // Of a read: gets only some of what is there.
@@ -84,8 +96,16 @@ struct Faults {
     Chance corrupt;      // Of a piece: one bit of it is flipped.
     // ... if both nodes have smaller numbers than this. Not every protocol has a checksum.
     std::int32_t corrupt_nodes_end = std::numeric_limits<std::int32_t>::max();
-    Chance refuse;           // Of a connect: refused though somebody listens.
-    Chance black_hole;       // Of a connect: no answer, ever.
+    Chance refuse;       // Of a connect: refused though somebody listens.
+    Chance black_hole;   // Of a connect: no answer, ever.
+    Chance slow_connect; // Of a connect: it takes longer.
+    Delay slow_connect_time{10ms, 2s, never, 0us};
+    std::size_t backlog_most = 128; // Connections that wait to be accepted; the next try again.
+    Chance zero_window;             // Of a reader's news that there is room: comes later.
+    Delay zero_window_time{1ms, 2s, never, 0us};
+    Chance linger; // Of a stream that is closed or whose process ends: what is on its way takes
+                   // longer, and may arrive behind the first bytes of the next stream.
+    Delay linger_time{1ms, 2s, never, 0us};
     Chance blocked_gives_up; // Of a stream that a partition blocks: the sender gives up before the
                              // heal.
     Delay give_up_time{200ms, 10s, never, 0us};
@@ -162,10 +182,21 @@ enum class Fault : std::uint8_t {
     corrupt,
     refuse,
     black_hole,
-    gave_up, // A blocked stream's sender gave up.
-    drift,   // Effective: a clock was read that was off.
-    wall_jump,
-    lost_commit, // A commit that had not returned was lost in a power cut.
+    slow_connect,
+    backlog_full,     // A connect was put off because too many waited to be accepted.
+    zero_window,      // Effective: the writer had filled its window by then.
+    linger,           // Effective: bytes came behind those of a newer stream on the link.
+    link_exponential, // Of a link. Effective: a delay beyond the most of an even one.
+    link_heavy_tail,  // The same.
+    link_step,        // Effective: a delay after the step.
+    slow_link,        // Effective: a delay over it.
+    lossy_link,       // Effective: a connection broke on it.
+    gave_up,          // A blocked stream's sender gave up.
+    drift,            // Effective: a clock was read that was off.
+    wall_jump,        // Effective: the clock was read.
+    wall_freeze,      // Effective: the clock was read while it stood still.
+    clock_offset,     // A monotonic clock that did not begin at zero.
+    lost_commit,      // A commit that had not returned was lost in a power cut.
     commit_error,
     count_,
 };

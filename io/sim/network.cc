@@ -64,7 +64,7 @@ public:
     }
     const Address& address() const override { return address_; }
 
-    bool full() const { return backlog_.size() >= Fabric::backlog_max; }
+    bool full() const { return backlog_.size() >= fabric_.timeline_.faults.backlog_most; }
     void arrived(std::uint64_t connection) {
         backlog_.push_back(connection);
         changed_.notify_all();
@@ -92,9 +92,9 @@ Result<std::size_t> SimStream::read_some(std::span<std::byte> into) {
         return std::size_t{0};
     }
     std::size_t wanted = std::min(into.size(), pipe.unread);
-    if (wanted > 1 && pipe.link->dice.chance(fabric_.timeline_.faults.short_read)) {
+    if (wanted > 1 && pipe.link->dice.chance(fabric_.timeline_.faults.short_read, "short read")) {
         fabric_.timeline_.counts.both(Fault::short_read);
-        wanted = 1 + static_cast<std::size_t>(pipe.link->dice.pick(wanted - 1));
+        wanted -= 1 + static_cast<std::size_t>(pipe.link->dice.pick(wanted - 1));
     }
     std::size_t at = 0;
     while (at < wanted) {
@@ -203,6 +203,7 @@ std::size_t Fabric::process_ended(NodeId node, bool power_cut) {
                 purge(pipe, pipe.stalled ? 0 : some_of(pipe));
             else
                 send_reset(*connection, side);
+            maybe_linger(*connection, side);
         }
     }
     std::erase_if(connections_, [](const auto& item) {
@@ -246,10 +247,10 @@ Result<std::unique_ptr<Stream>> Fabric::connect(Host& from, std::uint64_t incarn
     attempt.id = next_id_++;
     timeline_.record(Step::connect, from.id.value, attempt.id, remote.port);
     attempts_[attempt.id] = &attempt;
-    if (there.barred || there.dice.chance(timeline_.faults.black_hole))
+    if (there.barred || there.dice.chance(timeline_.faults.black_hole, "black hole"))
         timeline_.counts.both(Fault::black_hole);
     else
-        plan(timeline_.now() + delay(there), attempt.id, Event::syn);
+        plan(timeline_.now() + delay(there) + slow_connect(there), attempt.id, Event::syn);
     const Result<> waited = attempt.done.wait();
     attempts_.erase(attempt.id);
     Connection* connection = find(attempt.connection);
@@ -260,6 +261,12 @@ Result<std::unique_ptr<Stream>> Fabric::connect(Host& from, std::uint64_t incarn
     // Broken, and forgotten by both sides, in the moment since it was established.
     if (!connection) return Error::disconnected;
     return std::unique_ptr<Stream>(std::make_unique<SimStream>(*this, fibers, *connection, 0));
+}
+
+Duration Fabric::slow_connect(Link& there) {
+    if (!there.dice.chance(timeline_.faults.slow_connect, "slow connect")) return Duration{0};
+    timeline_.counts.both(Fault::slow_connect);
+    return there.dice.draw(timeline_.faults.slow_connect_time);
 }
 
 bool Fabric::try_again(Attempt& attempt, Event event) {
@@ -274,14 +281,16 @@ void Fabric::syn(Attempt& attempt) {
     const auto listener = attempt.to.listeners.find(attempt.port);
     const bool heard = listener != attempt.to.listeners.end();
     if (there.blocked || back.blocked) obstruct(there.blocked ? there : back);
-    if (there.blocked || back.blocked || !attempt.to.up || (heard && listener->second->full())) {
+    const bool full = heard && listener->second->full();
+    if (full) timeline_.counts.both(Fault::backlog_full);
+    if (there.blocked || back.blocked || !attempt.to.up || full) {
         if (!try_again(attempt, Event::syn)) {
             attempt.refused = true;
             attempt.done.set();
         }
         return;
     }
-    if (!heard || there.dice.chance(timeline_.faults.refuse)) {
+    if (!heard || there.dice.chance(timeline_.faults.refuse, "refuse")) {
         if (heard) timeline_.counts.both(Fault::refuse);
         plan(timeline_.now() + delay(back), attempt.id, Event::refused);
         return;
@@ -315,7 +324,8 @@ Fabric::Connection& Fabric::make_connection(Attempt& attempt) {
         pipe.link = links[side];
         pipe.back = links[1 - side];
         const std::uint64_t least = faults.window_least;
-        pipe.window = static_cast<std::size_t>(pipe.link->dice.between(least, faults.window_most));
+        const std::uint64_t less = pipe.link->dice.pick(faults.window_most - least + 1);
+        pipe.window = faults.window_most - static_cast<std::size_t>(less);
         CHECK(pipe.window > 0);
     }
     connection.addresses[0] = {attempt.from.names.front(), free_port(attempt.from)};
@@ -338,7 +348,7 @@ Fabric::Connection* Fabric::find(std::uint64_t id) {
 
 void Fabric::maybe_corrupt(Link& link, BytesChain& parts) {
     if (std::max(link.from, link.to).value >= timeline_.faults.corrupt_nodes_end) return;
-    if (!link.dice.chance(timeline_.faults.corrupt)) return;
+    if (!link.dice.chance(timeline_.faults.corrupt, "corrupt")) return;
     Bytes& part = parts[static_cast<std::size_t>(link.dice.pick(parts.size()))];
     Buffer copy(part.size());
     std::memcpy(copy.data(), part.data(), part.size());
@@ -358,7 +368,7 @@ void Fabric::send(Connection& connection, std::size_t side, BytesChain& parts, s
     const BytesChain told = timeline_.tracing() ? parts : BytesChain();
     std::span<const Bytes> bytes(told);
     for (Bytes& part : parts) pipe.in_flight.push_back(std::move(part));
-    if (size > 1 && link.dice.chance(timeline_.faults.split_write)) {
+    if (size > 1 && link.dice.chance(timeline_.faults.split_write, "split write")) {
         timeline_.counts.both(Fault::split_write);
         const auto first = 1 + static_cast<std::size_t>(link.dice.pick(size - 1));
         send_piece(connection, side, Piece::Kind::data, first, bytes);
@@ -374,9 +384,9 @@ void Fabric::send_piece(Connection& connection, std::size_t side, Piece::Kind ki
     if (pipe.broken) return;
     Link& link = *pipe.link;
     Duration due = timeline_.now();
-    if (timeline_.faults.link_bytes_per_second > 0 && link.from != link.to) {
-        const auto ns = static_cast<unsigned __int128>(size) * 1'000'000'000u /
-                        timeline_.faults.link_bytes_per_second;
+    if (link.bytes_per_second > 0) {
+        const auto ns =
+            static_cast<unsigned __int128>(size) * 1'000'000'000u / link.bytes_per_second;
         link.free_at = std::max(link.free_at, due) + Duration(static_cast<std::int64_t>(ns));
         due = link.free_at;
     }
@@ -415,18 +425,35 @@ void Fabric::close(Connection& connection, std::size_t side) {
     if (std::exchange(end.open, false) && !end.reset) {
         const bool unread = connection.pipes[1 - side].unread > 0;
         Pipe& pipe = connection.pipes[side];
-        const bool resets = pipe.link->dice.chance(timeline_.faults.close_resets);
+        const bool resets = pipe.link->dice.chance(timeline_.faults.close_resets, "close resets");
         if (resets) timeline_.counts.both(Fault::reset);
         if (unread || resets)
             send_reset(connection, side);
         else
             send_piece(connection, side, Piece::Kind::fin, 0);
+        maybe_linger(connection, side);
     }
     forget_if_over(connection);
 }
 
 std::size_t Fabric::some_of(Pipe& pipe) {
-    return static_cast<std::size_t>(pipe.link->dice.pick(pipe.pieces.size() + 1));
+    const std::uint64_t lost = pipe.link->dice.pick(pipe.pieces.size() + 1);
+    return pipe.pieces.size() - static_cast<std::size_t>(lost);
+}
+
+// What a writer that has gone had sent may take a way of its own.
+void Fabric::maybe_linger(Connection& connection, std::size_t side) {
+    Pipe& pipe = connection.pipes[side];
+    if (pipe.pieces.empty() || pipe.stalled) return;
+    if (!pipe.link->dice.chance(timeline_.faults.linger, "linger")) return;
+    timeline_.counts.fire(Fault::linger);
+    const Duration longer = pipe.link->dice.draw(timeline_.faults.linger_time);
+    pipe.lingers = true;
+    pipe.last_due += longer;
+    for (Piece& piece : pipe.pieces) {
+        piece.due += longer;
+        plan(piece.due, connection.id, Event::deliver, side);
+    }
 }
 
 // Drops what is on its way, but for the first pieces. True if there were bytes in it.
@@ -548,12 +575,15 @@ bool Fabric::deliver_data(Connection& connection, std::size_t side, const Piece&
     }
     pipe.unread += piece.size;
     link.bytes_delivered += piece.size;
+    if (pipe.lingers && connection.id < link.newest_connection)
+        timeline_.counts.effect(Fault::linger);
+    link.newest_connection = std::max(link.newest_connection, connection.id);
     if (pipe.back->blocked) hold(connection, side); // It arrived, but the sender never hears of it.
-    if (link.dice.chance(timeline_.faults.reset)) {
+    if (maybe_reset(link)) {
         break_both(connection);
         return false;
     }
-    if (link.dice.chance(timeline_.faults.vanish)) {
+    if (link.dice.chance(timeline_.faults.vanish, "vanish")) {
         timeline_.counts.fire(Fault::vanish);
         pipe.broken = true;
         if (purge(pipe, 0)) timeline_.counts.effect(Fault::vanish);
@@ -564,18 +594,34 @@ bool Fabric::deliver_data(Connection& connection, std::size_t side, const Piece&
     return !pipe.broken;
 }
 
+bool Fabric::maybe_reset(Link& link) {
+    if (link.dice.chance(timeline_.faults.reset, "reset")) return true;
+    if (!link.lossy || !link.dice.chance(timeline_.faults.lossy_reset, "reset")) return false;
+    timeline_.counts.effect(Fault::lossy_link);
+    return true;
+}
+
 void Fabric::consumed(Connection& connection, std::size_t reader_side, std::size_t size) {
     const std::size_t side = 1 - reader_side;
     Pipe& pipe = connection.pipes[side];
     pipe.consumed += size;
     if (pipe.consumed < std::max<std::size_t>(1, pipe.window / 4)) return;
     pipe.credit += std::exchange(pipe.consumed, 0);
+    if (pipe.link->dice.chance(timeline_.faults.zero_window, "zero window")) {
+        timeline_.counts.fire(Fault::zero_window);
+        pipe.zero_until = timeline_.now() + pipe.link->dice.draw(timeline_.faults.zero_window_time);
+    }
     plan(timeline_.now() + delay(*pipe.back), connection.id, Event::credit, side);
 }
 
 void Fabric::credit(Connection& connection, std::size_t side) {
     Pipe& pipe = connection.pipes[side];
     if (pipe.back->blocked) return hold(connection, side);
+    if (timeline_.now() < pipe.zero_until)
+        return plan(pipe.zero_until, connection.id, Event::credit, side);
+    if (pipe.zero_until > Duration{0} && pipe.used >= pipe.window)
+        timeline_.counts.effect(Fault::zero_window);
+    pipe.zero_until = Duration{0};
     pipe.used -= std::exchange(pipe.credit, 0);
     if (SimStream* writer = connection.ends[side].stream) writer->writable().notify_all();
 }
@@ -585,7 +631,7 @@ void Fabric::hold(Connection& connection, std::size_t side) {
     Pipe& pipe = connection.pipes[side];
     if (std::exchange(pipe.held, true)) return;
     obstruct(pipe.link->blocked ? *pipe.link : *pipe.back);
-    if (!pipe.link->dice.chance(timeline_.faults.blocked_gives_up)) return;
+    if (!pipe.link->dice.chance(timeline_.faults.blocked_gives_up, "blocked gives up")) return;
     plan(timeline_.now() + pipe.link->dice.draw(timeline_.faults.give_up_time), connection.id,
          Event::give_up, side);
 }

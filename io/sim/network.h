@@ -32,11 +32,14 @@ namespace pyralog::sim {
 class SimListener;
 class SimStream;
 
+// How the delays of a link are spread: see Faults.
+enum class Spread : std::uint8_t { even, exponential, heavy_tail, step };
+
 using Links = std::set<std::pair<NodeId, NodeId>>; // Directed: from, to.
 
 class Fabric final : public Happening {
 public:
-    static constexpr std::size_t backlog_max = 128;
+    static constexpr int step_factor = 10;      // What a link's delays grow to at its step.
     static constexpr int connect_tries_max = 7; // At 0.2, 0.4, 0.8, ... seconds, as systems do.
     static constexpr Duration connect_retry = 200ms;
     static constexpr std::uint16_t first_free_port = 40'000;
@@ -104,11 +107,16 @@ private:
         Fault cause = Fault::partition;
         std::uint64_t held_up = 0;
         bool barred = false; // For new streams only.
+        Spread spread = Spread::even;
+        Duration step_at{0};
         std::uint32_t factor = 1;
+        std::uint64_t bytes_per_second = 0; // Zero: as many as there are.
+        bool lossy = false;
         Duration free_at{0};      // When its bandwidth has sent all that it has.
         std::uint64_t sent = 0;   // Pieces, numbered.
         std::uint64_t newest = 0; // The highest number delivered so far.
         std::uint64_t bytes_delivered = 0;
+        std::uint64_t newest_connection = 0; // Of which bytes were delivered.
     };
 
     struct Piece {
@@ -132,10 +140,12 @@ private:
         std::size_t consumed = 0; // Read, and the writer has not been told.
         std::size_t credit = 0;   // Read, and the news of it is on its way.
         Duration last_due{0};
-        bool stalled = false;  // Waits for its link to heal.
-        bool held = false;     // A partition was noticed; whether the sender gives up is drawn.
-        bool broken = false;   // Nothing that is sent arrives any more.
-        bool finished = false; // The end of the stream has arrived.
+        Duration zero_until{0}; // The reader's news waits until then.
+        bool lingers = false;   // Its writer has gone, and its pieces take their time.
+        bool stalled = false;   // Waits for its link to heal.
+        bool held = false;      // A partition was noticed; whether the sender gives up is drawn.
+        bool broken = false;    // Nothing that is sent arrives any more.
+        bool finished = false;  // The end of the stream has arrived.
     };
 
     struct End {
@@ -186,6 +196,7 @@ private:
     Result<std::unique_ptr<Stream>> connect(Host& from, std::uint64_t incarnation,
                                             Scheduler& fibers, const Address& remote);
     void syn(Attempt& attempt);
+    Duration slow_connect(Link& there);
     bool try_again(Attempt& attempt, Event event); // Blocked or down. False: out of patience.
     void established(Attempt& attempt);
     Connection& make_connection(Attempt& attempt);
@@ -199,6 +210,8 @@ private:
     void close(Connection& connection, std::size_t side);
     bool purge(Pipe& pipe, std::size_t pieces_kept);
     static std::size_t some_of(Pipe& pipe);
+    void maybe_linger(Connection& connection, std::size_t side);
+    bool maybe_reset(Link& link);
     void maybe_corrupt(Link& link, BytesChain& parts);
 
     // ---- Arriving ----

@@ -1,6 +1,8 @@
 // Links: how long a piece takes over one, and when nothing passes.
 #include "io/sim/network.h"
 
+#include "io/sim/spread.h"
+
 namespace pyralog::sim {
 
 namespace {
@@ -9,12 +11,44 @@ std::string link_name(NodeId from, NodeId to) {
     return "link/" + std::to_string(from.value) + '/' + std::to_string(to.value);
 }
 
+Spread draw_spread(const Faults& faults, Dice& dice) {
+    const std::uint64_t exponential = faults.spread_even + faults.spread_exponential;
+    const std::uint64_t heavy = exponential + faults.spread_heavy_tail;
+    const std::uint64_t all = heavy + faults.spread_step;
+    CHECK(all > 0);
+    const std::uint64_t drawn = dice.pick(all);
+    if (drawn < faults.spread_even) return Spread::even;
+    if (drawn < exponential) return Spread::exponential;
+    return drawn < heavy ? Spread::heavy_tail : Spread::step;
+}
+
 } // namespace
 
 Fabric::Link::Link(Timeline& timeline, NodeId f, NodeId t)
     : from(f), to(t), time_dice(timeline.root, link_name(f, t) + "/time"),
       dice(timeline.root, link_name(f, t)) {
-    if (f != t && dice.chance(timeline.faults.slow_link)) factor = timeline.faults.slow_factor;
+    if (f == t) return;
+    const Faults& faults = timeline.faults;
+    FaultCounts& counts = timeline.counts;
+    bytes_per_second = faults.link_bytes_per_second;
+    if (faults.link_bytes_per_second_most > bytes_per_second)
+        bytes_per_second = faults.link_bytes_per_second_most -
+                           dice.pick(faults.link_bytes_per_second_most - bytes_per_second + 1);
+    spread = draw_spread(faults, dice);
+    if (spread == Spread::exponential) counts.fire(Fault::link_exponential);
+    if (spread == Spread::heavy_tail) counts.fire(Fault::link_heavy_tail);
+    if (spread == Spread::step) {
+        counts.fire(Fault::link_step);
+        step_at = dice.between(Duration{0}, faults.step_within);
+    }
+    if (dice.chance(faults.slow_link, "slow link")) {
+        counts.fire(Fault::slow_link);
+        factor = static_cast<std::uint32_t>(dice.between(std::uint64_t{2}, faults.slow_factor));
+    }
+    if (dice.chance(faults.lossy_link, "lossy link")) {
+        counts.fire(Fault::lossy_link);
+        lossy = true;
+    }
 }
 
 Fabric::Link& Fabric::link(NodeId from, NodeId to) {
@@ -24,9 +58,27 @@ Fabric::Link& Fabric::link(NodeId from, NodeId to) {
 }
 
 Duration Fabric::delay(Link& link) {
-    const bool is_loop = link.from == link.to;
-    const Delay& faults = is_loop ? timeline_.faults.loopback_time : timeline_.faults.link_time;
-    return link.time_dice.draw(faults) * link.factor;
+    const Faults& faults = timeline_.faults;
+    FaultCounts& counts = timeline_.counts;
+    Dice& dice = link.time_dice;
+    if (link.from == link.to) return dice.draw(faults.loopback_time);
+    const Delay& time = faults.link_time;
+    Duration drawn = time.least;
+    if (link.spread == Spread::exponential) {
+        drawn = exponential(time.least, (time.most - time.least) / 2, dice.pick(spread_draws));
+        if (drawn > time.most) counts.effect(Fault::link_exponential);
+    } else if (link.spread == Spread::heavy_tail) {
+        drawn = heavy_tail(time.least, (time.most - time.least) / 4, dice.pick(spread_draws));
+        if (drawn > time.most) counts.effect(Fault::link_heavy_tail);
+    } else {
+        drawn = dice.draw(time);
+    }
+    if (link.spread == Spread::step && timeline_.now() >= link.step_at) {
+        counts.effect(Fault::link_step);
+        drawn *= step_factor;
+    }
+    if (link.factor > 1) counts.effect(Fault::slow_link);
+    return drawn * link.factor;
 }
 
 // ---- Partitions ----

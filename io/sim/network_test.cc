@@ -387,7 +387,9 @@ TEST_CASE("some links are slow for a whole run", "[sim]") {
         });
         times.insert(two.sink.arrivals.at(0) - sent);
     }
-    CHECK(times == std::set<Duration>{1ms, 10ms});
+    CHECK(times.contains(1ms));
+    CHECK(times.size() > 4); // Each by a factor of its own.
+    CHECK(*times.rbegin() <= 10ms);
 }
 
 TEST_CASE("connections are refused, and swallowed, as often as the faults say", "[sim]") {

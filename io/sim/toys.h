@@ -17,6 +17,7 @@ namespace pyralog::sim::toys {
 constexpr NodeId one{1}, two{2}, three{3};
 
 inline Result<> pause(Environment& env, Duration time) {
+    (void)env.clock.wall(); // Whoever waits looks at it, as people do.
     return env.fibers.sleep_until(env.clock.now() + time);
 }
 
