@@ -10,10 +10,10 @@ Nemesis::Nemesis(Cluster& cluster, std::map<NodeId, NodeMedia>& media, const Pla
       clients_(std::move(clients)), ambush_dice_(cluster.world().dice("nemesis/ambush")),
       start_dice_(cluster.world().dice("nemesis/start")),
       recovery_dice_(cluster.world().dice("nemesis/recovery")),
-      besieges_(plan.has(FaultClass::partitions) && percent(ambush_dice_, 33)),
-      ambush_percent_(besieges_                   ? 85
-                      : percent(ambush_dice_, 50) ? ambush_dice_.pick(50)
-                                                  : 0) {}
+      besieges_(plan.has(FaultClass::partitions) && ambush_dice_.chance({330'000}, "siege")),
+      ambush_percent_(besieges_             ? 85
+                      : ambush_dice_.coin() ? 0
+                                            : ambush_dice_.pick(50)) {}
 
 void Nemesis::begin() {
     active_ = true;
@@ -45,17 +45,17 @@ void Nemesis::later(Duration delay, std::function<void()> action) {
 
 void Nemesis::repeat(std::string_view name, Duration mean, Strike strike) {
     if (mean == Duration{0}) return;
-    repeated_.push_back({cluster_.world().dice("nemesis/" + std::string(name)),
-                         cluster_.world().dice("nemesis/" + std::string(name) + "/when"), mean,
-                         strike});
+    const std::string stream = "nemesis/" + std::string(name);
+    repeated_.push_back({std::string(name), cluster_.world().dice(stream),
+                         cluster_.world().dice(stream + "/when"), mean, strike});
     next_of(repeated_.size() - 1);
 }
 
 // Strikes are due at any time from half the mean to one and a half.
 void Nemesis::next_of(std::size_t repeated) {
     Repeated& one = repeated_[repeated];
-    later(one.when.between(one.mean / 2, one.mean + one.mean / 2), [this, &one, repeated] {
-        if (strikes(one.dice)) (this->*one.strike)(one.dice);
+    later(one.when_dice.between(one.mean / 2, one.mean + one.mean / 2), [this, &one, repeated] {
+        if (one.dice.strike(one.name)) (this->*one.strike)(one.dice);
         next_of(repeated);
     });
 }
@@ -67,7 +67,8 @@ NodeId Nemesis::some_node(sim::Dice& dice) const {
 
 // What a new leader has begun and not finished is what the next one must get right.
 void Nemesis::ambush(NodeId leader) {
-    if (!active_ || !percent(ambush_dice_, ambush_percent_)) return;
+    const sim::Chance chance{static_cast<std::uint32_t>(ambush_percent_ * 10'000)};
+    if (!active_ || !ambush_dice_.chance(chance, "ambush")) return;
     const Duration delay = soon(ambush_dice_);
     const std::uint64_t kind = besieges_ ? 2 : ambush_dice_.pick(3);
     if (kind == 0 && plan_.has(FaultClass::kills))
@@ -86,7 +87,6 @@ void Nemesis::heal(std::span<const NodeId> core) {
     sim::World& world = cluster_.world();
     sim::Faults quiet;
     quiet.schedule = plan_.faults.schedule;
-    quiet.drift_ppm_most = plan_.faults.drift_ppm_most;
     quiet.monotonic_offset_most = plan_.faults.monotonic_offset_most;
     quiet.wall_offset_most = plan_.faults.wall_offset_most;
     world.set_faults(quiet);
@@ -94,6 +94,7 @@ void Nemesis::heal(std::span<const NodeId> core) {
     for (const NodeId node : cluster_.nodes()) {
         world.disk(node).set_quota({});
         world.resume(node);
+        world.time(node).limit_drift(healed_drift_ppm_max);
         if (std::ranges::find(core, node) != core.end()) cluster_.start(node);
     }
 }

@@ -19,6 +19,7 @@
 #include <functional>
 #include <map>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -28,6 +29,9 @@ class Nemesis {
 public:
     // How often in a row a process is ended again soon after its start.
     static constexpr int nested_max = 6;
+    // Clocks that are off by more are set right in the end: an election timeout would be worth
+    // nothing.
+    static constexpr std::int64_t healed_drift_ppm_max = 50'000;
 
     // `clients` are nodes too, on one side or the other of a partition.
     Nemesis(Cluster& cluster, std::map<NodeId, NodeMedia>& media, const Plan& plan,
@@ -88,8 +92,8 @@ private:
 
     // A class of strikes that come again and again.
     struct Repeated {
-        sim::Dice dice;
-        sim::Dice when; // Stays what it is when a strike is taken out.
+        std::string name;
+        sim::Dice dice, when_dice;
         Duration mean;
         Strike strike;
     };

@@ -12,13 +12,6 @@
 
 namespace pyralog::simtest {
 
-// Does a strike that is due happen? If it does, it is a fault event.
-inline bool strikes(sim::Dice& dice) { return dice.chance({875'000}); }
-
-inline bool percent(sim::Dice& dice, std::uint64_t p) {
-    return dice.chance({static_cast<std::uint32_t>(p * 10'000)});
-}
-
 // Zeros leave everything where it is.
 template <class T>
 void shuffle(sim::Dice& dice, std::vector<T>& items) {

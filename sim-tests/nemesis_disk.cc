@@ -20,7 +20,7 @@ void Nemesis::damage(sim::Dice& dice) {
     if (!atlas_.allows(node) || !damage_disk(node, dice)) return;
     cluster_.damage(node);
     // Most of what is on a disk is read when a node starts.
-    if (!cluster_.running(node) || !percent(dice, 66)) return;
+    if (!cluster_.running(node) || dice.pick(3) == 0) return;
     cluster_.world().kill(node);
     start_later(node, dice);
 }
@@ -65,13 +65,16 @@ void Nemesis::lose_disk(sim::Dice& dice) {
 }
 
 void Nemesis::jump_clock(sim::Dice& dice) {
-    sim::NodeTime& time = cluster_.world().time(some_node(dice));
-    const Duration most = 600s;
-    if (dice.coin()) {
-        time.jump_wall(dice.between(-most, most));
-    } else {
-        const Duration most_ppm{static_cast<std::int64_t>(plan_.faults.drift_ppm_most)};
-        time.set_drift(dice.between(-most_ppm, most_ppm).count());
+    sim::World& world = cluster_.world();
+    sim::NodeTime& time = world.time(some_node(dice));
+    switch (dice.pick(3)) {
+    case 0:
+        // From less than a tick to longer than anything waits, and back.
+        time.jump_wall(dice.coin() ? scaled(dice, 1ms, 600s) : -scaled(dice, 1ms, 600s));
+        break;
+    case 1: time.freeze_wall(world.now() + scaled(dice, 1ms, 10s)); break;
+    default:
+        time.set_drift(dice.either_way(static_cast<std::int64_t>(plan_.faults.drift_ppm_most)));
     }
 }
 

@@ -19,14 +19,16 @@ void Nemesis::start_later(NodeId node, sim::Dice& dice) {
 void Nemesis::start(NodeId node, int nested) {
     if (cluster_.running(node)) return;
     cluster_.start(node);
-    if (nested >= nested_max || !recovery_dice_.chance(plan_.nemesis.recovery_ends)) return;
+    if (nested >= nested_max ||
+        !recovery_dice_.chance(plan_.nemesis.recovery_ends, "end of recovery"))
+        return;
     const std::uint64_t boot = cluster_.boots(node);
     later(soon(recovery_dice_), [this, node, nested, boot] {
         if (!cluster_.running(node) || cluster_.boots(node) != boot) return;
         const bool recovering = cluster_.host(node) == nullptr;
         cluster_.world().count(sim::Fault::recovery_end, recovering);
         if (nested >= 2) cluster_.world().count(sim::Fault::nested_end, recovering);
-        if (recovery_dice_.coin())
+        if (!recovery_dice_.coin())
             cluster_.world().cut_power(node);
         else
             cluster_.world().kill(node);
@@ -89,7 +91,7 @@ void Nemesis::storm(NodeId node, int ended, int ends, sim::Dice& dice) {
     if (cluster_.running(node)) {
         ++ended;
         if (ended == 5) cluster_.world().count_effect(sim::Fault::restart_storm);
-        if (dice.coin())
+        if (!dice.coin())
             cluster_.world().cut_power(node);
         else
             cluster_.world().kill(node);
@@ -127,7 +129,11 @@ void Nemesis::roll(std::vector<NodeId> nodes, sim::Dice& dice) {
 void Nemesis::pause(sim::Dice& dice) {
     std::vector<NodeId> nodes = cluster_.nodes();
     shuffle(dice, nodes);
-    if (!percent(dice, 25)) nodes.resize(1);
+    if (dice.pick(4) < 3) nodes.resize(1);
+    // A leader has the most to sleep through.
+    const std::vector<NodeId> leading = leaders();
+    if (nodes.size() == 1 && !leading.empty() && dice.pick(3) == 2)
+        nodes.front() = leading[static_cast<std::size_t>(dice.pick(leading.size()))];
     for (const NodeId node : nodes) pause(node, scaled(dice, 1ms, plan_.nemesis.pause_most));
 }
 

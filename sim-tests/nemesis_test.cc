@@ -24,14 +24,14 @@ Plan quiet_plan(std::uint64_t seed) {
 }
 
 // The strikes of a few runs, of which all must pass.
-sim::FaultCounts counts_of(const std::function<void(NemesisPlan&)>& setup,
+sim::FaultCounts counts_of(const std::function<void(Plan&)>& setup,
                            FaultClass fault_class = FaultClass::count_) {
     sim::FaultCounts counts;
     for (std::uint64_t seed = 1; seed <= 3; ++seed) {
         Plan plan = quiet_plan(seed);
         if (fault_class != FaultClass::count_)
             plan.classes[static_cast<std::size_t>(fault_class)] = true;
-        setup(plan.nemesis);
+        setup(plan);
         const RunResult result = run_plan(plan);
         INFO("seed " << seed);
         if (result.finding) FAIL_CHECK(result.finding->oracle << ": " << result.finding->detail);
@@ -49,7 +49,7 @@ void check_effect(const sim::FaultCounts& counts, sim::Fault fault) {
 } // namespace
 
 TEST_CASE("a nemesis without a plan breaks nothing", "[simtest][sim]") {
-    const sim::FaultCounts counts = counts_of([](NemesisPlan&) {});
+    const sim::FaultCounts counts = counts_of([](Plan&) {});
     for (std::size_t i = 0; i < sim::FaultCounts::kinds; ++i) {
         const auto fault = static_cast<sim::Fault>(i);
         INFO(sim::to_string(fault));
@@ -60,52 +60,53 @@ TEST_CASE("a nemesis without a plan breaks nothing", "[simtest][sim]") {
 }
 
 TEST_CASE("processes are ended while they recover, several times in a row", "[simtest][sim]") {
-    const sim::FaultCounts counts = counts_of([](NemesisPlan& plan) {
-        plan.kills = 500ms;
-        plan.recovery_ends = {800'000};
+    const sim::FaultCounts counts = counts_of([](Plan& plan) {
+        plan.nemesis.kills = 500ms;
+        plan.nemesis.recovery_ends = {800'000};
     });
     check_effect(counts, sim::Fault::recovery_end);
     check_effect(counts, sim::Fault::nested_end);
 }
 
 TEST_CASE("a storm ends one node again and again", "[simtest][sim]") {
-    check_effect(counts_of([](NemesisPlan& plan) { plan.restart_storms = 1s; }),
+    check_effect(counts_of([](Plan& plan) { plan.nemesis.restart_storms = 1s; }),
                  sim::Fault::restart_storm);
 }
 
 TEST_CASE("a rolling restart comes to every node", "[simtest][sim]") {
     const sim::FaultCounts counts =
-        counts_of([](NemesisPlan& plan) { plan.rolling_restarts = 1s; });
+        counts_of([](Plan& plan) { plan.nemesis.rolling_restarts = 1s; });
     check_effect(counts, sim::Fault::rolling_restart);
     CHECK(counts.fired(sim::Fault::kill) >= 5 * counts.effective(sim::Fault::rolling_restart));
 }
 
 TEST_CASE("the power of a rack goes for several nodes at one moment", "[simtest][sim]") {
-    const sim::FaultCounts counts = counts_of([](NemesisPlan& plan) {
-        plan.rack_cuts = 1s;
-        plan.racks = 2;
+    const sim::FaultCounts counts = counts_of([](Plan& plan) {
+        plan.nemesis.rack_cuts = 1s;
+        plan.nemesis.racks = 2;
     });
     check_effect(counts, sim::Fault::rack_cut);
     CHECK(counts.fired(sim::Fault::power_cut) > counts.fired(sim::Fault::rack_cut));
 }
 
 TEST_CASE("a leader sleeps through the election of the next one", "[simtest][sim]") {
-    const sim::FaultCounts counts = counts_of([](NemesisPlan& plan) {
-        plan.pauses = 500ms;
-        plan.pause_most = 10 * plan.election_timeout;
+    const sim::FaultCounts counts = counts_of([](Plan& plan) {
+        plan.length = 30s;
+        plan.nemesis.pauses = 1s;
+        plan.nemesis.pause_most = 10 * plan.nemesis.election_timeout;
     });
     check_effect(counts, sim::Fault::pause);
     check_effect(counts, sim::Fault::long_pause);
 }
 
 TEST_CASE("a disk is lost for good, and never more than may be", "[simtest][sim]") {
-    const sim::FaultCounts counts = counts_of([](NemesisPlan& plan) { plan.lost_disks = 2s; });
+    const sim::FaultCounts counts = counts_of([](Plan& plan) { plan.nemesis.lost_disks = 2s; });
     check_effect(counts, sim::Fault::lost_disk);
     CHECK(counts.fired(sim::Fault::lost_disk) == 3); // One in each run.
 }
 
 TEST_CASE("all streams between two nodes break", "[simtest][sim]") {
-    check_effect(counts_of([](NemesisPlan& plan) { plan.stream_breaks = 200ms; }),
+    check_effect(counts_of([](Plan& plan) { plan.nemesis.stream_breaks = 200ms; }),
                  sim::Fault::reset);
 }
 
@@ -113,9 +114,9 @@ TEST_CASE("partitions of each shape come, and are in somebody's way", "[simtest]
     sim::FaultCounts counts;
     for (int i = 0; i < 2; ++i)
         counts.add(counts_of(
-            [](NemesisPlan& plan) {
-                plan.partitions = 300ms;
-                plan.partition_most = 1s;
+            [](Plan& plan) {
+                plan.nemesis.partitions = 300ms;
+                plan.nemesis.partition_most = 1s;
             },
             i == 0 ? FaultClass::count_ : FaultClass::partitions)); // With ambushes.
     for (const sim::Fault fault :

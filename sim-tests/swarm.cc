@@ -151,20 +151,38 @@ void draw_network(Plan& plan, Random& random) {
         faults.link_time.tail = scaled(random, 30ms, 2s);
         faults.slow_link = {100'000};
         faults.slow_factor = static_cast<std::uint32_t>(random.between(2, 20));
-        if (often(random, 30))
-            faults.link_bytes_per_second =
-                static_cast<std::uint64_t>(scaled(random, 1 << 20, 64 << 20));
+        const auto weight = [&] { return static_cast<std::uint32_t>(random.between(0, 3)); };
+        faults.spread_even = 1 + weight();
+        faults.spread_exponential = weight();
+        faults.spread_heavy_tail = weight();
+        faults.spread_step = weight();
+        faults.step_within = plan.length;
+        if (often(random, 30)) {
+            const auto rate = [&] {
+                return static_cast<std::uint64_t>(scaled(random, 256 << 10, 64 << 20));
+            };
+            faults.link_bytes_per_second = rate();
+            faults.link_bytes_per_second_most = rate();
+        }
     }
     if (plan.has(FaultClass::pieces)) {
         faults.split_write = scaled_chance(random, 10'000, 400'000);
         faults.short_read = scaled_chance(random, 10'000, 400'000);
         faults.window_least = static_cast<std::size_t>(scaled(random, 500, 64'000));
         faults.window_most = faults.window_least * 4;
+        faults.zero_window = scaled_chance(random, 1'000, 100'000);
+        faults.zero_window_time.most = scaled(random, 2ms, 2s);
     }
     if (plan.has(FaultClass::broken_streams)) {
         faults.reset = scaled_chance(random, 10, 10'000);
         faults.vanish = scaled_chance(random, 10, 5'000);
         faults.close_resets = {300'000};
+        faults.lossy_link = {100'000};
+        faults.lossy_reset = scaled_chance(random, 1'000, 100'000);
+        faults.slow_connect = scaled_chance(random, 1'000, 300'000);
+        faults.backlog_most = static_cast<std::size_t>(scaled(random, 1, 128));
+        faults.linger = scaled_chance(random, 10'000, 500'000);
+        faults.linger_time.most = scaled(random, 2ms, 2s);
         faults.refuse = scaled_chance(random, 1'000, 200'000);
         faults.black_hole = scaled_chance(random, 1'000, 100'000);
     }
@@ -280,7 +298,9 @@ Plan draw_plan(std::uint64_t seed) {
     plan.faults.schedule = draw_schedule(shape);
     if (plan.has(FaultClass::slow_fibers)) plan.faults.run_cost = {1us, 30us, {2'000}, 20ms};
     if (plan.has(FaultClass::clocks)) {
-        plan.faults.drift_ppm_most = static_cast<std::uint32_t>(scaled(shape, 100, 50'000));
+        // Now and then so far off that no timeout means what it says.
+        const std::int64_t most = often(shape, 15) ? 400'000 : 50'000;
+        plan.faults.drift_ppm_most = static_cast<std::uint32_t>(scaled(shape, 100, most));
         plan.faults.monotonic_offset_most = 3600s;
         plan.faults.wall_offset_most = 3600s;
     }
