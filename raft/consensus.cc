@@ -99,7 +99,6 @@ void Consensus::persisted(std::uint64_t ticket) {
     const auto rest = std::find_if(pending_.begin(), pending_.end(),
                                    [&](const Pending& p) { return p.ticket > ticket; });
     if (rest != pending_.begin()) {
-        SOMETIMES(rest - pending_.begin() > 1, "raft/several-writes-durable-at-once");
         durable_vote_ = (rest - 1)->vote;
         durable_end_ = (rest - 1)->end;
         if (durable_end_.index > end_.index && BUG(M15)) durable_end_ = end_;

@@ -94,7 +94,6 @@ void Consensus::on(NodeId from, const wire::VoteRequest& request) {
     }
     set_election_deadline();
     const wire::VoteReply reply{term(), false, true};
-    SOMETIMES(durable_vote_ == vote_, "raft/vote-was-durable-already");
     if (durable_vote_ == vote_ || BUG(M01))
         send(from, reply);
     else

@@ -27,7 +27,6 @@ GroupRef::~GroupRef() {
 // ---- For who serves clients ----
 
 Result<Group::Proposal> Group::propose(const wire::RecordBatch& batch) {
-    SOMETIMES(closing_, "group/proposal-to-one-that-closes");
     if (closing_) return Error::not_found;
     if (host_.is_backlogged()) return Error::unavailable;
     const Range place = TRY(consensus_.propose(env_.clock.now(), batch.records()));

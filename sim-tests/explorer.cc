@@ -224,7 +224,11 @@ private:
         case 5: // Of zstd, which not all versions may say.
         case 6: // Of a compression that nobody knows.
             header.attributes = static_cast<std::int16_t>(flaw == 5 ? 4 : 7);
-            header.producer_id = flaw == 5 ? 7 : -1;
+            if (flaw == 5) { // Refused in all versions, for this or for that.
+                header.producer_id = 7;
+                header.producer_epoch = 0;
+                header.base_sequence = 0;
+            }
             return wire::assemble(header, Bytes::copy_of(std::string(20, 'x')));
         case 7: // Records that are none, with a good checksum.
             return wire::assemble(header, Bytes::copy_of(std::string(20, '\x7f')));

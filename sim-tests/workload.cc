@@ -227,7 +227,7 @@ private:
             const auto size = static_cast<std::size_t>(
                 random_.between(1, static_cast<std::int64_t>(plan().value_bytes_max)));
             builder.add(std::nullopt, value_of({self_.value, produce.first_number + i}, size),
-                        env_.clock.wall().unix_ms);
+                        env_.clock.wall().unix_ms + i);
         }
         const Bytes batch = builder.build();
         const auto parsed = wire::RecordBatch::parse(batch);

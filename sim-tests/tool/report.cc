@@ -1,6 +1,7 @@
 #include "sim-tests/tool/report.h"
 
 #include "sim-tests/swarm.h"
+#include "sim-tests/tool/quarantine.h"
 
 #include <algorithm>
 #include <array>
@@ -31,6 +32,14 @@ void add(std::map<std::string, Count>& all, const std::map<std::string, Count>& 
 void add(std::map<std::string, std::uint64_t>& all,
          const std::map<std::string, std::uint64_t>& more) {
     for (const auto& [name, count] : more) all[name] += count;
+}
+
+void add(std::map<std::string, WhimCount>& all, const std::map<std::string, WhimCount>& more) {
+    for (const auto& [name, whim] : more) {
+        all[name].active += whim.active;
+        all[name].asked += whim.asked;
+        all[name].fired += whim.fired;
+    }
 }
 
 // A total order, so that the order in which reports come together leaves no trace.
@@ -97,6 +106,7 @@ void SweepReport::add(const SeedReport& seed) {
     read += seed.read;
     simtest::add(faults, seed.faults);
     simtest::add(probes, seed.probes);
+    simtest::add(whims, seed.whims);
     const Plan plan = draw_plan(seed.seed);
     bool any = false;
     for (std::size_t i = 0; i < plan.classes.size(); ++i) {
@@ -128,6 +138,7 @@ SweepReport merge(const SweepReport& one, const SweepReport& other) {
     for (const auto& [key, group] : other.groups) add(all.groups[key], group);
     add(all.faults, other.faults);
     add(all.probes, other.probes);
+    add(all.whims, other.whims);
     add(all.runs_with, other.runs_with);
     all.simulated += other.simulated;
     all.cpu += other.cpu;
@@ -185,13 +196,7 @@ std::string to_table(const SweepReport& report) {
         if (count.fired == 0 || count.effective == 0) silent += (silent.empty() ? "" : ", ") + name;
     }
     out += "\nwithout effect: " + (silent.empty() ? "none" : silent) + '\n';
-    if (!report.probes.empty()) {
-        std::string missed;
-        for (const auto& [name, count] : report.probes)
-            if (count == 0) missed += (missed.empty() ? "" : ", ") + name;
-        out += format("probes: %zu, never reached: ", report.probes.size()) +
-               (missed.empty() ? "none" : missed) + '\n';
-    }
+    out += site_table(report);
     if (!report.groups.empty()) out += group_table(report);
     if (report.interrupted) out += "\ninterrupted: what follows is what had been done by then\n";
     out += format("seeds=%llu failures=%llu stored_batches=%llu read_records=%llu\n",

@@ -26,6 +26,7 @@ enum ExitCode : int {
     exit_liveness = 3,
     exit_not_deterministic = 4,
     exit_interrupted = 5, // Somebody ended a sweep that had found nothing.
+    exit_untested = 6,    // Nothing was found, but something was never tried: quarantine.h.
 };
 
 // The worse of two: a lost record is worse than a late one.
@@ -34,6 +35,13 @@ int worse(int one, int other);
 struct Count {
     std::uint64_t fired = 0, effective = 0;
     bool operator==(const Count&) const = default;
+};
+
+// Of a whim (core/base/buggify.h).
+struct WhimCount {
+    std::uint64_t active = 0; // Runs.
+    std::uint64_t asked = 0, fired = 0;
+    bool operator==(const WhimCount&) const = default;
 };
 
 // What is known of one seed afterwards.
@@ -48,6 +56,7 @@ struct SeedReport {
     std::uint64_t bug_hits = 0;
     std::map<std::string, Count> faults;         // By kind.
     std::map<std::string, std::uint64_t> probes; // How often each was reached.
+    std::map<std::string, WhimCount> whims;
     std::uint64_t stored = 0, read = 0;
     bool operator==(const SeedReport&) const = default;
 };
@@ -83,6 +92,7 @@ struct SweepReport {
     std::map<std::pair<std::string, std::string>, FailureGroup> groups; // By oracle and signature.
     std::map<std::string, Count> faults;
     std::map<std::string, std::uint64_t> probes;
+    std::map<std::string, WhimCount> whims;
     std::map<std::string, std::uint64_t> runs_with; // Of each class of faults.
     Duration simulated{0}, cpu{0};
     Duration real{0}; // From beginning to end; of several, the longest.

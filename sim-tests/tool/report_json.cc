@@ -25,15 +25,36 @@ std::map<std::string, Count> counts_of(const Json& json) {
     return counts;
 }
 
+Json of(const std::map<std::string, WhimCount>& whims) {
+    Json json = Json::object();
+    for (const auto& [name, whim] : whims)
+        json[name] = {{"active", whim.active}, {"asked", whim.asked}, {"fired", whim.fired}};
+    return json;
+}
+
+std::map<std::string, WhimCount> whims_of(const Json& json) {
+    std::map<std::string, WhimCount> whims;
+    for (const auto& [name, whim] : json.items())
+        whims[name] = {whim.at("active"), whim.at("asked"), whim.at("fired")};
+    return whims;
+}
+
 Duration time_of(const Json& json) { return Duration(json.get<std::int64_t>()); }
 
 Json of(const SeedReport& report) {
-    return {{"seed", report.seed},          {"exit_code", report.exit_code},
-            {"oracle", report.oracle},      {"detail", report.detail},
-            {"event", report.event},        {"time_ns", report.time.count()},
-            {"cpu_ns", report.cpu.count()}, {"hash", report.hash},
-            {"bug_hits", report.bug_hits},  {"faults", of(report.faults)},
-            {"probes", report.probes},      {"stored_batches", report.stored},
+    return {{"seed", report.seed},
+            {"exit_code", report.exit_code},
+            {"oracle", report.oracle},
+            {"detail", report.detail},
+            {"event", report.event},
+            {"time_ns", report.time.count()},
+            {"cpu_ns", report.cpu.count()},
+            {"hash", report.hash},
+            {"bug_hits", report.bug_hits},
+            {"faults", of(report.faults)},
+            {"probes", report.probes},
+            {"whims", of(report.whims)},
+            {"stored_batches", report.stored},
             {"read_records", report.read}};
 }
 
@@ -58,6 +79,7 @@ SeedReport seed_of(const Json& json) {
     report.bug_hits = json.at("bug_hits");
     report.faults = counts_of(json.at("faults"));
     report.probes = json.at("probes").get<std::map<std::string, std::uint64_t>>();
+    report.whims = whims_of(json.at("whims"));
     report.stored = json.at("stored_batches");
     report.read = json.at("read_records");
     return report;
@@ -93,6 +115,7 @@ SweepReport sweep_of(const Json& json) {
             group.at("count"), seed_of(group.at("first")), seed_of(group.at("cheapest"))};
     report.faults = counts_of(json.at("faults"));
     report.probes = json.at("probes").get<std::map<std::string, std::uint64_t>>();
+    report.whims = whims_of(json.at("whims"));
     report.runs_with = json.at("classes").get<std::map<std::string, std::uint64_t>>();
     report.simulated = time_of(json.at("simulated_ns"));
     report.cpu = time_of(json.at("cpu_ns"));
@@ -140,6 +163,7 @@ std::string to_json(const SweepReport& report) {
               {"groups", Json::array()},
               {"faults", of(report.faults)},
               {"probes", report.probes},
+              {"whims", of(report.whims)},
               {"classes", report.runs_with},
               {"simulated_ns", report.simulated.count()},
               {"cpu_ns", report.cpu.count()},

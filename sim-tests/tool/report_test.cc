@@ -16,6 +16,7 @@ SeedReport passed(std::uint64_t seed) {
     report.faults["kill"] = {seed, 1};
     report.faults["rot"] = {};
     report.probes["rare"] = seed % 2;
+    report.whims["odd"] = {1, seed, seed / 2};
     report.stored = 7;
     report.read = 9;
     return report;

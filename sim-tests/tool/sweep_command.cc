@@ -1,5 +1,6 @@
 // pyralog-sim sweep: many seeds.
 #include "sim-tests/tool/commands.h"
+#include "sim-tests/tool/quarantine.h"
 #include "sim-tests/tool/sweep.h"
 
 #include <CLI/CLI.hpp>
@@ -13,7 +14,7 @@ struct Options {
     std::optional<SeedRange> seeds;
     std::optional<Duration> time;
     int jobs = 0;
-    bool twice = false, keep_going = false;
+    bool twice = false, keep_going = false, require_probes = false, show_probes = false;
     std::string bug, json;
     std::optional<Shard> shard;
 };
@@ -37,8 +38,12 @@ int run_sweep(const Options& options) {
     const SweepReport report = sweep(sweeping);
     std::printf("%s", to_table(report).c_str());
     if (!options.json.empty() && !write_file(options.json, to_json(report))) return exit_usage;
+    if (options.show_probes) std::printf("%s", all_sites(report).c_str());
     if (report.exit_code == exit_pass && report.interrupted) return exit_interrupted;
-    return report.exit_code;
+    if (!options.require_probes) return report.exit_code;
+    const std::vector<std::string> missing = untested(report);
+    for (const std::string& what : missing) std::printf("UNTESTED %s\n", what.c_str());
+    return report.exit_code == exit_pass && !missing.empty() ? exit_untested : report.exit_code;
 }
 
 class SweepCommand final : public Command {
@@ -54,6 +59,9 @@ public:
         command->add_flag("--twice", options_.twice,
                           "Each seed again, and the hash must be the same");
         command->add_flag("--keep-going", options_.keep_going, "After a failure");
+        command->add_flag("--require-probes", options_.require_probes,
+                          "Fail if a probe, a whim or a fault was never seen");
+        command->add_flag("--show-probes", options_.show_probes, "Tell the counts of all of them");
         command->add_option("--json", options_.json, "Write the report there, for merge and others")
             ->type_name("FILE");
         return command;

@@ -79,6 +79,13 @@ SeedReport report_of(const RunResult& result) {
         report.faults[std::string(to_string(fault))] = {result.counts.fired(fault),
                                                         result.counts.effective(fault)};
     }
+    for (const sites::Count& site : result.sites) {
+        const std::string name(site.name);
+        if (site.kind == sites::Kind::probe)
+            report.probes[name] = site.hits;
+        else
+            report.whims[name] = {site.active ? 1u : 0u, site.hits, site.fired};
+    }
     return report;
 }
 

@@ -1,0 +1,95 @@
+#include "sim-tests/tool/quarantine.h"
+
+#include <algorithm>
+#include <array>
+
+namespace pyralog::simtest {
+
+namespace {
+
+constexpr std::array<Excused, 15> excused{{
+    {"probe/broker/cannot-accept", "no accept of the simulated network fails"},
+    {"probe/broker/too-many-clients",
+     "runs have fewer clients; whim broker/turns-a-client-away goes the same way"},
+    {"probe/controller/applied-no-placement",
+     "checked before it is proposed: only a node with other members could propose it"},
+    {"probe/group/frames-do-not-lie-end-to-end", "packets have checksums, and no node lies"},
+    {"probe/log/piece-was-written-and-not-synced", "whoever cannot sync ends its node"},
+    {"probe/raft/append-fits-no-log", "packets have checksums, and no node lies"},
+    {"probe/raft/barrier-before-anything-is-committed", "handlers ask Group::serves() first"},
+    {"probe/raft/unsound-message", "packets have checksums, and no node lies"},
+    {"probe/raft/vote-asked-again", "a stream brings nothing twice; raft/scripts does"},
+    {"probe/transport/a-stranger-calls", "no run has a node that is in no list; host_test has"},
+    {"probe/transport/another-cluster-calls", "no run has two clusters; host_test has"},
+    {"probe/transport/another-node-answers", "no run moves an address; host_test does"},
+    {"probe/group/proposal-overruled",
+     "a deposed leader tells its producers at once, before it is overruled; host_test waits"},
+    {"probe/group/proposal-cut-and-perhaps-elsewhere", "the same"},
+    {"probe/produce/overruled", "the same"},
+}};
+
+bool is_excused(const std::string& name) {
+    return std::ranges::find(excused, name, &Excused::name) != excused.end();
+}
+
+// All that was not seen, excused or not.
+std::vector<std::string> unseen(const SweepReport& report) {
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(FaultClass::count_); ++i) {
+        const std::string name(to_string(static_cast<FaultClass>(i)));
+        if (!report.runs_with.contains(name)) names.push_back("class/" + name);
+    }
+    for (const auto& [name, count] : report.faults)
+        if (count.fired == 0 || count.effective == 0) names.push_back("fault/" + name);
+    for (const auto& [name, hits] : report.probes)
+        if (hits == 0) names.push_back("probe/" + name);
+    for (const auto& [name, whim] : report.whims)
+        if (whim.fired == 0) names.push_back("whim/" + name);
+    return names;
+}
+
+} // namespace
+
+std::span<const Excused> quarantine() { return excused; }
+
+std::vector<std::string> untested(const SweepReport& report) {
+    std::vector<std::string> names = unseen(report);
+    std::erase_if(names, is_excused);
+    return names;
+}
+
+std::string site_table(const SweepReport& report) {
+    if (report.probes.empty()) return {};
+    std::size_t fired = 0, reached = 0;
+    for (const auto& [name, hits] : report.probes) reached += hits > 0 ? 1 : 0;
+    for (const auto& [name, whim] : report.whims) fired += whim.fired > 0 ? 1 : 0;
+    std::string out = "probes: " + std::to_string(reached) + " of " +
+                      std::to_string(report.probes.size()) +
+                      " reached; whims: " + std::to_string(fired) + " of " +
+                      std::to_string(report.whims.size()) + " fired\n";
+    std::string missing;
+    for (const std::string& name : untested(report)) missing += "  " + name + '\n';
+    out += "never seen:" + (missing.empty() ? " nothing that should be" : '\n' + missing);
+    if (missing.empty()) out += '\n';
+    out += "excused:\n";
+    const std::vector<std::string> all = unseen(report);
+    for (const Excused& one : excused) {
+        const bool seen = std::ranges::find(all, one.name) == all.end();
+        out += "  " + std::string(one.name) + ": " +
+               (seen ? "was seen, and needs no excuse" : std::string(one.reason)) + '\n';
+    }
+    return out;
+}
+
+std::string all_sites(const SweepReport& report) {
+    std::string out = "\nprobe: how often it was reached\n";
+    for (const auto& [name, hits] : report.probes)
+        out += "  " + name + ' ' + std::to_string(hits) + '\n';
+    out += "\nwhim: in how many runs it was active, how often it was asked, and fired\n";
+    for (const auto& [name, whim] : report.whims)
+        out += "  " + name + ' ' + std::to_string(whim.active) + ' ' + std::to_string(whim.asked) +
+               ' ' + std::to_string(whim.fired) + '\n';
+    return out;
+}
+
+} // namespace pyralog::simtest
