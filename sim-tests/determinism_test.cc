@@ -1,6 +1,7 @@
 // A run is a function of its seed, and the seeds that once found something still pass.
 #include "sim-tests/run.h"
 
+#include <array>
 #include <fstream>
 #include <sstream>
 
@@ -52,6 +53,60 @@ TEST_CASE("a trace changes nothing", "[simtest][sim]") {
     options.trace = [&](std::string_view) { ++lines; };
     CHECK(run_plan(plan, options).hash == run_plan(plan).hash);
     CHECK(lines > 100);
+}
+
+TEST_CASE("a whole cluster's run is replayed from its record, whatever its schedule",
+          "[simtest][sim]") {
+    constexpr std::array schedules{sim::Schedule::in_order, sim::Schedule::random,
+                                   sim::Schedule::priorities, sim::Schedule::priorities_one_fall,
+                                   sim::Schedule::priorities_two_falls};
+    for (std::uint64_t seed = 1; seed <= 24; ++seed) {
+        Plan plan = draw_plan(seed);
+        plan.length = std::min<Duration>(plan.length, 1s);
+        plan.faults.schedule = schedules[seed % schedules.size()];
+        sim::ChoiceList list;
+        RunOptions options;
+        options.choices.recorded = true;
+        options.at_end = [&](sim::World& world) { list = world.choices().recorded(); };
+        const RunResult plain = run_plan(plan);
+        INFO("seed " << seed);
+        CHECK(run_plan(plan, options).hash == plain.hash);
+        // The list holds all: from another seed the dice would be others.
+        RunOptions replayed;
+        replayed.choices.list = &list;
+        replayed.choices.seed = seed + 1;
+        CHECK(run_plan(plan, replayed).hash == plain.hash);
+    }
+}
+
+TEST_CASE("a run ends where somebody has seen enough", "[simtest][sim]") {
+    Plan plan = draw_plan(3);
+    RunOptions options;
+    options.after_step = [](sim::World& world) { return world.steps() < 500; };
+    const RunResult result = run_plan(plan, options);
+    CHECK(result.event == 500);
+    CHECK(result.verdict == Verdict::pass);
+}
+
+TEST_CASE("a plan without a class, and with less of everything, is as it was told", "[simtest]") {
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        PlanEdits edits;
+        edits.without = {FaultClass::kills, FaultClass::rot, FaultClass::slow_links};
+        edits.nodes = 3;
+        edits.producers = edits.topics = edits.partitions = 1;
+        edits.consumers = 0;
+        edits.length = 700ms;
+        edits.plain_clients = edits.plain_settings = true;
+        const Plan plan = draw_plan(seed, edits);
+        for (const FaultClass off : edits.without) CHECK_FALSE(plan.has(off));
+        CHECK(plan.nemesis.kills == Duration{0});
+        CHECK(plan.nodes == 3);
+        CHECK((plan.workload.producers == 1 && plan.workload.consumers == 0));
+        CHECK((plan.workload.topics.size() == 1 && plan.workload.topics[0].partitions == 1));
+        CHECK_FALSE((plan.workload.vandal || plan.workload.explorer));
+        CHECK(plan.length == 700ms);
+        CHECK(config_of(plan, NodeId(1)).problems().empty());
+    }
 }
 
 TEST_CASE("a plan is drawn from the seed alone, and each class is in about half of them",

@@ -31,9 +31,9 @@ std::unique_ptr<KvStore> store_for(const sim::World::StoreContext& context) {
 class Run {
 public:
     Run(const Plan& plan, const RunOptions& options)
-        : plan_(plan), options_(options), world_(plan.seed, plan.faults), cluster_(world_, plan_),
-          workload_(plan.workload, history_, cluster_.kafka_addresses(),
-                    [this] { return world_.now(); }),
+        : plan_(plan), options_(options), world_(plan.seed, plan.faults, options.choices),
+          cluster_(world_, plan_), workload_(plan.workload, history_, cluster_.kafka_addresses(),
+                                             [this] { return world_.now(); }),
           prober_(make_prober()), programs_(programs()), check_(cluster_, media_, history_),
           nemesis_(cluster_, media_, plan_, clients()),
           ambush_(cluster_, plan_, prober_ ? &*prober_ : nullptr) {
@@ -66,11 +66,12 @@ public:
         for (const Workload::Program& program : programs_) world_.boot(program.node, program.main);
         nemesis_.begin();
         proceed(plan_.length, [this] { return world_.steps() >= broken_steps_max; });
-        if (!finding_) heal();
+        if (!over()) heal();
         // Raft's invariants have said the same of the nodes that run.
-        if (!finding_ && options_.judges && !plan_.unlimited_damage)
+        if (!over() && options_.judges && !plan_.unlimited_damage)
             finding_ = check_.compare_prefixes();
-        if (!finding_ && options_.judges) finding_ = check_history(history_);
+        if (!over() && options_.judges) finding_ = check_history(history_);
+        if (options_.at_end) options_.at_end(world_);
         return result();
     }
 
@@ -108,18 +109,22 @@ private:
             progress->event = world_.steps();
             progress->time = world_.now();
         }
-        if (finding_) return;
+        if (over()) return;
         finding_ = cluster_.observe();
         const std::uint64_t elections = check_.elections();
         if (!finding_) finding_ = options_.judges ? check_.observe() : check_.watch();
         if (check_.elections() != elections) nemesis_.ambush(world_.stepped());
         for (const Moment& moment : check_.take_moments()) ambush_.notice(moment);
         nemesis_.observe();
+        if (options_.after_step && !options_.after_step(world_)) stopped_ = true;
     }
+
+    // An oracle has fired, or somebody has seen enough.
+    bool over() const { return finding_ || stopped_; }
 
     // True once done() holds; false when `when` came first, or an oracle has fired.
     bool proceed(Duration when, const std::function<bool()>& done) {
-        return world_.run_until(when, [&] { return finding_ || done(); }) && !finding_;
+        return world_.run_until(when, [&] { return over() || done(); }) && !over();
     }
 
     // Nodes whose disk is whole. Nothing repairs the others yet, so nothing is expected of them.
@@ -195,7 +200,7 @@ private:
         for (const NodeId node : core) addresses.push_back(kafka_address_of(node));
         world_.boot(finisher, workload_.final_program(finisher, addresses));
         if (!proceed(frozen_until, [this] { return workload_.final_done(); })) {
-            if (!finding_) fail_liveness(oracle::no_progress, workload_.final_waits_for());
+            if (!over()) fail_liveness(oracle::no_progress, workload_.final_waits_for());
             return;
         }
         release(cluster_);
@@ -207,7 +212,7 @@ private:
             if (world_.now() >= end)
                 return fail_liveness(oracle::no_agreement, "replicas differ in what is committed");
             proceed(world_.now() + 20ms, [] { return false; });
-            if (finding_) return;
+            if (over()) return;
         }
     }
 
@@ -261,6 +266,7 @@ private:
     Ambush ambush_;
     std::optional<Finding> finding_;
     bool is_liveness_ = false;
+    bool stopped_ = false;
 };
 
 } // namespace

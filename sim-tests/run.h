@@ -9,9 +9,11 @@
 #pragma once
 
 #include "core/base/site.h"
+#include "io/sim/choices.h"
 #include "io/sim/faults.h"
 #include "io/sim/record.h"
 #include "io/sim/trace.h"
+#include "io/sim/world.h"
 #include "raft/consensus.h"
 #include "sim-tests/check_history.h"
 #include "sim-tests/swarm.h"
@@ -58,6 +60,10 @@ struct RunOptions {
     std::function<void(const History& history)> ended;
     Progress* progress = nullptr;
     std::optional<bool> engine; // run_seed(): instead of what the plan says.
+    sim::ChoiceOptions choices; // Where they come from, and go to.
+    // After each step of the world and what oracles say of it. False: the run ends here.
+    std::function<bool(sim::World& world)> after_step;
+    std::function<void(sim::World& world)> at_end;
     bool judges = true; // False: the same run, and nobody looks at it. For what looking costs.
 };
 

@@ -255,6 +255,16 @@ sim::Schedule draw_schedule(Random& random) {
     return percent < 90 ? sim::Schedule::priorities_one_fall : sim::Schedule::priorities_two_falls;
 }
 
+void edit_workload(WorkloadPlan& plan, const PlanEdits& edits) {
+    if (edits.topics && static_cast<std::size_t>(*edits.topics) < plan.topics.size())
+        plan.topics.resize(static_cast<std::size_t>(*edits.topics));
+    for (TopicPlan& topic : plan.topics)
+        topic.partitions = std::min(topic.partitions, edits.partitions.value_or(topic.partitions));
+    plan.producers = std::min(plan.producers, edits.producers.value_or(plan.producers));
+    plan.consumers = std::min(plan.consumers, edits.consumers.value_or(plan.consumers));
+    if (edits.plain_clients) plan.vandal = plan.explorer = false;
+}
+
 } // namespace
 
 std::string_view to_string(FaultClass fault_class) {
@@ -285,7 +295,7 @@ std::string_view to_string(FaultClass fault_class) {
     check_failed("a known FaultClass", __FILE__, __LINE__);
 }
 
-Plan draw_plan(std::uint64_t seed) {
+Plan draw_plan(std::uint64_t seed, const PlanEdits& edits) {
     const Random root(seed);
     Plan plan;
     plan.seed = seed;
@@ -293,7 +303,10 @@ Plan draw_plan(std::uint64_t seed) {
     constexpr std::array sizes{3, 3, 3, 3, 3, 3, 5, 5, 5, 1, 2, 4, 6, 7};
     plan.nodes = sizes[shape.below(sizes.size())];
     plan.length = draw_length(shape);
+    if (edits.nodes) plan.nodes = *edits.nodes;
     draw_classes(plan, shape);
+    for (const FaultClass off : edits.without) plan.classes[static_cast<std::size_t>(off)] = false;
+    if (!plan.has(FaultClass::rot)) plan.unlimited_damage = false;
 
     plan.faults.schedule = draw_schedule(shape);
     if (plan.has(FaultClass::slow_fibers)) plan.faults.run_cost = {1us, 30us, {2'000}, 20ms};
@@ -309,7 +322,7 @@ Plan draw_plan(std::uint64_t seed) {
         plan.faults.whim_fires = {250'000};
     }
     Random config = root.fork("swarm/config");
-    draw_config(plan.config, config);
+    if (!edits.plain_settings) draw_config(plan.config, config);
     Random network = root.fork("swarm/network");
     draw_network(plan, network);
     Random disk = root.fork("swarm/disk");
@@ -328,6 +341,9 @@ Plan draw_plan(std::uint64_t seed) {
     // Many partitions make long runs, so they are rare.
     if (often(shape, 4))
         plan.workload.topics.front().partitions = static_cast<std::int32_t>(scaled(shape, 4, 64));
+    edit_workload(plan.workload, edits);
+    if (edits.length) plan.length = *edits.length;
+    if (edits.engine) plan.engine = *edits.engine;
     return plan;
 }
 

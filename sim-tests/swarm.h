@@ -12,8 +12,10 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pyralog::simtest {
 
@@ -76,7 +78,20 @@ struct Plan {
     }
 };
 
-Plan draw_plan(std::uint64_t seed);
+// What of a seed's plan is to be otherwise: how a run that failed is made smaller.
+struct PlanEdits {
+    std::vector<FaultClass> without;
+    std::optional<int> nodes;
+    std::optional<Duration> length;
+    // At most so many; partitions of each topic.
+    std::optional<int> producers, consumers, topics, partitions;
+    std::optional<bool> engine;
+    bool plain_clients = false;  // Nobody but producers and consumers.
+    bool plain_settings = false; // As a node has them by itself.
+    bool operator==(const PlanEdits&) const = default;
+};
+
+Plan draw_plan(std::uint64_t seed, const PlanEdits& edits = {});
 
 // Where nodes listen: for clients, and for each other.
 Address kafka_address_of(NodeId node);

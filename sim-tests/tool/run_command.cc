@@ -1,32 +1,35 @@
-// pyralog-sim run: one seed.
+// pyralog-sim run: one run, from its seed or from its choices.
 #include "sim-tests/tool/commands.h"
 #include "sim-tests/tool/first_difference.h"
+#include "sim-tests/tool/replay.h"
+#include "sim-tests/tool/run_source.h"
 #include "sim-tests/tool/worker.h"
 
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
+#include <deque>
+
+#include <signal.h>
 
 namespace pyralog::simtest {
 namespace {
 
 struct Options {
-    std::uint64_t seed = 0;
+    RunSource source;
     bool twice = false;
-    std::string trace, bug;
+    std::string trace, record;
+    std::optional<std::uint64_t> until_event, break_at_event;
     std::optional<bool> engine;
 };
 
-int run_one(const Options& options) {
-    SeedReport report =
-        run_apart({options.seed, options.bug, options.trace, false, options.engine});
-    const bool compared = options.twice && report.exit_code == exit_pass;
-    if (compared) compare_with_another_run(report, options.bug);
+void print(const SeedReport& report, const ChoicesFile& file) {
     if (report.exit_code != exit_pass) {
-        std::printf("%s\n", failure_line(report, options.bug).c_str());
-        const auto difference =
-            compared ? first_difference(options.seed, options.bug) : std::nullopt;
-        if (difference) std::printf("%s", to_string(*difference).c_str());
+        std::string line = failure_line(report, file.bug);
+        // A file's name says more than its seed.
+        if (const std::size_t at = line.rfind(" --seed "); file.listed && at != std::string::npos)
+            line = line.substr(0, at) + " --choices FILE";
+        std::printf("%s\n", line.c_str());
     } else {
         std::printf("pass seed=%llu events=%llu simulated_ms=%lld cpu_ms=%lld stored_batches=%llu "
                     "read_records=%llu\n",
@@ -38,15 +41,89 @@ int run_one(const Options& options) {
                     static_cast<unsigned long long>(report.read));
     }
     std::printf("hash=%016llx\n", static_cast<unsigned long long>(report.hash));
+}
+
+// In this process, so that a debugger stays with it, and up to a moment.
+int run_to_event(const ChoicesFile& file, const Options& options) {
+    constexpr std::size_t lines_max = 40; // The last ones.
+    std::deque<std::string> last;
+    bool ended = false; // What comes now is the end of the world.
+    RunOptions run;
+    run.choices = file.options();
+    const bool shows = options.until_event && options.trace.empty();
+    if (shows)
+        run.trace = [&](std::string_view line) {
+            if (ended) return;
+            if (last.size() == lines_max) last.pop_front();
+            last.emplace_back(line);
+        };
+    run.after_step = [&](sim::World& world) {
+        // What comes next is that event.
+        if (options.break_at_event && world.steps() + 1 == *options.break_at_event) {
+            std::fflush(nullptr);
+            raise(SIGTRAP);
+        }
+        return !options.until_event || world.steps() < *options.until_event;
+    };
+    run.at_end = [&](sim::World&) { ended = true; };
+    const SeedReport report = run_here(
+        {.seed = file.seed, .bug = file.bug, .trace_path = options.trace, .edits = file.edits},
+        nullptr, run);
+    for (const std::string& line : last) std::printf("%s\n", line.c_str());
+    if (report.exit_code == exit_pass && options.until_event)
+        std::printf("stopped at event=%llu time_us=%lld\n",
+                    static_cast<unsigned long long>(report.event),
+                    static_cast<long long>(report.time / 1us));
+    print(report, file);
+    return report.exit_code;
+}
+
+int record_to(const ChoicesFile& file, const std::string& path) {
+    const Replayed recorded = record(file);
+    ChoicesFile out = file;
+    out.listed = true;
+    out.list = recorded.list;
+    out.oracle = recorded.report.oracle;
+    if (!write_file(path, to_string(out, recorded.faults))) return exit_usage;
+    print(recorded.report, file);
+    return recorded.report.exit_code;
+}
+
+int run_one(const ChoicesFile& file, const Options& options) {
+    if (options.until_event || options.break_at_event) return run_to_event(file, options);
+    if (!options.record.empty()) return record_to(file, options.record);
+    RunHere what{
+        .seed = file.seed, .bug = file.bug, .trace_path = options.trace, .edits = file.edits};
+    what.choices = file.options();
+    SeedReport report = run_apart(what);
+    // A comparison is of seeds: of choices it says only whether the hashes are the same.
+    const bool compared = options.twice && report.exit_code == exit_pass && options.source.seed;
+    if (compared) compare_with_another_run(report, file.bug);
+    if (options.twice && !options.source.seed) {
+        what.trace_path.clear();
+        const SeedReport again = run_apart(what);
+        if (again.hash != report.hash) {
+            report.exit_code = exit_not_deterministic;
+            report.oracle = "determinism";
+            report.detail = "two runs, two hashes";
+        }
+    }
+    print(report, file);
+    const auto difference = compared && report.exit_code != exit_pass
+                                ? first_difference(file.seed, file.bug)
+                                : std::nullopt;
+    if (difference) std::printf("%s", to_string(*difference).c_str());
+    if (!file.oracle.empty() && report.oracle != file.oracle)
+        std::printf("expected oracle=%s\n", file.oracle.c_str());
     return report.exit_code;
 }
 
 class RunCommand final : public Command {
 public:
     CLI::App* add(CLI::App& program) override {
-        CLI::App* const command = program.add_subcommand("run", "One seed; prints its hash");
-        add_seed(*command, options_.seed);
-        add_bug(*command, options_.bug);
+        CLI::App* const command =
+            program.add_subcommand("run", "One run, of a seed or of a file of choices");
+        add_run(*command, options_.source);
         command->add_flag(
             "--twice", options_.twice,
             "And again: the hash must be the same; if it is not, shows where they part");
@@ -54,11 +131,35 @@ public:
             ->type_name("FILE");
         add_kv(*command, options_.engine);
         command->get_option("--kv")->excludes("--twice");
+        command->add_option("--record", options_.record, "Write its choices")->type_name("FILE");
+        add_event(*command, "--until-event", options_.until_event,
+                  "Stop after this event, and show what came last");
+        add_event(*command, "--break-at-event", options_.break_at_event,
+                  "Raise SIGTRAP just before this event, for a debugger");
         return command;
     }
-    int run() override { return run_one(options_); }
+
+    int run() override {
+        auto file = read_run(options_.source);
+        if (!file) return exit_usage;
+        if (options_.engine) file->edits.engine = options_.engine;
+        return run_one(*file, options_);
+    }
 
 private:
+    static void add_event(CLI::App& command, const std::string& name,
+                          std::optional<std::uint64_t>& event, const std::string& help) {
+        command
+            .add_option_function<std::string>(
+                name,
+                [&event, name](const std::string& text) {
+                    event = parse_number(text);
+                    if (!event) throw CLI::ValidationError(name, "not a number: " + text);
+                },
+                help)
+            ->type_name("N");
+    }
+
     Options options_;
 };
 

@@ -196,14 +196,16 @@ SeedReport run_here(const RunHere& what, Progress* progress, RunOptions options)
     if (what.perturbed) perturb_heap();
     plant(what.bug, progress);
     options.progress = progress;
-    options.engine = what.engine;
+    Plan plan = draw_plan(what.seed, what.edits);
+    plan.engine = what.engine.value_or(plan.engine);
+    if (what.choices.list || what.choices.seed) options.choices = what.choices;
     std::ofstream trace;
     if (!what.trace_path.empty()) {
         trace.open(what.trace_path);
         options.trace = [&](std::string_view line) { trace << line << '\n' << std::flush; };
     }
     const Duration began = cpu_now();
-    SeedReport report = report_of(run_seed(what.seed, options));
+    SeedReport report = report_of(run_plan(plan, options));
     report.cpu = cpu_now() - began;
     return report;
 }

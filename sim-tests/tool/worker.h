@@ -58,12 +58,14 @@ void write_all(int fd, std::string_view text);
 // One run, in this process.
 struct RunHere {
     std::uint64_t seed = 0;
-    std::string bug;
-    std::string trace_path; // Lines go there, if it is not empty.
+    std::string bug = {};
+    std::string trace_path = {}; // Lines go there, if it is not empty.
     // Fills the heap with holes first, so that addresses come in another order than in the run
     // before: what depends on them shows.
     bool perturbed = false;
-    std::optional<bool> engine; // Instead of what the plan says.
+    std::optional<bool> engine = {}; // Instead of what the plan says.
+    PlanEdits edits = {};
+    sim::ChoiceOptions choices = {}; // If they are not in the RunOptions.
 };
 SeedReport run_here(const RunHere& what, Progress* progress, RunOptions options = {});
 

@@ -1,0 +1,56 @@
+#include "sim-tests/tool/run_source.h"
+
+#include "sim-tests/tool/commands.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+namespace pyralog::simtest {
+
+void add_run(CLI::App& command, RunSource& source) {
+    auto* const which = command.add_option_group("run", "Which run");
+    which
+        ->add_option_function<std::string>(
+            "--seed",
+            [&source](const std::string& text) {
+                source.seed = parse_number(text);
+                if (!source.seed) throw CLI::ValidationError("--seed", "not a number: " + text);
+            },
+            "The seed")
+        ->type_name("N");
+    which->add_option("--choices", source.choices, "The recorded choices of a run")
+        ->check(CLI::ExistingFile)
+        ->type_name("FILE");
+    which->require_option(1);
+    add_bug(command, source.bug);
+}
+
+std::optional<ChoicesFile> read_run(const RunSource& source) {
+    ChoicesFile file;
+    if (source.seed) {
+        file.seed = *source.seed;
+    } else {
+        std::ifstream in(source.choices, std::ios::binary);
+        std::ostringstream text;
+        text << in.rdbuf();
+        const std::string problem = in ? parse(text.str(), file) : "cannot be read";
+        if (!problem.empty()) {
+            std::fprintf(stderr, "pyralog-sim: %s: %s\n", source.choices.c_str(), problem.c_str());
+            return {};
+        }
+    }
+    if (!source.bug.empty()) file.bug = source.bug;
+#ifndef PYRALOG_BUGS
+    if (!file.bug.empty()) {
+        std::fprintf(stderr, "pyralog-sim: %s plants %s: play it with pyralog-sim-bugs\n",
+                     source.choices.c_str(), file.bug.c_str());
+        return {};
+    }
+#endif
+    return file;
+}
+
+} // namespace pyralog::simtest
