@@ -150,6 +150,7 @@ int run_program(std::span<char*> arguments) {
     std::vector<std::unique_ptr<Command>> commands;
     commands.push_back(make_run());
     commands.push_back(make_sweep());
+    commands.push_back(make_shrink());
     commands.push_back(make_merge());
     commands.push_back(make_hashes());
     commands.push_back(make_trace());
