@@ -151,6 +151,7 @@ int run_program(std::span<char*> arguments) {
     commands.push_back(make_run());
     commands.push_back(make_sweep());
     commands.push_back(make_shrink());
+    commands.push_back(make_why());
     commands.push_back(make_merge());
     commands.push_back(make_hashes());
     commands.push_back(make_trace());

@@ -34,6 +34,7 @@ public:
 std::unique_ptr<Command> make_run();
 std::unique_ptr<Command> make_sweep();
 std::unique_ptr<Command> make_shrink();
+std::unique_ptr<Command> make_why();
 std::unique_ptr<Command> make_merge();
 std::unique_ptr<Command> make_hashes();
 std::unique_ptr<Command> make_trace();
