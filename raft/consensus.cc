@@ -83,6 +83,15 @@ void Consensus::campaign(Time now) {
     if (role_ == Role::follower && !leader_ && term() < term_max) start_election();
 }
 
+void Consensus::give_way(Time now) {
+    if (vote_result(members_, {self_}, {}) == VoteResult::won) return tick(now);
+    advance_time(now);
+    if (role_ == Role::leader)
+        become_follower(term());
+    else if (now_ >= election_deadline_)
+        set_election_deadline();
+}
+
 void Consensus::receive(Time now, NodeId from, const Message& message) {
     advance_time(now);
     if (from == self_) return;

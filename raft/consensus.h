@@ -98,6 +98,11 @@ public:
     // which nobody leads, its first timeout. Does nothing where a leader is heard.
     void campaign(Time now);
 
+    // Instead of tick() while this node would make a bad leader, for a reason that Raft does not
+    // see. A leader steps down, and whoever would stand now waits for another timeout. Where nobody
+    // else could lead it is tick().
+    void give_way(Time now);
+
     void receive(Time now, NodeId from, const Message& message);
 
     // On the leader: claims the next place for a batch of so many records. Error::unavailable when

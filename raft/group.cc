@@ -122,6 +122,11 @@ void Group::tick(Time now) {
     input_done();
 }
 
+void Group::give_way(Time now) {
+    consensus_.give_way(now);
+    input_done();
+}
+
 void Group::campaign(Time now) {
     consensus_.campaign(now);
     input_done();

@@ -81,6 +81,7 @@ public:
     // ---- For the Host ----
 
     void tick(Time now);
+    void give_way(Time now); // Instead of tick(): see Consensus.
     void campaign(Time now); // Stands for election now: nobody else leads this group yet.
     void receive(NodeId from, wire::PeerMessage message);
     void saved(const Effects& effects); // The journal has them.

@@ -201,7 +201,9 @@ Result<> Host::sync_all() {
         TRY(unsaved_changed_.wait([this] { return !unsaved_.empty(); }));
         if (BUGGIFY("host/saves-late")) TRY(env_.fibers.sleep_until(env_.clock.now() + 2ms));
         saving_.swap(unsaved_);
+        sync_began_ = env_.clock.now();
         if (!BUG(M17)) TRY(journal_->sync());
+        sync_began_.reset();
         for (const Unsaved& done : saving_)
             if (const auto group = groups_.find(done.group); group == groups_.end())
                 REACHABLE("host/saved-for-a-removed-group");
@@ -216,7 +218,12 @@ Result<> Host::keep_deadlines() {
         const Time now = env_.clock.now();
         if (!deadlines_.empty() && deadlines_.begin()->first <= now) {
             Group& group = *groups_.at(deadlines_.begin()->second);
-            group.tick(now);
+            const bool gives_way = disk_hangs(now);
+            SOMETIMES(gives_way && group.leads(), "host/leader-gives-way-for-its-disk");
+            if (gives_way)
+                group.give_way(now);
+            else
+                group.tick(now);
             CHECK(group.consensus().deadline() > now); // So this ends.
             continue;
         }
@@ -233,6 +240,11 @@ Result<> Host::keep_deadlines() {
             [this, next] { return deadlines_.empty() || deadlines_.begin()->first < next; });
         if (!earlier.ok() && earlier.error() != Error::timed_out) return earlier.error();
     }
+}
+
+// A disk that is merely slow is no reason: others may be as slow, and nobody would lead.
+bool Host::disk_hangs(Time now) const {
+    return sync_began_ && now >= *sync_began_ + 2 * settings_.raft.election_timeout;
 }
 
 // ---- From groups ----

@@ -5,6 +5,11 @@
 // Whoever needs the disk hands in its effects, and one fiber syncs for everybody: whatever gathered
 // while one sync ran shares the next. That is all the batching there is, and it keeps step with the
 // disk by itself.
+//
+// A node whose disk hangs leads nothing. Heartbeats need no disk, so its followers would stay with
+// it for ever, while its journal's queue is full and refuses all records, and old records cannot be
+// read. After two election timeouts within one sync its leaders step down, and nobody on this node
+// stands until the sync has ended.
 #pragma once
 
 #include "core/log/config.h"
@@ -16,6 +21,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -87,6 +93,7 @@ private:
     Result<> begin_anew(); // Only with planted bugs.
     Result<> sync_all();
     Result<> keep_deadlines();
+    bool disk_hangs(Time now) const;
     void receive(NodeId from, wire::PeerMessage message);
     void peer_connected(NodeId peer);
     std::unique_ptr<Group> make_group(const Member& member, std::unique_ptr<Log> log,
@@ -116,8 +123,9 @@ private:
     std::deque<std::pair<NodeId, wire::PeerMessage>> early_; // For groups that are not here yet.
     std::set<std::pair<Time, GroupId>> deadlines_;
     std::map<GroupId, Time> deadline_of_;
-    std::vector<Unsaved> unsaved_; // Effects that wait for the next sync,
-    std::vector<Unsaved> saving_;  // and those that wait for the one under way.
+    std::vector<Unsaved> unsaved_;   // Effects that wait for the next sync,
+    std::vector<Unsaved> saving_;    // and those that wait for the one under way.
+    std::optional<Time> sync_began_; // Of the one under way.
     Condition unsaved_changed_;
     Condition deadlines_changed_;
     Condition unused_;

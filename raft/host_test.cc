@@ -12,6 +12,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -429,6 +430,57 @@ TEST_CASE("what was settled survives a power cut of all nodes at that moment", "
     }
 }
 
+// Seen first in whole clusters: heartbeats need no disk, so the followers stayed with a leader that
+// could neither store nor read.
+TEST_CASE("a leader whose disk hangs makes way for another, and stands again later", "[raft]") {
+    Hosts hosts(3);
+    hosts.groups.push_back(hosts.member_of(group_two));
+    hosts.start_all();
+    const NodeId stuck = hosts.leader();
+    REQUIRE(hosts.produce(stuck, "a").ok());
+    const Duration hung = hosts.world.now();
+    hosts.world.disk(stuck).hang_until(hung + 60s);
+    (void)hosts.begin(stuck, [](Environment& env, Host& host) -> Result<Offset> {
+        return produce(env, host, "b", group_one, 30s);
+    });
+    const std::vector<NodeId> others = hosts.all_but(stuck);
+    const auto another = [&](GroupId id) {
+        return std::ranges::find_if(others,
+                                    [&](NodeId node) { return hosts.group(node, id).serves(); });
+    };
+    // Of every group, also of one to which nobody writes.
+    REQUIRE(hosts.until(
+        [&] { return another(group_one) != others.end() && another(group_two) != others.end(); }));
+    CHECK(!hosts.group(stuck).leads());
+    CHECK(!hosts.group(stuck, group_two).leads());
+    CHECK(hosts.world.now() - hung < 30s);
+    const NodeId leader = *another(group_one);
+    CHECK(hosts.produce(leader, "c").ok());
+    // It does not stand, and its term disturbs nobody.
+    const Term term = hosts.group(leader).term();
+    hosts.world.run_for(20s);
+    CHECK(hosts.group(leader).leads());
+    CHECK(hosts.group(leader).term() == term);
+    hosts.world.run_for(60s);
+    hosts.world.kill(leader);
+    std::vector<NodeId> rest = hosts.all_but(leader);
+    REQUIRE(hosts.until([&] {
+        return std::ranges::any_of(rest, [&](NodeId node) { return hosts.group(node).serves(); });
+    }));
+    CHECK(hosts.values(stuck).back() == "c");
+}
+
+TEST_CASE("a lone replica leads on when its disk hangs", "[raft]") {
+    Hosts hosts(1);
+    hosts.start_all();
+    const NodeId node = hosts.leader();
+    hosts.world.disk(node).hang_until(hosts.world.now() + 20s);
+    const auto stored = hosts.on(
+        node, [](Environment& env, Host& host) { return produce(env, host, "a", group_one, 60s); });
+    CHECK(stored.value() == Offset(0));
+    CHECK(hosts.group(node).leads());
+}
+
 TEST_CASE("a host ends with the error of its disk", "[raft]") {
     Hosts hosts(1);
     hosts.start_all();
@@ -595,7 +647,10 @@ struct Treatment {
     Duration after{0};   // When it was.
     std::size_t bytes = 0;
 };
-Treatment call(Hosts& hosts, NodeId node, BytesChain said, Duration listened = 10s) {
+// `then` is said once it has answered: whatever is said to a node that closes may destroy its
+// answer on the way.
+Treatment call(Hosts& hosts, NodeId node, BytesChain said, BytesChain then = {}) {
+    constexpr Duration listened = 10s;
     Treatment treatment;
     const Result<> called = hosts.world.run_to_end(stranger, [&](Environment& env) -> Result<> {
         const auto stream = TRY(env.network.connect(address_of(node)));
@@ -610,6 +665,7 @@ Treatment call(Hosts& hosts, NodeId node, BytesChain said, Duration listened = 1
             treatment.closed = !some.ok() || some.value() == 0;
             if (treatment.closed) return {};
             treatment.bytes += some.value();
+            if (!then.empty()) TRY(stream->write(std::exchange(then, {})));
         }
     });
     CHECK(called.ok());
@@ -707,7 +763,7 @@ TEST_CASE("a stream from a peer is closed for what is no packet", "[raft]") {
     const NodeId node = hosts.leader();
     const Bytes hello = joined(wire::to_peer(hello_of(hosts.all_but(node).front())));
     const auto closed_at_once = [&](const Bytes& said) {
-        const Treatment treatment = call(hosts, node, {hello, said});
+        const Treatment treatment = call(hosts, node, {hello}, {said});
         return treatment.closed && treatment.bytes > 0 && treatment.after < 500ms;
     };
     CHECK(!closed_at_once({}));

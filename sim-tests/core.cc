@@ -4,16 +4,6 @@
 
 namespace pyralog::simtest {
 
-namespace {
-
-bool leads_any(const Cluster& cluster, NodeId node) {
-    const raft::Host* host = cluster.host(node);
-    return host && std::ranges::any_of(host->groups(),
-                                       [](const auto& group) { return group.second->leads(); });
-}
-
-} // namespace
-
 std::string_view to_string(Fate fate) {
     switch (fate) {
     case Fate::well: return "well";
@@ -53,8 +43,7 @@ std::vector<NodeId> draw_core(sim::Dice& dice, std::span<const NodeId> candidate
 
 Fate draw_fate(sim::Dice& dice, const Cluster& cluster, NodeId node) {
     if (!cluster.running(node)) return dice.coin() ? Fate::well : Fate::down;
-    const auto fate = static_cast<Fate>(dice.pick(static_cast<std::uint64_t>(Fate::count_)));
-    return fate == Fate::hung_disk && leads_any(cluster, node) ? Fate::well : fate;
+    return static_cast<Fate>(dice.pick(static_cast<std::uint64_t>(Fate::count_)));
 }
 
 void freeze(Cluster& cluster, NodeId node, Fate fate, std::span<const NodeId> core,

@@ -7,11 +7,6 @@
 // that such a node does, or fails to do, may keep the core from electing leaders and storing
 // records; so this is where a leader that should step down, or a candidate that should keep quiet,
 // shows.
-//
-// One case is left out, because the server does not survive it yet: a leader whose disk hangs. Its
-// heartbeats need no disk, so it stays the leader; once its journal's queue is full it refuses all
-// records, and what is in its segments cannot be read. A follower whose disk hangs harms nobody,
-// and cannot become a leader: its own vote would have to be on its disk.
 #pragma once
 
 #include "raft/quorum.h"
@@ -49,7 +44,7 @@ bool has_majorities(std::span<const NodeId> core, const std::map<GroupId, raft::
 // Gives this node its fate, until release(). Links to the core are healed before; `until` is a
 // moment by which release() is called.
 void freeze(Cluster& cluster, NodeId node, Fate fate, std::span<const NodeId> core, Duration until);
-// Draws it; a node that is down can only stay so or be well, and the disk of a leader never hangs.
+// Draws it; a node that is down can only stay so or be well.
 Fate draw_fate(sim::Dice& dice, const Cluster& cluster, NodeId node);
 // All that freeze() did is over, but for a disk that hangs: that lasts until `until`.
 void release(Cluster& cluster);
