@@ -475,8 +475,10 @@ TEST_CASE("acks say what is waited for", "[server]") {
     // To none there is no answer: the next one that comes is that of another request.
     client.send(produce_of("log", batch_of({"none"}), 0), 9);
     CHECK(client.ask(ApiVersionsRequest(), 0).error == ErrorCode::none);
+    // It is stored before whatever comes behind it; until then nothing says that it is.
+    CHECK(produce(client, produce_of("log", batch_of({"last"}), -1)).base_offset == 3);
     FetchRequest rest = fetch_of("log", 0);
-    CHECK(values_of(fetch(client, rest)) == Strings{"all", "one", "none"});
+    CHECK(values_of(fetch(client, rest)) == Strings{"all", "one", "none", "last"});
     for (const std::int16_t acks : {2, -2, 100}) {
         const auto refused = produce(client, produce_of("log", batch_of({"x"}), acks));
         CHECK(refused.error == ErrorCode::invalid_required_acks);
