@@ -81,7 +81,7 @@ def check_failed_run(folder):
     page, code = traced(folder, BUGS, "--seed", found.group(1), "--bug", "M17")
     assert code == 2, code
     facts = opened(folder, page)
-    assert re.search(r'id="finding"[^>]*>committed-not-durable|id="finding"[^>]*>acknowledged',
+    assert re.search(r'id="finding"[^>]*>(?:committed-not-durable|durable-not-on-media)|id="finding"[^>]*>acknowledged',
                      facts["dom"]), "the finding is not told"
     found = re.search(r'class="finding(?: here)?"|class="here finding"', facts["dom"])
     assert found, "the finding is not among the faults"
