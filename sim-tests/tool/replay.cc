@@ -121,8 +121,8 @@ void record_crash(const ChoicesFile& file, const ReplayLimits& limits, Replayed&
 class Pool {
 public:
     Pool(std::span<const ChoicesFile> files, int jobs, const ReplayLimits& limits,
-         const std::optional<std::string>& oracle)
-        : files_(files), jobs_(static_cast<std::size_t>(jobs)), limits_(limits), oracle_(oracle),
+         const std::function<bool(const Replayed&)>& enough)
+        : files_(files), jobs_(static_cast<std::size_t>(jobs)), limits_(limits), enough_(enough),
           results_(files.size()) {}
 
     std::vector<std::optional<Replayed>> run() {
@@ -165,7 +165,7 @@ private:
 
     void done(std::size_t i) {
         const std::size_t number = players_[i]->number;
-        if (oracle_ && players_[i]->replayed.fires(*oracle_)) end_ = std::min(end_, number + 1);
+        if (enough_ && enough_(players_[i]->replayed)) end_ = std::min(end_, number + 1);
         results_[number] = std::move(players_[i]->replayed);
         players_.erase(players_.begin() + static_cast<std::ptrdiff_t>(i));
     }
@@ -173,7 +173,7 @@ private:
     const std::span<const ChoicesFile> files_;
     const std::size_t jobs_;
     const ReplayLimits limits_;
-    const std::optional<std::string> oracle_;
+    const std::function<bool(const Replayed&)>& enough_;
     std::vector<std::optional<Replayed>> results_;
     std::vector<std::unique_ptr<Player>> players_;
     std::size_t next_ = 0, end_ = 0;
@@ -192,10 +192,10 @@ Replayed replay(const ChoicesFile& file, const ReplayLimits& limits) {
     return replayed;
 }
 
-std::vector<std::optional<Replayed>> replay_all(std::span<const ChoicesFile> files, int jobs,
-                                                const ReplayLimits& limits,
-                                                const std::optional<std::string>& oracle) {
-    return Pool(files, jobs, limits, oracle).run();
+std::vector<std::optional<Replayed>>
+replay_all(std::span<const ChoicesFile> files, int jobs, const ReplayLimits& limits,
+           const std::function<bool(const Replayed&)>& enough) {
+    return Pool(files, jobs, limits, enough).run();
 }
 
 Replayed record(const ChoicesFile& file, const PlayHere& play) {

@@ -42,11 +42,11 @@ struct Replayed {
 // Of those that fail, with the record; of others, the report.
 Replayed replay(const ChoicesFile& file, const ReplayLimits& limits = {});
 
-// In order. With `oracle`: only until one is found that fires it and all before have been tried;
-// nothing for those that were not.
+// In order; if `enough` is there, only until one is found of which it is true and all before that
+// have been tried. Nothing for those that were not.
 std::vector<std::optional<Replayed>> replay_all(std::span<const ChoicesFile> files, int jobs,
                                                 const ReplayLimits& limits,
-                                                const std::optional<std::string>& oracle);
+                                                const std::function<bool(const Replayed&)>& enough);
 
 // What `run --record` writes: the whole record of a run, whether it fails or not.
 Replayed record(const ChoicesFile& file, const PlayHere& play = play_cluster);

@@ -14,6 +14,8 @@ constexpr Duration later_max = 3s;
 // A candidate is ended after so many times what the first run took, and this.
 constexpr int slower_max = 5;
 constexpr Duration slow_least = 20s;
+// What a fault event weighs, in events of the world: a person looks at each.
+constexpr std::uint64_t fault_weight = 100;
 // How finely single picks are looked at: finer takes long and shows little.
 constexpr std::size_t pick_pieces_max = 64;
 
@@ -80,23 +82,24 @@ private:
         if (run_.report.time < length) limits_.simulated = run_.report.time + later_max;
     }
 
-    // The first that fires the oracle becomes the best.
+    // The first that counts becomes the best; or the least of all, if it is less.
     bool take_first(std::vector<ChoicesFile> files) {
         return take(std::move(files), true).has_value();
     }
     std::optional<std::size_t> take(std::vector<ChoicesFile> files, bool the_first) {
+        const auto good = [this](const Replayed& replayed) { return counts(replayed); };
         auto results = replay_all(files, options_.jobs, limits_,
-                                  the_first ? std::optional(best_.oracle) : std::nullopt);
+                                  the_first ? std::function<bool(const Replayed&)>(good) : nullptr);
         std::optional<std::size_t> found;
         for (std::size_t i = 0; i < files.size(); ++i) {
             if (!results[i]) continue;
             ++replays_;
-            if (!fires(*results[i])) continue;
-            if (found && (the_first || !smaller(*results[i], *results[*found]))) continue;
+            if (!counts(*results[i])) continue;
+            if (found && (the_first || cost(*results[i]) >= cost(*results[*found]))) continue;
             found = i;
         }
         if (!found) return {};
-        if (!the_first && !smaller(*results[*found], run_)) return {};
+        if (!the_first && cost(*results[*found]) >= cost(run_)) return {};
         best_ = std::move(files[*found]);
         run_ = std::move(*results[*found]);
         note_end();
@@ -107,9 +110,14 @@ private:
     bool fires(const Replayed& replayed) const {
         return replayed.fires(best_.oracle) && (best_.bug.empty() || replayed.report.bug_hits > 0);
     }
-    static bool smaller(const Replayed& one, const Replayed& other) {
-        return std::pair(one.faults.size(), one.report.event) <
-               std::pair(other.faults.size(), other.report.event);
+    static std::uint64_t cost(const Replayed& replayed) {
+        return replayed.report.event + replayed.faults.size() * fault_weight;
+    }
+    // Less in one way is not to be much more in another. Another plan may well be, and yet is
+    // easier to understand.
+    bool counts(const Replayed& replayed) const {
+        const std::uint64_t most = best_.listed ? cost(run_) * 11 / 10 : cost(run_) * 2;
+        return fires(replayed) && cost(replayed) <= most;
     }
 
     // ---- The plan ----

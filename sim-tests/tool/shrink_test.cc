@@ -136,8 +136,9 @@ TEST_CASE("of candidates the first that fires the oracle is found, and none behi
     ChoicesFile passes = fails;
     passes.listed = true;
     const std::vector<ChoicesFile> files{passes, fails, fails, passes};
+    const auto fires = [](const Replayed& replayed) { return replayed.fires("toy"); };
     for (const int jobs : {1, 3}) {
-        const auto results = replay_all(files, jobs, {{}, 60s, play_toy}, "toy");
+        const auto results = replay_all(files, jobs, {{}, 60s, play_toy}, fires);
         REQUIRE(results.size() == 4);
         CHECK((results[0] && !results[0]->fires("toy")));
         CHECK((results[1] && results[1]->fires("toy")));
