@@ -15,7 +15,7 @@ constexpr Duration later_max = 3s;
 constexpr int slower_max = 5;
 constexpr Duration slow_least = 20s;
 // What a fault event weighs, in events of the world: a person looks at each.
-constexpr std::uint64_t fault_weight = 100;
+constexpr std::uint64_t fault_weight = 50;
 // How finely single picks are looked at: finer takes long and shows little.
 constexpr std::size_t pick_pieces_max = 64;
 
@@ -48,7 +48,7 @@ private:
         // The plan gets most of the time: what it leaves is quick.
         if (!best_.listed) {
             shrink_plan(2);
-            choose_dice();
+            choose_dice(3);
             become_list();
         }
         if (!best_.listed) return; // It fails only as it is.
@@ -58,6 +58,8 @@ private:
             shrink_streams();
         }
         shrink_picks();
+        // What is left of the dice: nodes and clients draw, too.
+        choose_dice(4);
         shrink_faults();
         cut_end();
     }
@@ -149,9 +151,9 @@ private:
         }
     }
 
-    // The run with the fewest faults that the smallest plan has.
-    void choose_dice() {
-        for (int round = 1; round <= rounds_at_last && in_time(3); ++round)
+    // The least run that this plan has, or this list.
+    void choose_dice(int share_of_four) {
+        for (int round = 1; round <= rounds_at_last && in_time(share_of_four); ++round)
             if (take(with_dice(best_.edits, seeds_per_plan, round), false)) tell("dice");
     }
 
