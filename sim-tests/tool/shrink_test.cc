@@ -13,7 +13,7 @@ namespace {
 
 using Kind = sim::Choice::Kind;
 
-// Three toy nodes and a nemesis that strikes forty times. Somebody must not kill node 2 and cut its
+// Three toy nodes and a nemesis that strikes two dozen times. Somebody must not kill node 2 and cut its
 // power later.
 class Toy {
 public:
@@ -25,7 +25,7 @@ public:
         });
         for (const NodeId node : nodes) start(node);
         sim::Dice dice = world_.dice("nemesis"), when = world_.dice("when");
-        for (int round = 0; round < 40 && !fails_ && !stopped_; ++round) {
+        for (int round = 0; round < 24 && !fails_ && !stopped_; ++round) {
             world_.run_for(when.between(1ms, 10ms));
             if (!stopped_ && dice.strike("strike")) strike(dice);
         }
@@ -83,7 +83,7 @@ ChoicesFile toy_file(bool listed) {
     // One with something to take out.
     for (file.seed = 1;; ++file.seed) {
         const Replayed recorded = record(file, play_toy);
-        if (recorded.fires("toy") && recorded.faults.size() > 8) break;
+        if (recorded.fires("toy") && recorded.faults.size() > 5) break;
     }
     if (!listed) return file;
     file.list = record(file, play_toy).list;
