@@ -55,7 +55,8 @@ void Nemesis::repeat(std::string_view name, Duration mean, Strike strike) {
 void Nemesis::next_of(std::size_t repeated) {
     Repeated& one = repeated_[repeated];
     later(one.when_dice.between(one.mean / 2, one.mean + one.mean / 2), [this, &one, repeated] {
-        if (one.dice.strike(one.name)) (this->*one.strike)(one.dice);
+        if (one.dice.strike(one.name) && !sim::is_muted("strike/" + one.name))
+            (this->*one.strike)(one.dice);
         next_of(repeated);
     });
 }

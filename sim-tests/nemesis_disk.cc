@@ -59,7 +59,8 @@ bool Nemesis::damage_disk(NodeId node, sim::Dice& dice) {
 void Nemesis::lose_disk(sim::Dice& dice) {
     const NodeId node = some_node(dice);
     if (!atlas_.allows(node) || cluster_.lost(node)) return;
-    cluster_.world().count(sim::Fault::lost_disk, media_.at(node).has_batches());
+    if (!cluster_.world().inject(sim::Fault::lost_disk)) return;
+    if (media_.at(node).has_batches()) cluster_.world().count_effect(sim::Fault::lost_disk);
     cluster_.lose(node);
     if (cluster_.running(node)) cluster_.world().cut_power(node);
 }

@@ -25,9 +25,12 @@ void Nemesis::start(NodeId node, int nested) {
     const std::uint64_t boot = cluster_.boots(node);
     later(soon(recovery_dice_), [this, node, nested, boot] {
         if (!cluster_.running(node) || cluster_.boots(node) != boot) return;
+        sim::World& world = cluster_.world();
         const bool recovering = cluster_.host(node) == nullptr;
-        cluster_.world().count(sim::Fault::recovery_end, recovering);
-        if (nested >= 2) cluster_.world().count(sim::Fault::nested_end, recovering);
+        if (!world.inject(sim::Fault::recovery_end)) return;
+        if (nested >= 2 && !world.inject(sim::Fault::nested_end)) return;
+        if (recovering) world.count_effect(sim::Fault::recovery_end);
+        if (nested >= 2 && recovering) world.count_effect(sim::Fault::nested_end);
         if (!recovery_dice_.coin())
             cluster_.world().cut_power(node);
         else
@@ -72,7 +75,8 @@ void Nemesis::cut_rack(sim::Dice& dice) {
     std::vector<NodeId> nodes;
     for (const NodeId node : cluster_.nodes())
         if (node.value % racks == rack && cluster_.running(node)) nodes.push_back(node);
-    cluster_.world().count(sim::Fault::rack_cut, nodes.size() > 1);
+    if (!cluster_.world().inject(sim::Fault::rack_cut)) return;
+    if (nodes.size() > 1) cluster_.world().count_effect(sim::Fault::rack_cut);
     cluster_.world().cut_power(nodes);
     for (const NodeId node : nodes) start_later(node, dice);
 }
@@ -82,8 +86,7 @@ void Nemesis::cut_rack(sim::Dice& dice) {
 void Nemesis::begin_storm(sim::Dice& dice) {
     const NodeId node = some_node(dice);
     const auto ends = static_cast<int>(dice.between(std::uint64_t{3}, 15));
-    cluster_.world().count(sim::Fault::restart_storm, false);
-    storm(node, 0, ends, dice);
+    if (cluster_.world().inject(sim::Fault::restart_storm)) storm(node, 0, ends, dice);
 }
 
 void Nemesis::storm(NodeId node, int ended, int ends, sim::Dice& dice) {
@@ -108,8 +111,7 @@ void Nemesis::storm(NodeId node, int ended, int ends, sim::Dice& dice) {
 void Nemesis::begin_rolling(sim::Dice& dice) {
     std::vector<NodeId> nodes = cluster_.nodes();
     shuffle(dice, nodes);
-    cluster_.world().count(sim::Fault::rolling_restart, false);
-    roll(std::move(nodes), dice);
+    if (cluster_.world().inject(sim::Fault::rolling_restart)) roll(std::move(nodes), dice);
 }
 
 void Nemesis::roll(std::vector<NodeId> nodes, sim::Dice& dice) {
@@ -139,9 +141,10 @@ void Nemesis::pause(sim::Dice& dice) {
 
 void Nemesis::pause(NodeId node, Duration time) {
     if (!cluster_.running(node)) return;
+    const bool is_long = time > plan_.nemesis.election_timeout;
+    if (is_long && !cluster_.world().inject(sim::Fault::long_pause)) return;
     cluster_.world().pause(node, cluster_.world().now() + time);
-    if (time <= plan_.nemesis.election_timeout) return;
-    cluster_.world().count(sim::Fault::long_pause, false);
+    if (!is_long) return;
     later(time, [this, node] {
         if (is_stale_leader(node)) cluster_.world().count_effect(sim::Fault::long_pause);
     });

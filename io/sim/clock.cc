@@ -27,20 +27,21 @@ void NodeTime::boot() {
     base_wall_ += elapsed(timeline_.now());
     base_world_ = timeline_.now();
     ++changes_;
-    const Duration offset = dice_.between(Duration{0}, timeline_.faults.monotonic_offset_most);
-    if (offset > Duration{0}) timeline_.counts.both(Fault::clock_offset);
+    Duration offset = dice_.between(Duration{0}, timeline_.faults.monotonic_offset_most);
+    if (offset > Duration{0} && !timeline_.inject(Fault::clock_offset)) offset = Duration{0};
+    if (offset > Duration{0}) timeline_.counts.effect(Fault::clock_offset);
     base_local_ = Time(offset);
 }
 
 void NodeTime::set_drift(std::int64_t ppm) {
     CHECK(ppm >= -drift_ppm_max && ppm <= drift_ppm_max);
+    if (!timeline_.inject(Fault::drift)) return;
     const Duration passed = elapsed(timeline_.now());
     base_local_ += passed;
     base_wall_ += passed;
     base_world_ = timeline_.now();
     drift_ppm_ = ppm;
     ++changes_;
-    timeline_.counts.fire(Fault::drift);
     timeline_.record(Step::clock, node_.value, static_cast<std::uint64_t>(ppm));
 }
 
@@ -50,16 +51,16 @@ void NodeTime::limit_drift(std::int64_t ppm_max) {
 }
 
 void NodeTime::jump_wall(Duration by) {
+    if (!timeline_.inject(Fault::wall_jump)) return;
     base_wall_ += by;
-    timeline_.counts.fire(Fault::wall_jump);
     ++jumps_;
     timeline_.record(Step::clock, node_.value, static_cast<std::uint64_t>(by.count()), 1);
 }
 
 void NodeTime::freeze_wall(Duration until) {
+    if (!timeline_.inject(Fault::wall_freeze)) return;
     frozen_wall_ = wall();
     wall_frozen_until_ = std::max(wall_frozen_until_, until);
-    timeline_.counts.fire(Fault::wall_freeze);
     timeline_.record(Step::clock, node_.value, static_cast<std::uint64_t>(until.count()), 2);
 }
 

@@ -168,7 +168,7 @@ bool Medium::changes_something(Kind kind) {
 
 bool Medium::serves(std::uint64_t incarnation, Kind kind) {
     if (incarnation == incarnation_) return true;
-    timeline_.counts.fire(Fault::fenced);
+    if (!timeline_.inject(Fault::fenced)) return true;
     if (changes_something(kind)) timeline_.counts.effect(Fault::fenced);
     return false;
 }
@@ -222,9 +222,9 @@ Duration Medium::draw_fate(Call& call) {
     if (needs_space(call) && !call.fails) call.no_space = fails(faults.no_space);
     if (call.kind == Kind::rename && refuse_rename_ > 0 && --refuse_rename_ == 0)
         call.no_space = true;
-    if (time_dice_.chance(faults.slow_disk)) {
+    if (time_dice_.chance(faults.slow_disk) && timeline_.inject(Fault::slow_disk)) {
         time += time_dice_.draw(faults.slow_disk_time);
-        timeline_.counts.both(Fault::slow_disk);
+        timeline_.counts.effect(Fault::slow_disk);
     }
     return time;
 }
@@ -274,8 +274,8 @@ void Medium::happen(std::uint64_t id) {
                          [](const Call* call, std::uint64_t i) { return call->id < i; });
     if (place == calls_.end() || (*place)->id != id) return; // Its process was killed.
     Call& call = **place;
-    if (timeline_.now() < hangs_until_) {
-        timeline_.counts.both(Fault::hung_disk);
+    if (timeline_.now() < hangs_until_ && timeline_.inject(Fault::hung_disk)) {
+        timeline_.counts.effect(Fault::hung_disk);
         timeline_.schedule(hangs_until_, *this, id);
         return;
     }
@@ -328,8 +328,9 @@ void Medium::perform_killed(Call& call) {
     if (call.kind == Kind::write) {
         constexpr std::uint64_t whole = 0, in_cache = 1, ways = 3;
         const std::uint64_t way = cut_dice_.pick(ways);
-        if (call.durability == Durability::now && way == in_cache) {
-            timeline_.counts.both(Fault::killed_in_cache);
+        if (call.durability == Durability::now && way == in_cache &&
+            timeline_.inject(Fault::killed_in_cache)) {
+            timeline_.counts.effect(Fault::killed_in_cache);
             call.durability = Durability::later;
         }
         if (way == whole || way == in_cache) return perform(call);

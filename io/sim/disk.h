@@ -226,7 +226,7 @@ private:
         bool is_resize;
         std::uint64_t position; // A resize: the new size.
         Bytes data;
-        Duration when{0}; // Was made by a call that did not wait, whose moment this is.
+        Duration when{0};       // Was made by a call that did not wait, whose moment this is.
         bool continues = false; // A part of the same write as the one before it.
         std::uint64_t end() const { return position + data.size(); }
     };
@@ -251,7 +251,7 @@ private:
     void write(Call& call, Entry& file);
     void size(Call& call, Entry& file);
     bool room_for(const Entry& file, std::uint64_t end) const;
-    Error no_room();
+    bool lacks_room(bool refused);
     void rewritten(Entry& file, std::uint64_t position, std::size_t size);
     void add_change(Entry& file, Change change);
     void make_durable(Entry& file, const Change& change);

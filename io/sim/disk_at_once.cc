@@ -9,8 +9,8 @@ namespace pyralog::sim {
 void Medium::carry_out_at_once(Call& call, Duration time) {
     CHECK(call.durability == Durability::later);
     Duration& cost = call.at_once->cost;
-    if (timeline_.now() + cost < hangs_until_) {
-        timeline_.counts.both(Fault::hung_disk);
+    if (timeline_.now() + cost < hangs_until_ && timeline_.inject(Fault::hung_disk)) {
+        timeline_.counts.effect(Fault::hung_disk);
         cost = hangs_until_ - timeline_.now();
     }
     cost += time;

@@ -16,8 +16,8 @@ void Medium::in_flight_writes(std::map<Inode, std::vector<Change>>& found) const
 }
 
 void Medium::power_cut() {
+    if (!timeline_.inject(Fault::power_cut)) return (void)process_killed();
     incarnation_ = 0;
-    timeline_.counts.fire(Fault::power_cut);
     undo_what_is_to_come();
     const Cut how = draw_cut();
     std::map<Inode, std::vector<Change>> in_flight;
@@ -85,6 +85,7 @@ bool Medium::cut_file(Entry& file, const std::vector<Change>& in_flight, Cut how
     std::uint64_t kept = changes.size();
     if (how == Cut::keeps_none) kept = 0;
     if (how == Cut::by_unit && !planned_cut_) kept -= cut_dice_.pick(kept + 1);
+    if (sizes[kept] != sizes.back() && !timeline_.inject(Fault::lost_size)) kept = changes.size();
 
     bool lost = false;
     if (how != Cut::keeps_none) {
@@ -100,10 +101,14 @@ bool Medium::cut_file(Entry& file, const std::vector<Change>& in_flight, Cut how
         }
     } else {
         lost = !changes.empty();
-        for (std::size_t i = 0; i < changes.size(); ++i) timeline_.counts.both(Fault::lost_unit);
+        for (const Change& change : changes) {
+            if (!timeline_.inject(Fault::lost_unit) && !change.is_resize)
+                file.durable.write(change.position, change.data.view());
+            timeline_.counts.effect(Fault::lost_unit);
+        }
     }
     if (sizes[kept] != sizes.back()) {
-        timeline_.counts.both(Fault::lost_size);
+        timeline_.counts.effect(Fault::lost_size);
         lost = true;
     }
     file.durable.resize(sizes[kept]);
@@ -160,13 +165,14 @@ bool Medium::cut_write(Image& image, const Change& change, std::uint64_t old_siz
         at += count;
         const Fate fate = draw_fate_of_unit();
         timeline_.record(Step::unit, node_.value, position, static_cast<std::uint64_t>(fate));
-        if (fate == Fate::survives) {
+        const Fault fault = fate == Fate::torn      ? Fault::torn_unit
+                            : fate == Fate::garbage ? Fault::garbage_unit
+                                                    : Fault::lost_unit;
+        if (fate == Fate::survives || !timeline_.inject(fault)) {
             image.write(position, fresh);
             continue;
         }
-        Fault fault = Fault::lost_unit;
         if (fate == Fate::torn) {
-            fault = Fault::torn_unit;
             const auto cut = static_cast<std::size_t>(cut_dice_.pick(count));
             const bool head = cut_dice_.coin();
             if (head)
@@ -175,12 +181,10 @@ bool Medium::cut_write(Image& image, const Change& change, std::uint64_t old_siz
                 image.write(position + cut, fresh.subspan(cut));
         } else if (fate == Fate::garbage || (position >= old_size && cut_dice_.pick(2) == 1)) {
             // Garbage; also where the file has grown over whatever was on the medium before.
-            if (fate == Fate::garbage) fault = Fault::garbage_unit;
             std::vector<std::byte> garbage(count);
             for (std::byte& b : garbage) b = cut_dice_.byte();
             image.write(position, garbage);
         }
-        timeline_.counts.fire(fault);
         if (image.holds(position, fresh)) continue;
         timeline_.counts.effect(fault);
         lost_some = true;
@@ -201,10 +205,10 @@ bool Medium::cut_names(Cut how) {
             return earlier->shares_name_with(change) || earlier->directory == change.entry ||
                    earlier->to_directory == change.entry;
         });
-        if (drawn || must) {
+        if ((drawn || must) && timeline_.inject(Fault::lost_name)) {
             lost.push_back(&change);
             lost_some = true;
-            timeline_.counts.both(Fault::lost_name);
+            timeline_.counts.effect(Fault::lost_name);
         } else {
             apply(change);
         }

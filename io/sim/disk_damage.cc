@@ -14,6 +14,7 @@ bool Medium::rot(Inode inode, std::uint64_t position, std::byte mask) {
     Entry& file = entries_.at(inode);
     std::array<std::byte, 1> one{};
     if (mask == std::byte{0} || file.durable.read(position, one) == 0) return false;
+    if (!timeline_.inject(Fault::rot)) return true;
     one[0] ^= mask;
     file.durable.write(position, one);
     // Readers see it, unless what they read is a change that has yet to reach the medium.
@@ -26,7 +27,6 @@ bool Medium::rot(Inode inode, std::uint64_t position, std::byte mask) {
         file.damaged[position / sector_size] = Fault::rot;
     }
     durable_changed(file);
-    timeline_.counts.fire(Fault::rot);
     timeline_.record(Step::rot, node_.value, inode, position);
     timeline_.trace(node_, [&] {
         return "disk rot file=" + std::to_string(inode) + " at=" + std::to_string(position);
@@ -60,8 +60,8 @@ std::optional<Medium::Rotten> Medium::rot_somewhere(std::string_view directory) 
 bool Medium::make_unreadable(std::string_view path, std::uint64_t position) {
     const auto inode = find(path, false);
     if (!inode || position >= entries_.at(*inode).visible.size()) return false;
+    if (!timeline_.inject(Fault::unreadable_sector)) return true;
     entries_.at(*inode).unreadable.insert(position / sector_size);
-    timeline_.counts.fire(Fault::unreadable_sector);
     timeline_.record(Step::rot, node_.value, *inode, position, 1);
     return true;
 }
@@ -139,6 +139,7 @@ std::optional<Medium::Recent> Medium::draw_recent(const MayHit& may_hit) {
 // Readers see it, unless what they read is a change that has yet to reach the medium.
 void Medium::damage(Entry& file, std::uint64_t position, std::span<const std::byte> bytes,
                     Fault fault) {
+    if (!timeline_.inject(fault)) return;
     file.durable.write(position, bytes);
     if (!file.visible_is_stale) {
         file.visible = as_the_device_has_it(file);
@@ -147,7 +148,6 @@ void Medium::damage(Entry& file, std::uint64_t position, std::span<const std::by
             file.damaged[at] = fault;
     }
     durable_changed(file);
-    timeline_.counts.fire(fault);
     timeline_.record(Step::rot, node_.value, file.inode, position, 3);
     timeline_.trace(node_, [&] {
         return "disk " + std::string(to_string(fault)) + " file=" + std::to_string(file.inode) +

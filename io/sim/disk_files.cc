@@ -6,8 +6,8 @@
 namespace pyralog::sim {
 
 void Medium::read(Call& call, Entry& file) {
-    if (call.fails) {
-        timeline_.counts.both(Fault::read_error);
+    if (call.fails && timeline_.inject(Fault::read_error)) {
+        timeline_.counts.effect(Fault::read_error);
         call.result = Error::device_failed;
         return;
     }
@@ -25,8 +25,8 @@ void Medium::read(Call& call, Entry& file) {
         const auto mask = static_cast<std::byte>(1u << error_dice_.pick(8));
         if (rot(call.file, position, mask)) image->read(call.position, call.into);
     }
-    if (error_dice_.chance(timeline_.faults.unreadable_sector)) {
-        timeline_.counts.fire(Fault::unreadable_sector);
+    if (error_dice_.chance(timeline_.faults.unreadable_sector) &&
+        timeline_.inject(Fault::unreadable_sector)) {
         file.unreadable.insert((call.position + error_dice_.pick(call.number)) / sector_size);
     }
     const std::uint64_t first = call.position / sector_size;
@@ -45,12 +45,12 @@ void Medium::read(Call& call, Entry& file) {
 void Medium::write(Call& call, Entry& file) {
     const std::uint64_t bytes = size_of(*call.data);
     std::uint64_t left = bytes;
-    if (call.fails) {
-        timeline_.counts.both(Fault::write_error);
+    if (call.fails && timeline_.inject(Fault::write_error)) {
+        timeline_.counts.effect(Fault::write_error);
         call.result = Error::device_failed;
         left = error_dice_.between(0, left); // Some of it may be there all the same.
-    } else if (call.no_space || !room_for(file, call.position + bytes)) {
-        call.result = no_room();
+    } else if (lacks_room(call.no_space || !room_for(file, call.position + bytes))) {
+        call.result = Error::out_of_space;
         left = error_dice_.between(0, left);
     }
     // ... as far as there is room.
@@ -71,11 +71,13 @@ void Medium::write(Call& call, Entry& file) {
 }
 
 void Medium::size(Call& call, Entry& file) {
+    call.fails = call.fails && timeline_.inject(Fault::size_error);
     if (call.fails) {
-        timeline_.counts.both(Fault::size_error);
+        timeline_.counts.effect(Fault::size_error);
         call.result = Error::device_failed;
-    } else if (call.kind == Kind::resize && (call.no_space || !room_for(file, call.position))) {
-        call.result = no_room();
+    } else if (call.kind == Kind::resize &&
+               lacks_room(call.no_space || !room_for(file, call.position))) {
+        call.result = Error::out_of_space;
         return;
     }
     if (call.kind == Kind::size) {
@@ -90,9 +92,10 @@ bool Medium::room_for(const Entry& file, std::uint64_t end) const {
     return used() + (end - file.visible.size()) <= *quota_;
 }
 
-Error Medium::no_room() {
-    timeline_.counts.both(Fault::out_of_space);
-    return Error::out_of_space;
+bool Medium::lacks_room(bool refused) {
+    if (!refused || !timeline_.inject(Fault::out_of_space)) return false;
+    timeline_.counts.effect(Fault::out_of_space);
+    return true;
 }
 
 // New bytes bring new sectors: what was wrong with the old ones is gone.
@@ -180,24 +183,24 @@ void Medium::supersede(std::vector<Change>& changes, std::uint64_t first, std::u
 // ---- Syncs ----
 
 void Medium::sync(Call& call, Entry& file) {
-    if (call.fails) return sync_fails(call, file);
-    if (call.lies) return sync_lies(call, file);
+    if (call.fails && timeline_.inject(Fault::sync_error)) return sync_fails(call, file);
+    if (call.lies && timeline_.inject(Fault::late_sync_error)) return sync_lies(call, file);
     make_durable_up_to(file, call.covers);
     if (*call.errors_told == file.errors) return;
     *call.errors_told = file.errors_told = file.errors;
-    timeline_.counts.both(Fault::error_told_again);
+    if (!timeline_.inject(Fault::error_told_again)) return;
+    timeline_.counts.effect(Fault::error_told_again);
     call.result = Error::device_failed;
 }
 
 // See the head of disk.h for what it may leave behind.
 void Medium::sync_fails(Call& call, Entry& file) {
-    timeline_.counts.fire(Fault::sync_error);
     call.result = Error::device_failed;
     const bool leaves_some = make_some_durable(file, call.covers);
     if (leaves_some) timeline_.counts.effect(Fault::sync_error);
-    const auto count = [&](Fault fault) {
-        timeline_.counts.fire(fault);
+    const auto inject = [&](Fault fault) {
         if (leaves_some) timeline_.counts.effect(fault);
+        return timeline_.inject(fault);
     };
     const Faults& faults = timeline_.faults;
     const std::uint64_t keeps = faults.failed_sync_keeps;
@@ -205,24 +208,22 @@ void Medium::sync_fails(Call& call, Entry& file) {
     const std::uint64_t reverts = marks_clean + faults.failed_sync_reverts;
     const std::uint64_t drawn = error_dice_.pick(reverts + faults.failed_sync_drops_all);
     if (drawn < keeps) {
-        count(Fault::sync_keeps);
+        (void)inject(Fault::sync_keeps);
     } else if (drawn < marks_clean) {
-        count(Fault::sync_marks_clean);
+        if (!inject(Fault::sync_marks_clean)) return;
         mark_clean(file, call.covers);
         *call.errors_told = file.errors_told = file.errors;
     } else if (drawn < reverts) {
-        count(Fault::sync_reverts);
+        if (!inject(Fault::sync_reverts)) return;
         std::erase_if(file.unsynced, [&](const Change& c) { return c.order <= call.covers; });
         file.visible = as_the_device_has_it(file);
         file.visible_is_stale = false;
     } else {
-        count(Fault::sync_drops_all);
-        drop_all();
+        if (inject(Fault::sync_drops_all)) drop_all();
     }
 }
 
 void Medium::sync_lies(Call& call, Entry& file) {
-    timeline_.counts.fire(Fault::late_sync_error);
     if (!make_some_durable(file, call.covers)) return;
     timeline_.counts.effect(Fault::late_sync_error);
     mark_clean(file, call.covers);
@@ -249,8 +250,8 @@ void Medium::mark_clean(Entry& file, std::uint64_t covers) {
 
 void Medium::evict(Entry& file) {
     if (!file.visible_is_stale) return; // A power cut was faster.
+    if (!timeline_.inject(Fault::evicted)) return;
     Image now = as_the_device_has_it(file);
-    timeline_.counts.fire(Fault::evicted);
     if (!now.holds(0, file.visible.all().view())) timeline_.counts.effect(Fault::evicted);
     file.visible = std::move(now);
     file.visible_is_stale = false;

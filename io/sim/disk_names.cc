@@ -39,17 +39,17 @@ void Medium::name_call(Call& call) {
                                  (call.kind == Kind::open && call.how == Disk::Open::existing);
     if (call.kind == Kind::sync_directory) {
         call.result = sync_directory(call);
-    } else if (call.fails) {
-        timeline_.counts.both(Fault::name_error);
+    } else if (call.fails && timeline_.inject(Fault::name_error)) {
+        timeline_.counts.effect(Fault::name_error);
         // It may have happened all the same.
         if (!changes_nothing && error_dice_.pick(2) == 1) {
             (void)change_names(call);
             if (call.kind == Kind::open && call.number != 0) --entries_.at(call.number).handles;
         }
         call.result = Error::device_failed;
-    } else if (call.no_space ||
-               (needs_space(call) && call.kind != Kind::rename && quota_ && used() >= *quota_)) {
-        call.result = no_room();
+    } else if (lacks_room(call.no_space || (needs_space(call) && call.kind != Kind::rename &&
+                                            quota_ && used() >= *quota_))) {
+        call.result = Error::out_of_space;
     } else {
         call.result = change_names(call);
     }
@@ -130,8 +130,8 @@ Result<> Medium::remove(Call& call) {
 Result<> Medium::sync_directory(Call& call) {
     const auto directory = find(call.path, false);
     if (!directory || !entries_.at(*directory).is_directory) return Error::not_found;
-    if (call.fails) {
-        timeline_.counts.both(Fault::sync_error);
+    if (call.fails && timeline_.inject(Fault::sync_error)) {
+        timeline_.counts.effect(Fault::sync_error);
         return Error::device_failed;
     }
     make_names_durable(*directory, call.covers);

@@ -18,7 +18,7 @@ void Facts::serve(std::uint64_t incarnation) {
 
 bool Facts::serves(std::uint64_t incarnation, bool changes) {
     if (incarnation == incarnation_) return true;
-    timeline_.counts.fire(Fault::fenced);
+    if (!timeline_.inject(Fault::fenced)) return true;
     if (changes) timeline_.counts.effect(Fault::fenced);
     return false;
 }
@@ -55,12 +55,12 @@ void Facts::happen(std::uint64_t what) {
     std::vector<Commit*> done(waiting_.begin(),
                               waiting_.begin() + static_cast<std::ptrdiff_t>(syncing_));
     waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(syncing_));
-    const bool fails =
-        dice_.chance(timeline_.faults.commit_error) || std::exchange(fail_next_, false);
+    bool fails = dice_.chance(timeline_.faults.commit_error) || std::exchange(fail_next_, false);
+    fails = fails && timeline_.inject(Fault::commit_error);
     std::size_t happened = done.size();
     if (fails) {
         // Nobody knows how many of them are durable; RocksDB takes no more until it is reopened.
-        timeline_.counts.both(Fault::commit_error);
+        timeline_.counts.effect(Fault::commit_error);
         failed_ = true;
         happened = dice_.pick(done.size() + 1);
         done.insert(done.end(), waiting_.begin(), waiting_.end());
@@ -84,13 +84,15 @@ void Facts::process_ended(bool power_cut) {
     syncing_ = 0;
     const std::vector<Commit*> under_way = std::exchange(waiting_, {});
     if (under_way.empty()) return;
-    const std::uint64_t happened = dice_.pick(under_way.size() + 1);
+    std::uint64_t happened = dice_.pick(under_way.size() + 1);
+    const bool loses = power_cut && happened < under_way.size();
+    if (loses && !timeline_.inject(Fault::lost_commit)) happened = under_way.size();
+    if (loses) timeline_.counts.effect(Fault::lost_commit);
     for (std::size_t i = 0; i < under_way.size(); ++i) {
         if (i < happened) apply(under_way[i]->batch);
         under_way[i]->result = Error::cancelled;
         under_way[i]->done.set();
     }
-    if (power_cut && happened < under_way.size()) timeline_.counts.both(Fault::lost_commit);
 }
 
 void Facts::apply(const KvStore::Batch& batch) {

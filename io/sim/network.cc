@@ -92,8 +92,9 @@ Result<std::size_t> SimStream::read_some(std::span<std::byte> into) {
         return std::size_t{0};
     }
     std::size_t wanted = std::min(into.size(), pipe.unread);
-    if (wanted > 1 && pipe.link->dice.chance(fabric_.timeline_.faults.short_read, "short read")) {
-        fabric_.timeline_.counts.both(Fault::short_read);
+    if (wanted > 1 && pipe.link->dice.chance(fabric_.timeline_.faults.short_read, "short read") &&
+        fabric_.timeline_.inject(Fault::short_read)) {
+        fabric_.timeline_.counts.effect(Fault::short_read);
         wanted -= 1 + static_cast<std::size_t>(pipe.link->dice.pick(wanted - 1));
     }
     std::size_t at = 0;
@@ -155,7 +156,7 @@ Fabric::~Fabric() { CHECK(attempts_.empty()); }
 
 bool Fabric::serves(const Host& host, std::uint64_t incarnation, bool has_effect) {
     if (host.incarnation == incarnation) return true;
-    timeline_.counts.fire(Fault::fenced);
+    if (!timeline_.inject(Fault::fenced)) return true;
     if (has_effect) timeline_.counts.effect(Fault::fenced);
     return false;
 }
@@ -247,8 +248,9 @@ Result<std::unique_ptr<Stream>> Fabric::connect(Host& from, std::uint64_t incarn
     attempt.id = next_id_++;
     timeline_.record(Step::connect, from.id.value, attempt.id, remote.port);
     attempts_[attempt.id] = &attempt;
-    if (there.barred || there.dice.chance(timeline_.faults.black_hole, "black hole"))
-        timeline_.counts.both(Fault::black_hole);
+    if ((there.barred || there.dice.chance(timeline_.faults.black_hole, "black hole")) &&
+        timeline_.inject(Fault::black_hole))
+        timeline_.counts.effect(Fault::black_hole);
     else
         plan(timeline_.now() + delay(there) + slow_connect(there), attempt.id, Event::syn);
     const Result<> waited = attempt.done.wait();
@@ -264,8 +266,10 @@ Result<std::unique_ptr<Stream>> Fabric::connect(Host& from, std::uint64_t incarn
 }
 
 Duration Fabric::slow_connect(Link& there) {
-    if (!there.dice.chance(timeline_.faults.slow_connect, "slow connect")) return Duration{0};
-    timeline_.counts.both(Fault::slow_connect);
+    if (!there.dice.chance(timeline_.faults.slow_connect, "slow connect") ||
+        !timeline_.inject(Fault::slow_connect))
+        return Duration{0};
+    timeline_.counts.effect(Fault::slow_connect);
     return there.dice.draw(timeline_.faults.slow_connect_time);
 }
 
@@ -281,8 +285,8 @@ void Fabric::syn(Attempt& attempt) {
     const auto listener = attempt.to.listeners.find(attempt.port);
     const bool heard = listener != attempt.to.listeners.end();
     if (there.blocked || back.blocked) obstruct(there.blocked ? there : back);
-    const bool full = heard && listener->second->full();
-    if (full) timeline_.counts.both(Fault::backlog_full);
+    const bool full = heard && listener->second->full() && timeline_.inject(Fault::backlog_full);
+    if (full) timeline_.counts.effect(Fault::backlog_full);
     if (there.blocked || back.blocked || !attempt.to.up || full) {
         if (!try_again(attempt, Event::syn)) {
             attempt.refused = true;
@@ -290,8 +294,9 @@ void Fabric::syn(Attempt& attempt) {
         }
         return;
     }
-    if (!heard || there.dice.chance(timeline_.faults.refuse, "refuse")) {
-        if (heard) timeline_.counts.both(Fault::refuse);
+    if (!heard ||
+        (there.dice.chance(timeline_.faults.refuse, "refuse") && timeline_.inject(Fault::refuse))) {
+        if (heard) timeline_.counts.effect(Fault::refuse);
         plan(timeline_.now() + delay(back), attempt.id, Event::refused);
         return;
     }
@@ -348,14 +353,15 @@ Fabric::Connection* Fabric::find(std::uint64_t id) {
 
 void Fabric::maybe_corrupt(Link& link, BytesChain& parts) {
     if (std::max(link.from, link.to).value >= timeline_.faults.corrupt_nodes_end) return;
-    if (!link.dice.chance(timeline_.faults.corrupt, "corrupt")) return;
+    if (!link.dice.chance(timeline_.faults.corrupt, "corrupt") || !timeline_.inject(Fault::corrupt))
+        return;
     Bytes& part = parts[static_cast<std::size_t>(link.dice.pick(parts.size()))];
     Buffer copy(part.size());
     std::memcpy(copy.data(), part.data(), part.size());
     const std::uint64_t bit = link.dice.pick(part.size() * 8);
     copy.view()[static_cast<std::size_t>(bit / 8)] ^= static_cast<std::byte>(1u << (bit % 8));
     part = std::move(copy).freeze();
-    timeline_.counts.both(Fault::corrupt);
+    timeline_.counts.effect(Fault::corrupt);
 }
 
 void Fabric::send(Connection& connection, std::size_t side, BytesChain& parts, std::size_t size) {
@@ -368,8 +374,9 @@ void Fabric::send(Connection& connection, std::size_t side, BytesChain& parts, s
     const BytesChain told = timeline_.tracing() ? parts : BytesChain();
     std::span<const Bytes> bytes(told);
     for (Bytes& part : parts) pipe.in_flight.push_back(std::move(part));
-    if (size > 1 && link.dice.chance(timeline_.faults.split_write, "split write")) {
-        timeline_.counts.both(Fault::split_write);
+    if (size > 1 && link.dice.chance(timeline_.faults.split_write, "split write") &&
+        timeline_.inject(Fault::split_write)) {
+        timeline_.counts.effect(Fault::split_write);
         const auto first = 1 + static_cast<std::size_t>(link.dice.pick(size - 1));
         send_piece(connection, side, Piece::Kind::data, first, bytes);
         bytes = {};
@@ -425,8 +432,9 @@ void Fabric::close(Connection& connection, std::size_t side) {
     if (std::exchange(end.open, false) && !end.reset) {
         const bool unread = connection.pipes[1 - side].unread > 0;
         Pipe& pipe = connection.pipes[side];
-        const bool resets = pipe.link->dice.chance(timeline_.faults.close_resets, "close resets");
-        if (resets) timeline_.counts.both(Fault::reset);
+        const bool resets = pipe.link->dice.chance(timeline_.faults.close_resets, "close resets") &&
+                            timeline_.inject(Fault::reset);
+        if (resets) timeline_.counts.effect(Fault::reset);
         if (unread || resets)
             send_reset(connection, side);
         else
@@ -446,7 +454,7 @@ void Fabric::maybe_linger(Connection& connection, std::size_t side) {
     Pipe& pipe = connection.pipes[side];
     if (pipe.pieces.empty() || pipe.stalled) return;
     if (!pipe.link->dice.chance(timeline_.faults.linger, "linger")) return;
-    timeline_.counts.fire(Fault::linger);
+    if (!timeline_.inject(Fault::linger)) return;
     const Duration longer = pipe.link->dice.draw(timeline_.faults.linger_time);
     pipe.lingers = true;
     pipe.last_due += longer;
@@ -579,12 +587,8 @@ bool Fabric::deliver_data(Connection& connection, std::size_t side, const Piece&
         timeline_.counts.effect(Fault::linger);
     link.newest_connection = std::max(link.newest_connection, connection.id);
     if (pipe.back->blocked) hold(connection, side); // It arrived, but the sender never hears of it.
-    if (maybe_reset(link)) {
-        break_both(connection);
-        return false;
-    }
-    if (link.dice.chance(timeline_.faults.vanish, "vanish")) {
-        timeline_.counts.fire(Fault::vanish);
+    if (maybe_reset(link) && break_both(connection)) return false;
+    if (link.dice.chance(timeline_.faults.vanish, "vanish") && timeline_.inject(Fault::vanish)) {
         pipe.broken = true;
         if (purge(pipe, 0)) timeline_.counts.effect(Fault::vanish);
         plan(timeline_.now() + link.dice.draw(timeline_.faults.give_up_time), connection.id,
@@ -607,8 +611,8 @@ void Fabric::consumed(Connection& connection, std::size_t reader_side, std::size
     pipe.consumed += size;
     if (pipe.consumed < std::max<std::size_t>(1, pipe.window / 4)) return;
     pipe.credit += std::exchange(pipe.consumed, 0);
-    if (pipe.link->dice.chance(timeline_.faults.zero_window, "zero window")) {
-        timeline_.counts.fire(Fault::zero_window);
+    if (pipe.link->dice.chance(timeline_.faults.zero_window, "zero window") &&
+        timeline_.inject(Fault::zero_window)) {
         pipe.zero_until = timeline_.now() + pipe.link->dice.draw(timeline_.faults.zero_window_time);
     }
     plan(timeline_.now() + delay(*pipe.back), connection.id, Event::credit, side);
@@ -641,17 +645,19 @@ void Fabric::give_up(Connection& connection, std::size_t side) {
     End& sender = connection.ends[side];
     if (!pipe.held && !pipe.broken) return; // It healed in time.
     if (!sender.open || sender.reset) return;
-    timeline_.counts.both(Fault::gave_up);
+    if (!timeline_.inject(Fault::gave_up)) return;
+    timeline_.counts.effect(Fault::gave_up);
     pipe.broken = true;
     purge(pipe, 0);
     break_end(connection, side);
 }
 
-void Fabric::break_both(Connection& connection) {
-    timeline_.counts.fire(Fault::reset);
+bool Fabric::break_both(Connection& connection) {
+    if (!timeline_.inject(Fault::reset)) return false;
     const bool one = break_end(connection, 0);
     const bool other = break_end(connection, 1);
     if (one || other) timeline_.counts.effect(Fault::reset);
+    return true;
 }
 
 // Tells one end that its stream is broken. False: nobody is there to be told.

@@ -220,7 +220,7 @@ private:
     void credit(Connection& connection, std::size_t side);
     void hold(Connection& connection, std::size_t side);
     void give_up(Connection& connection, std::size_t side);
-    void break_both(Connection& connection);
+    bool break_both(Connection& connection);
     bool break_end(Connection& connection, std::size_t side);
     void consumed(Connection& connection, std::size_t reader_side, std::size_t size);
     void forget_if_over(Connection& connection);

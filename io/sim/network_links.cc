@@ -29,26 +29,23 @@ Fabric::Link::Link(Timeline& timeline, NodeId f, NodeId t)
       dice(timeline.root, link_name(f, t)) {
     if (f == t) return;
     const Faults& faults = timeline.faults;
-    FaultCounts& counts = timeline.counts;
     bytes_per_second = faults.link_bytes_per_second;
     if (faults.link_bytes_per_second_most > bytes_per_second)
         bytes_per_second = faults.link_bytes_per_second_most -
                            dice.pick(faults.link_bytes_per_second_most - bytes_per_second + 1);
     spread = draw_spread(faults, dice);
-    if (spread == Spread::exponential) counts.fire(Fault::link_exponential);
-    if (spread == Spread::heavy_tail) counts.fire(Fault::link_heavy_tail);
+    const bool has_spread = spread == Spread::exponential ? timeline.inject(Fault::link_exponential)
+                            : spread == Spread::heavy_tail ? timeline.inject(Fault::link_heavy_tail)
+                            : spread == Spread::step       ? timeline.inject(Fault::link_step)
+                                                           : true;
+    if (!has_spread) spread = Spread::even;
     if (spread == Spread::step) {
-        counts.fire(Fault::link_step);
         step_at = dice.between(Duration{0}, faults.step_within);
     }
-    if (dice.chance(faults.slow_link, "slow link")) {
-        counts.fire(Fault::slow_link);
+    if (dice.chance(faults.slow_link, "slow link") && timeline.inject(Fault::slow_link)) {
         factor = static_cast<std::uint32_t>(dice.between(std::uint64_t{2}, faults.slow_factor));
     }
-    if (dice.chance(faults.lossy_link, "lossy link")) {
-        counts.fire(Fault::lossy_link);
-        lossy = true;
-    }
+    if (dice.chance(faults.lossy_link, "lossy link")) lossy = timeline.inject(Fault::lossy_link);
 }
 
 Fabric::Link& Fabric::link(NodeId from, NodeId to) {
@@ -61,6 +58,8 @@ Duration Fabric::delay(Link& link) {
     const Faults& faults = timeline_.faults;
     FaultCounts& counts = timeline_.counts;
     Dice& dice = link.time_dice;
+    // Counted when a piece arrives: only then is it known if it was overtaken.
+    if (muted_fault == Fault::delay) return {};
     if (link.from == link.to) return dice.draw(faults.loopback_time);
     const Delay& time = faults.link_time;
     Duration drawn = time.least;
@@ -87,9 +86,9 @@ void Fabric::block(NodeId from, NodeId to, Fault cause) {
     CHECK(from != to);
     Link& cut = link(from, to);
     cut.cause = cause;
-    if (std::exchange(cut.blocked, true)) return;
-    timeline_.counts.fire(Fault::partition);
-    if (cause != Fault::partition) timeline_.counts.fire(cause);
+    if (cut.blocked || !timeline_.inject(Fault::partition)) return;
+    if (cause != Fault::partition && !timeline_.inject(cause)) return;
+    cut.blocked = true;
     timeline_.record(Step::block, from.value, static_cast<std::uint32_t>(to.value));
     timeline_.trace({.kind = TraceKind::block, .node = from, .peer = to});
 }

@@ -10,6 +10,7 @@
 #include "core/base/bytes.h"
 #include "core/base/types.h"
 #include "io/sim/faults.h"
+#include "io/sim/mute.h"
 #include "io/sim/record.h"
 #include "io/sim/trace.h"
 
@@ -119,6 +120,14 @@ public:
         if (listener_) tell_faults(NodeId{});
     }
     std::uint64_t steps() const { return steps_; }
+
+    // Every fault asks this before it does anything, and does nothing if it is false: it is muted.
+    bool inject(Fault fault) {
+        counts.fire(fault);
+        if (fault != muted_fault) return true;
+        counts.effect(fault);
+        return false;
+    }
 
     Choices root;
     Faults faults;

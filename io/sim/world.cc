@@ -65,7 +65,7 @@ World::World(std::uint64_t seed, const Faults& faults, const ChoiceOptions& choi
 }
 
 World::~World() {
-    while (!alive_.empty()) kill(alive_.front()->id);
+    while (!alive_.empty()) end_process(*alive_.front());
 }
 
 // ---- Nodes ----
@@ -112,7 +112,10 @@ void World::boot(NodeId id, Main main) {
 
 void World::kill(NodeId id) {
     Node& n = node(id);
-    if (!n.process) return;
+    if (n.process && timeline_.inject(Fault::kill)) end_process(n);
+}
+
+void World::end_process(Node& n) {
     begin_end(n, false);
     drain(n);
 }
@@ -143,7 +146,6 @@ void World::begin_end(Node& n, bool power_cut) {
         n.disk.power_cut();
     } else {
         const bool was_busy = n.disk.process_killed();
-        timeline_.counts.fire(Fault::kill);
         if (streams > 0 || was_busy) timeline_.counts.effect(Fault::kill);
     }
 }
@@ -169,10 +171,10 @@ void World::reap(Node& n) {
 }
 
 void World::pause(NodeId id, Duration until) {
+    if (!timeline_.inject(Fault::pause)) return;
     Node& n = node(id);
     n.paused_until = std::max(n.paused_until, until);
     n.pause_noticed = false;
-    timeline_.counts.fire(Fault::pause);
     timeline_.record(Step::pause, id.value, static_cast<std::uint64_t>(until.count()));
     timeline_.trace({.kind = TraceKind::pause, .node = id, .until = until});
 }

@@ -137,9 +137,9 @@ public:
     NodeId stepped() const { return stepped_; }
     const FaultCounts& counts() const { return timeline_.counts; }
     // For those who break things from outside.
-    void count(Fault fault, bool effective) {
-        timeline_.counts.fire(fault);
-        if (effective) count_effect(fault);
+    // Asked before it strikes. False: it is muted (mute.h), and is as if it had never been called.
+    [[nodiscard]] bool inject(Fault fault) {
+        return fault != muted_fault && timeline_.inject(fault);
     }
     void count_effect(Fault fault) { timeline_.counts.effect(fault); }
     // Hears of all that happens. Nodes log to it if it is there when they boot.
@@ -203,6 +203,7 @@ private:
     std::optional<Duration> next_of(Node& node);
     void notice_pause(Node& node, Duration when);
     void happen(std::uint64_t plan) override;
+    void end_process(Node& node);
     void begin_end(Node& node, bool power_cut);
     void drain(Node& node);
     void reap(Node& node);
