@@ -656,6 +656,74 @@ TEST_CASE("the invariants see what they are for", "[raft]") {
     CHECK(check_step(before, after)->invariant == "a leader only appends");
 }
 
+TEST_CASE("the invariants see what no replica may be", "[raft]") {
+    ReplicaState good;
+    good.self = one;
+    good.role = Role::leader;
+    good.vote = good.durable_vote = {Term(2), one};
+    good.terms = table({1, 2});
+    good.end = good.durable_end = at(2);
+    REQUIRE(!check_replica(good));
+    const auto seen = [&](auto change) {
+        ReplicaState bad = good;
+        change(bad);
+        const auto violation = check_replica(bad);
+        return violation ? violation->invariant : std::string_view();
+    };
+    CHECK(seen([](ReplicaState& s) { s.committed = at(3); }) == "committed is in the log");
+    CHECK(seen([](ReplicaState& s) { s.durable_end = at(3); }) == "durable is in the log");
+    CHECK(seen([](ReplicaState& s) { s.terms = table({1, 3}); }) == "no term above the vote's");
+    CHECK(seen([](ReplicaState& s) { s.end = s.durable_end = at(1); }) == "terms tell of the log");
+    CHECK(seen([](ReplicaState& s) { s.vote.term = s.durable_vote.term = Term(3); }) ==
+          "a leader begins its term");
+    CHECK(seen([](ReplicaState& s) {
+              s.role = Role::candidate;
+              s.vote.candidate = two;
+          }) == "a candidate votes for itself");
+}
+
+TEST_CASE("the invariants see two leaders in one term, and one that lacks what is committed",
+          "[raft]") {
+    RaftConfig config;
+    config.pre_vote = false;
+    // Elected by itself and the third node, in the term after the last of its log.
+    const auto led_by = [&](NodeId self, const std::vector<int>& log, Term saved) {
+        Consensus made(config, self, Solo::members(3), {saved, {}}, Position(),
+                       at(static_cast<std::int64_t>(log.size())), table(log), Random(1), Time());
+        const Time late(10 * config.election_timeout);
+        made.tick(late);
+        made.persisted(made.take_effects().ticket);
+        made.receive(late, three, wire::VoteReply{made.term(), false, true});
+        REQUIRE(made.role() == Role::leader);
+        return made;
+    };
+    const auto voter = [&](Term term, NodeId candidate) {
+        return Consensus(config, three, Solo::members(3), {term, candidate}, Position(), at(1),
+                         table({1}), Random(1), Time());
+    };
+    const auto seen = [](const std::optional<Violation>& violation) {
+        return violation ? violation->invariant : std::string_view();
+    };
+    SECTION("two leaders") {
+        Agreement agreement(Solo::members(3));
+        REQUIRE(!agreement.observe_started(voter(Term(2), one)));
+        CHECK(seen(agreement.observe_started(led_by(one, {1}, Term(1)))) == "");
+        CHECK(seen(agreement.observe_started(led_by(two, {1}, Term(1)))) == "election safety");
+    }
+    SECTION("one that lacks an entry") {
+        Agreement agreement(Solo::members(3));
+        const auto with_both = [&](NodeId node, std::int64_t committed) {
+            return Consensus(config, node, Solo::members(3), {Term(2), {}}, at(committed), at(2),
+                             table({1, 2}), Random(1), Time());
+        };
+        REQUIRE(!agreement.observe_started(with_both(three, 0)));
+        REQUIRE(!agreement.observe_started(with_both(one, 2)));
+        agreement.forget(three);
+        REQUIRE(!agreement.observe_started(voter(Term(3), two)));
+        CHECK(seen(agreement.observe_started(led_by(two, {1}, Term(2)))) == "leader completeness");
+    }
+}
+
 TEST_CASE("the invariants see a leader that counts what nobody has on disk", "[raft]") {
     Agreement agreement(Solo::members(3));
     const RaftConfig config;

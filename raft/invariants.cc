@@ -13,9 +13,12 @@ std::string text(Position p) {
 std::string text(Term term) { return std::to_string(term.value); }
 std::string text(NodeId node) { return std::to_string(node.value); }
 
-Violation violated(std::string_view invariant, const ReplicaState& at, std::string detail) {
-    return {invariant, "node=" + text(at.self) + " term=" + text(at.vote.term) + " end=" +
-                           text(at.end) + " committed=" + text(at.committed) + ": " + detail};
+std::optional<Violation> violated(std::string_view invariant, const ReplicaState& at,
+                                  std::string detail) {
+    if (invariant == muted_invariant) return {};
+    return Violation{invariant, "node=" + text(at.self) + " term=" + text(at.vote.term) +
+                                    " end=" + text(at.end) + " committed=" + text(at.committed) +
+                                    ": " + detail};
 }
 
 // Both logs have the same terms before this index. Where both are whole, that says that they are

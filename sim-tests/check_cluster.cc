@@ -54,10 +54,10 @@ std::optional<Finding> ClusterCheck::check_recovered(NodeId node, const raft::Ho
         for (const auto& [index, entry] : entries->second)
             if (index >= group->log().start().index &&
                 (index >= replica.end().index || replica.terms().at(index) != entry.term))
-                return Finding{oracle::recovered_less,
-                               on_node(node, id) + "index " + std::to_string(index) + " of term " +
-                                   std::to_string(entry.term.value) +
-                                   " was durable, and is not in the log that was recovered"};
+                return report(oracle::recovered_less,
+                              on_node(node, id) + "index " + std::to_string(index) + " of term " +
+                                  std::to_string(entry.term.value) +
+                                  " was durable, and is not in the log that was recovered");
     }
     return {};
 }
@@ -74,9 +74,9 @@ std::optional<Finding> ClusterCheck::check_catalogue(NodeId node) {
         stored.insert(*at);
     const auto [known, is_new] = catalogues_.try_emplace(applied->second, stored);
     if (is_new || known->second == stored) return {};
-    return Finding{oracle::catalogues_differ,
-                   "node " + std::to_string(node.value) + " has applied the commands before " +
-                       applied->second + " and stores what another with as many does not"};
+    return report(oracle::catalogues_differ,
+                  "node " + std::to_string(node.value) + " has applied the commands before " +
+                      applied->second + " and stores what another with as many does not");
 }
 
 std::optional<Finding> ClusterCheck::watch() {
@@ -160,14 +160,14 @@ std::optional<Finding> ClusterCheck::check_replica(NodeId node, const raft::Grou
     const auto& [group, before, look, started] = *changed;
     if ((!started && look.told < before.told) || look.start < before.start ||
         look.told > look.committed || look.start > look.told)
-        return Finding{oracle::went_back, on_node(node, id) + "committed " +
-                                              std::to_string(look.told.index) + " after " +
-                                              std::to_string(before.told.index) + ", start " +
-                                              std::to_string(look.start.index) + " after " +
-                                              std::to_string(before.start.index)};
+        return report(oracle::went_back, on_node(node, id) + "committed " +
+                                             std::to_string(look.told.index) + " after " +
+                                             std::to_string(before.told.index) + ", start " +
+                                             std::to_string(look.start.index) + " after " +
+                                             std::to_string(before.start.index));
     const auto violation =
         started ? group.agreement.observe_started(replica) : group.agreement.observe(replica);
-    if (violation) return Finding{violation->invariant, group_name(id) + ": " + violation->detail};
+    if (violation) return report(violation->invariant, group_name(id) + ": " + violation->detail);
     if (auto finding = check_durable(node, of, group, started)) return finding;
     if (look.role == raft::Role::leader) return check_commit(id, group, replica);
     return {};
@@ -190,10 +190,10 @@ std::optional<Finding> ClusterCheck::check_durable(NodeId node, const raft::Grou
         const auto entry = entries.find(verified.index);
         const Term term = consensus.terms().at(verified.index);
         if (entry != entries.end() && entry->second.term == term) continue;
-        return Finding{oracle::durable_not_on_media,
-                       on_node(node, replica.id()) + "index " + std::to_string(verified.index) +
-                           " of term " + std::to_string(term.value) +
-                           " is called durable, and is not on the disk"};
+        return report(oracle::durable_not_on_media,
+                      on_node(node, replica.id()) + "index " + std::to_string(verified.index) +
+                          " of term " + std::to_string(term.value) +
+                          " is called durable, and is not on the disk");
     }
     return {};
 }
@@ -211,10 +211,10 @@ std::optional<Finding> ClusterCheck::check_commit(GroupId id, GroupState& group,
         if (raft::reached_by_majority<int>(group.members,
                                            [&](NodeId voter) { return has_it(voter) ? 1 : 0; }))
             continue;
-        return Finding{oracle::committed_not_durable,
-                       group_name(id) + ": node " + std::to_string(leader.self().value) +
-                           " committed index " + std::to_string(group.checked) + " of term " +
-                           std::to_string(term.value)};
+        return report(oracle::committed_not_durable,
+                      group_name(id) + ": node " + std::to_string(leader.self().value) +
+                          " committed index " + std::to_string(group.checked) + " of term " +
+                          std::to_string(term.value));
     }
     return {};
 }
@@ -229,12 +229,12 @@ std::optional<Finding> ClusterCheck::check_acknowledged() {
         for (auto& [node, media] : media_)
             copies += media.has_batch(produce.base_offset, produce.batch_crc) ? 1 : 0;
         if (copies >= produce.replicas / 2 + 1) continue;
-        return Finding{oracle::acknowledged_not_durable,
-                       to_string(history_.name(produce.partition)) + ": offset " +
-                           std::to_string(produce.base_offset) + " was acknowledged to client " +
-                           std::to_string(produce.client) + " and is durable on " +
-                           std::to_string(copies) + " of " + std::to_string(produce.replicas) +
-                           " disks"};
+        return report(oracle::acknowledged_not_durable,
+                      to_string(history_.name(produce.partition)) + ": offset " +
+                          std::to_string(produce.base_offset) + " was acknowledged to client " +
+                          std::to_string(produce.client) + " and is durable on " +
+                          std::to_string(copies) + " of " + std::to_string(produce.replicas) +
+                          " disks");
     }
     return {};
 }
@@ -288,10 +288,10 @@ std::optional<Finding> ClusterCheck::compare_prefixes() {
                 const auto there = theirs.find(index);
                 if (here != mine.end() && there != theirs.end() && here->second == there->second)
                     continue;
-                return Finding{oracle::prefixes_differ, group_name(id) + ": index " +
-                                                            std::to_string(index) + " on nodes " +
-                                                            std::to_string(node.value) + " and " +
-                                                            std::to_string(first.value)};
+                return report(oracle::prefixes_differ, group_name(id) + ": index " +
+                                                           std::to_string(index) + " on nodes " +
+                                                           std::to_string(node.value) + " and " +
+                                                           std::to_string(first.value));
             }
         }
     }

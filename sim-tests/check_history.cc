@@ -1,5 +1,7 @@
 #include "sim-tests/check_history.h"
 
+#include "io/sim/mute.h"
+
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -45,7 +47,7 @@ public:
 
 private:
     std::optional<Finding> found(std::string_view oracle, std::string what) const {
-        return Finding{oracle, name_ + ": " + std::move(what)};
+        return report(oracle, name_ + ": " + std::move(what));
     }
 
     const Produce* sent_with(Ident ident) const {
@@ -317,6 +319,11 @@ private:
 };
 
 } // namespace
+
+std::optional<Finding> report(std::string_view oracle, std::string detail) {
+    if (sim::is_muted(oracle)) return {};
+    return Finding{oracle, std::move(detail)};
+}
 
 std::optional<Finding> check_history(const History& history) {
     for (std::size_t i = 0; i < history.partition_count(); ++i)

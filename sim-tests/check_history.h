@@ -63,6 +63,9 @@ inline constexpr std::string_view stale_end = "stale-end";
 inline constexpr std::string_view told_before_sent = "told-before-sent";
 } // namespace oracle
 
+// Every oracle speaks through this. Nothing, if it is muted (io/sim/mute.h).
+std::optional<Finding> report(std::string_view oracle, std::string detail);
+
 // The first thing that is wrong.
 std::optional<Finding> check_history(const History& history);
 

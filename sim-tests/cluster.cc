@@ -44,18 +44,18 @@ std::optional<Finding> Cluster::observe() {
 
 std::optional<Finding> Cluster::judge_end(NodeId node, const Result<>& status) {
     const std::string who = "node " + std::to_string(node.value);
-    if (status.ok()) return Finding{oracle::broker_ended, who + " ended by itself"};
+    if (status.ok()) return report(oracle::broker_ended, who + " ended by itself");
     switch (status.error()) {
     case Error::device_failed:
     case Error::out_of_space: ended_.push_back(node); return {};
     case Error::corrupt:
         if (!damaged(node))
-            return Finding{oracle::refused_recovery, who + " says that its disk is damaged"};
+            return report(oracle::refused_recovery, who + " says that its disk is damaged");
         lost_.insert(node);
         return {};
     default:
-        return Finding{oracle::broker_ended,
-                       who + " ended: " + std::string(to_string(status.error()))};
+        return report(oracle::broker_ended,
+                      who + " ended: " + std::string(to_string(status.error())));
     }
 }
 

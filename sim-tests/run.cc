@@ -226,7 +226,7 @@ private:
     }
 
     void fail_liveness(std::string_view oracle, std::string what) {
-        finding_ = Finding{oracle, "waiting for " + std::move(what)};
+        finding_ = report(oracle, "waiting for " + std::move(what));
         is_liveness_ = true;
     }
 
