@@ -28,6 +28,16 @@ TEST_CASE("an entry that is committed on too few disks is found", "[simtest]") {
     CHECK(stage.run(3s) == oracle::committed_not_durable);
 }
 
+TEST_CASE("a disk that in the end holds something else is found", "[simtest]") {
+    CalmCluster stage;
+    CHECK(stage.run(3s) == "good");
+    CHECK_FALSE(stage.check.compare_prefixes());
+    stage.look_elsewhere(NodeId(2));
+    const auto finding = stage.check.compare_prefixes();
+    REQUIRE(finding);
+    CHECK(finding->oracle == oracle::prefixes_differ);
+}
+
 TEST_CASE("an acknowledgement of what is on too few disks is found", "[simtest]") {
     CalmCluster stage;
     CHECK(stage.run(1s) == "good");

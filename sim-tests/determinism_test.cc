@@ -45,6 +45,21 @@ TEST_CASE("the same seed twice is the same run, and another seed is another", "[
     }
 }
 
+TEST_CASE("a cluster that never answers all that is asked of it is found", "[simtest][sim]") {
+    Plan plan = draw_plan(3);
+    plan.nodes = 1;
+    plan.classes = {};
+    plan.faults = {};
+    plan.nemesis = {};
+    plan.length = 1s;
+    // Whoever knows the broker by its address has no second connection to it as a leader.
+    plan.config.kafka.connections_max = 1;
+    const RunResult result = run_plan(plan);
+    REQUIRE(result.finding);
+    CHECK(result.finding->oracle == oracle::no_progress);
+    CHECK(result.verdict == Verdict::liveness);
+}
+
 TEST_CASE("a trace changes nothing", "[simtest][sim]") {
     Plan plan = draw_plan(11);
     plan.length = 1s;
