@@ -205,8 +205,7 @@ Result<> Journal::open(const Replay& replay) {
     // Half-made spares of a disk that was full, and what was left of the last life.
     std::vector<Spare> kept;
     for (Spare& spare : std::exchange(spares_, {})) {
-        if (kept.empty() && spare.bytes == config_.file_bytes &&
-            !BUGGIFY("journal/keeps-no-old-spare"))
+        if (kept.empty() && spare.bytes == config_.file_bytes)
             kept.push_back(std::move(spare));
         else
             TRY(env_.disk.remove(spare.path));

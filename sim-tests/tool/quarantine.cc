@@ -7,12 +7,14 @@ namespace pyralog::simtest {
 
 namespace {
 
-constexpr std::array<Excused, 15> excused{{
+constexpr std::array<Excused, 16> excused{{
     {"probe/broker/cannot-accept", "no accept of the simulated network fails"},
     {"probe/broker/too-many-clients",
      "runs have fewer clients; whim broker/turns-a-client-away goes the same way"},
     {"probe/controller/applied-no-placement",
      "checked before it is proposed: only a node with other members could propose it"},
+    {"probe/controller/placed-a-group-again",
+     "what was applied is stored with its effects, in one batch; nothing is applied twice"},
     {"probe/group/frames-do-not-lie-end-to-end", "packets have checksums, and no node lies"},
     {"probe/log/piece-was-written-and-not-synced", "whoever cannot sync ends its node"},
     {"probe/raft/append-fits-no-log", "packets have checksums, and no node lies"},
