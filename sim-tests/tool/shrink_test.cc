@@ -11,10 +11,8 @@
 namespace pyralog::simtest {
 namespace {
 
-using Kind = sim::Choice::Kind;
-
-// Three toy nodes and a nemesis that strikes two dozen times. Somebody must not kill node 2 and cut its
-// power later.
+// Three toy nodes and a nemesis that strikes two dozen times. Somebody must not kill node 2 and cut
+// its power later.
 class Toy {
 public:
     Toy(const ChoicesFile& file, Progress* progress, RunOptions options, bool dies)
