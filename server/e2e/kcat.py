@@ -5,7 +5,7 @@ second start that finds everything again."""
 import json
 import time
 
-from cluster import expect, kcat, main
+from cluster import expect, kcat, main, until
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 LINES = 2000
@@ -15,12 +15,16 @@ def consume(cluster, topic, template="%s\n", start="beginning"):
     return kcat("-b", cluster.bootstrap, "-C", "-t", topic, "-o", start, "-e", "-f", template)
 
 
+def brokers_of(node):
+    known = json.loads(kcat("-b", node.address, "-L", "-J"))
+    return {broker["id"]: broker["name"] for broker in known["brokers"]}
+
+
 def sees_all_brokers(cluster):
+    # A node may apply the registration of another a moment after its own.
+    expected = {n.number: n.address for n in cluster.nodes}
     for node in cluster.nodes:
-        known = json.loads(kcat("-b", node.address, "-L", "-J"))
-        names = {broker["id"]: broker["name"] for broker in known["brokers"]}
-        expected = {n.number: n.address for n in cluster.nodes}
-        expect(names == expected, f"node {node.number} knows of {names}, not {expected}")
+        until(f"node {node.number} knows of {expected}", lambda n=node: brokers_of(n) == expected)
 
 
 def codec_text(codec):
