@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -22,7 +23,7 @@ struct CommandLine {
     std::optional<Address> admin;
     bool as_json = false;
     std::vector<std::string> directories; // `log digest`: of stopped nodes.
-    bool as_reference = false; // `config`: the table for README.md.
+    bool as_reference = false;            // `config`: the table for README.md.
     std::vector<server::Assignment> assignments;
 };
 
@@ -38,6 +39,10 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv);
 // array, or a table whose keys and values are joined by '='.
 std::variant<std::vector<server::Assignment>, std::string>
 read_config_file(const std::string& path, const std::vector<Setting>& settings);
+
+// The same of its text. `path` is for people.
+std::variant<std::vector<server::Assignment>, std::string>
+parse_config(std::string_view text, const std::string& path, const std::vector<Setting>& settings);
 
 // What PYRALOG_… variables assign. `environment` is as in `char** environ`.
 std::vector<server::Assignment> read_environment(const char* const* environment,

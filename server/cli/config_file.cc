@@ -79,15 +79,7 @@ struct Walk {
 } // namespace
 
 std::variant<std::vector<server::Assignment>, std::string>
-read_config_file(const std::string& path, const std::vector<Setting>& settings) {
-    std::ifstream stream(path, std::ios::binary);
-    std::string text(file_bytes_max, '\0');
-    stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-    if (!stream.is_open() || stream.bad() ||
-        (stream.fail() && stream.gcount() == 0 && !stream.eof()))
-        return path + ": cannot be read: is it there, and may you read it?";
-    text.resize(static_cast<std::size_t>(stream.gcount()));
-    if (text.size() == file_bytes_max) return path + ": is longer than 1 MiB: not a file of ours";
+parse_config(std::string_view text, const std::string& path, const std::vector<Setting>& settings) {
     try {
         Walk walk{path, settings, {}, {}};
         const toml::table parsed = toml::parse(text, path);
@@ -98,6 +90,19 @@ read_config_file(const std::string& path, const std::vector<Setting>& settings) 
         return path + ':' + std::to_string(error.source().begin.line) +
                ": is not TOML: " + std::string(error.description());
     }
+}
+
+std::variant<std::vector<server::Assignment>, std::string>
+read_config_file(const std::string& path, const std::vector<Setting>& settings) {
+    std::ifstream stream(path, std::ios::binary);
+    std::string text(file_bytes_max, '\0');
+    stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+    if (!stream.is_open() || stream.bad() ||
+        (stream.fail() && stream.gcount() == 0 && !stream.eof()))
+        return path + ": cannot be read: is it there, and may you read it?";
+    text.resize(static_cast<std::size_t>(stream.gcount()));
+    if (text.size() == file_bytes_max) return path + ": is longer than 1 MiB: not a file of ours";
+    return parse_config(text, path, settings);
 }
 
 } // namespace pyralog::cli
