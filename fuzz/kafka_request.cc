@@ -1,0 +1,67 @@
+// The frame of a Kafka request, without its size.
+#include "core/wire/kafka/api_versions.h"
+#include "core/wire/kafka/create_topics.h"
+#include "core/wire/kafka/delete_topics.h"
+#include "core/wire/kafka/fetch.h"
+#include "core/wire/kafka/find_coordinator.h"
+#include "core/wire/kafka/list_offsets.h"
+#include "core/wire/kafka/metadata.h"
+#include "core/wire/kafka/offset_for_leader_epoch.h"
+#include "core/wire/kafka/produce.h"
+#include "fuzz/input.h"
+#include "fuzz/target.h"
+
+namespace pyralog::fuzz {
+
+namespace {
+
+using namespace wire::kafka;
+
+// What was understood is written, and that is understood as the same. (Not what was given: unknown
+// tags are gone.)
+template <class Request>
+bool reads(const RequestParts& parts) {
+    const Result<Request> request = decode_request<Request>(parts);
+    if (!request.ok()) return false;
+    const RequestHeader& header = parts.header;
+    Bytes frame = joined(
+        encode_request(request.value(), header.version, header.correlation_id, header.client_id));
+    frame = frame.slice(4, frame.size() - 4);
+    const auto split = split_request(frame);
+    CHECK(split.ok() && split.value().header.key == header.key);
+    CHECK(split.value().header.client_id == header.client_id);
+    const Result<Request> again = decode_request<Request>(split.value());
+    CHECK(again.ok());
+    const Bytes body =
+        wire::encode(again.value(), header.version, is_flexible(header.key, header.version));
+    CHECK(body.text() == split.value().body.text());
+    return true;
+}
+
+template <class... Requests>
+struct Known {
+    static constexpr std::size_t count = sizeof...(Requests);
+    static bool read(const RequestParts& parts) {
+        bool taken = false;
+        ((taken = taken || (parts.header.key == Requests::key && reads<Requests>(parts))), ...);
+        return taken;
+    }
+};
+using All = Known<ProduceRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
+                  FindCoordinatorRequest, ApiVersionsRequest, CreateTopicsRequest,
+                  DeleteTopicsRequest, OffsetForLeaderEpochRequest>;
+static_assert(All::count == apis.size(), "a request is missing here");
+
+} // namespace
+
+bool run_kafka_request(std::span<const std::byte> bytes) {
+    const auto parts = split_request(Bytes::copy_of(bytes));
+    if (!parts.ok()) return false;
+    const RequestHeader& header = parts.value().header;
+    const Api* api = find_api(header.key);
+    if (api == nullptr || header.version < api->version_min || header.version > api->version_max)
+        return false;
+    return All::read(parts.value());
+}
+
+} // namespace pyralog::fuzz
