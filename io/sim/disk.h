@@ -276,6 +276,7 @@ private:
         Kind kind;
         Inode inode;
         std::uint64_t covers;
+        Duration when; // Or later, if the disk hangs.
     };
 
     void carry_out_at_once(Call& call, Duration time);

@@ -41,7 +41,7 @@ bool Medium::put_off(const Call& call, Duration when) {
         come_true_now();
         return false;
     }
-    later_.push_back({call.id, call.kind, inode, call.covers});
+    later_.push_back({call.id, call.kind, inode, call.covers, when});
     timeline_.schedule(when, *this, later_sync | call.id);
     return true;
 }
@@ -76,9 +76,13 @@ void Medium::come_true_now() {
     for (NameChange& change : name_changes_) change.when = Duration{0};
 }
 
+// A sync that hangs holds up what comes after it: the caller would not have got there.
 void Medium::undo_what_is_to_come() {
+    const Duration got_to = later_.empty() ? Duration::max() : later_.front().when;
     later_.clear();
-    const auto is_to_come = [this](const auto& change) { return change.when > timeline_.now(); };
+    const auto is_to_come = [&](const auto& change) {
+        return change.when > timeline_.now() || change.when >= got_to;
+    };
     for (auto& [inode, file] : entries_)
         if (std::erase_if(file.unsynced, is_to_come) > 0) file.visible = as_the_device_has_it(file);
     std::erase_if(name_changes_, is_to_come);

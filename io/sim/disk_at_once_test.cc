@@ -116,3 +116,15 @@ TEST_CASE("a disk that hangs makes who does not wait wait longer", "[sim]") {
     CHECK(hasty.waited);
     CHECK(hasty.world.counts().effective(sim::Fault::hung_disk) > 0);
 }
+
+TEST_CASE("what comes after a sync that hangs is not made before it", "[sim]") {
+    const auto cut_while_it_hangs = [](Duration hangs_from) {
+        Hasty hasty(keeps_all());
+        hasty.world.run_until(hangs_from);
+        hasty.world.disk(one).hang_until(1s);
+        return hasty.cut_at(500ms);
+    };
+    CHECK(cut_while_it_hangs(50us) == "first ");
+    CHECK(cut_while_it_hangs(150us) == "first ");
+    CHECK(cut_while_it_hangs(231us) == "first second");
+}
