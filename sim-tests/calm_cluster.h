@@ -14,8 +14,9 @@ class CalmCluster {
 public:
     static constexpr NodeId blank{77}; // Has a disk, and nothing on it.
 
-    explicit CalmCluster(std::uint64_t seed = 5)
-        : plan(calm_plan(seed)), world(plan.seed, plan.faults), cluster(world, plan),
+    explicit CalmCluster(std::uint64_t seed = 5) : CalmCluster(calm_plan(seed)) {}
+    explicit CalmCluster(Plan calm)
+        : plan(std::move(calm)), world(plan.seed, plan.faults), cluster(world, plan),
           workload(plan.workload, history, cluster.kafka_addresses(),
                    [this] { return world.now(); }),
           check(cluster, media, history) {
@@ -53,16 +54,6 @@ public:
         media.try_emplace(node, world.disk(blank));
     }
 
-    Plan plan;
-    History history;
-    sim::World world;
-    Cluster cluster;
-    std::map<NodeId, NodeMedia> media;
-    Workload workload;
-    ClusterCheck check;
-    std::optional<Finding> finding;
-
-private:
     static Plan calm_plan(std::uint64_t seed) {
         Plan calm = draw_plan(1);
         calm.seed = seed;
@@ -73,6 +64,17 @@ private:
         calm.workload.topics.push_back({"t", 1, -1, false, false});
         return calm;
     }
+
+    Plan plan;
+    History history;
+    sim::World world;
+    Cluster cluster;
+    std::map<NodeId, NodeMedia> media;
+    Workload workload;
+    ClusterCheck check;
+    std::optional<Finding> finding;
+
+private:
     bool started_ = false;
 };
 

@@ -173,7 +173,8 @@ std::optional<Finding> ClusterCheck::check_replica(NodeId node, const raft::Grou
     return {};
 }
 
-// What has moved from the journal to a segment is looked for again: it has to be in one of them.
+// What has gone from the medium is looked for again, and with it all that may yet be overruled,
+// whenever a file of the journal is used again: what has moved to a segment has to be there.
 std::optional<Finding> ClusterCheck::check_durable(NodeId node, const raft::Group& replica,
                                                    GroupState& group, bool started) {
     if (cluster_.damaged(node)) return {};
@@ -182,14 +183,18 @@ std::optional<Finding> ClusterCheck::check_durable(NodeId node, const raft::Grou
     GroupState::Verified& verified = group.verified[node];
     verified.index = std::min(verified.index, end); // It was cut.
     if (verified.index == end && !started) return {};
-    const auto& entries = media_.at(node).entries(replica.id());
-    const std::uint64_t lives = media_.at(node).lives();
-    if (started || verified.lives != lives) verified.index = replica.log().start().index;
-    verified.lives = lives;
+    NodeMedia& media = media_.at(node);
+    const std::int64_t start = replica.log().start().index;
+    verified.index = std::max(start, std::min(verified.index, media.take_kept(replica.id())));
+    if (verified.lives != media.lives())
+        verified.index = std::min(verified.index, consensus.committed().index);
+    if (started) verified.index = start;
+    verified.lives = media.lives();
+    const NodeMedia::OfGroup& entries = media.group(replica.id());
     for (; verified.index < end; ++verified.index) {
-        const auto entry = entries.find(verified.index);
+        const NodeMedia::Entry* const entry = entries.find(verified.index);
         const Term term = consensus.terms().at(verified.index);
-        if (entry != entries.end() && entry->second.term == term) continue;
+        if (entry && entry->term == term) continue;
         return report(oracle::durable_not_on_media,
                       on_node(node, replica.id()) + "index " + std::to_string(verified.index) +
                           " of term " + std::to_string(term.value) +
@@ -204,9 +209,8 @@ std::optional<Finding> ClusterCheck::check_commit(GroupId id, GroupState& group,
     for (; group.checked < leader.committed().index; ++group.checked) {
         const Term term = leader.terms().at(group.checked);
         const auto has_it = [&](NodeId voter) {
-            const auto& entries = media_.at(voter).entries(id);
-            const auto entry = entries.find(group.checked);
-            return entry != entries.end() && entry->second.term == term;
+            const NodeMedia::Entry* const entry = media_.at(voter).group(id).find(group.checked);
+            return entry && entry->term == term;
         };
         if (raft::reached_by_majority<int>(group.members,
                                            [&](NodeId voter) { return has_it(voter) ? 1 : 0; }))
@@ -281,13 +285,12 @@ std::optional<Finding> ClusterCheck::compare_prefixes() {
             for (const NodeId voter : groups_.at(id).members.voters)
                 if (!cluster_.damaged(voter)) first = std::min(first, voter);
             const std::int64_t end = group->consensus().committed().index;
-            const auto& mine = media_.at(node).entries(id);
-            const auto& theirs = media_.at(first).entries(id);
+            const NodeMedia::OfGroup& mine = media_.at(node).group(id);
+            const NodeMedia::OfGroup& theirs = media_.at(first).group(id);
             for (std::int64_t index = group->log().start().index; index < end; ++index) {
-                const auto here = mine.find(index);
-                const auto there = theirs.find(index);
-                if (here != mine.end() && there != theirs.end() && here->second == there->second)
-                    continue;
+                const NodeMedia::Entry* const here = mine.find(index);
+                const NodeMedia::Entry* const there = theirs.find(index);
+                if (here && there && *here == *there) continue;
                 return report(oracle::prefixes_differ, group_name(id) + ": index " +
                                                            std::to_string(index) + " on nodes " +
                                                            std::to_string(node.value) + " and " +

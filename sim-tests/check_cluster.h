@@ -108,8 +108,8 @@ private:
         raft::Agreement agreement;
         std::map<NodeId, Look> looks;
         std::int64_t checked = 0; // Entries before this index were durable when committed.
-        // Before this index, what each replica calls durable was looked for on its disk, while the
-        // disk had the same files in use.
+        // Before this index, what each replica calls durable was looked for on its disk, and found.
+        // Which files the disk had in use then, tells `lives`.
         struct Verified {
             std::int64_t index = 0;
             std::uint64_t lives = 0;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 namespace pyralog::simtest {
 
@@ -34,25 +35,29 @@ NodeMedia::Entry entry_of(const wire::Frame& frame) {
 
 } // namespace
 
-const NodeMedia::Entries& NodeMedia::entries(GroupId group) {
+const NodeMedia::OfGroup& NodeMedia::group(GroupId group) {
     refresh();
-    const auto [all, is_new] = all_.try_emplace(group);
-    if (is_new) {
-        // What is in both places was committed before it moved, so it is the same.
-        all->second = stored_[group];
-        all->second.insert(journaled_[group].begin(), journaled_[group].end());
-    }
-    return all->second;
+    return groups_[group];
+}
+
+NodeMedia::Entries NodeMedia::entries(GroupId group) {
+    Entries entries;
+    for (const auto& [index, slot] : this->group(group).slots_)
+        entries.emplace_hint(entries.end(), index, *slot.counts());
+    return entries;
 }
 
 std::map<GroupId, NodeMedia::Entries> NodeMedia::all_entries() {
     refresh();
-    std::set<GroupId> groups;
-    for (const auto& [group, any] : journaled_) groups.insert(group);
-    for (const auto& [group, any] : stored_) groups.insert(group);
     std::map<GroupId, Entries> all;
-    for (const GroupId group : groups) all.emplace(group, entries(group));
+    for (const auto& [group, known] : groups_)
+        if (!known.slots_.empty()) all.emplace(group, entries(group));
     return all;
+}
+
+std::int64_t NodeMedia::take_kept(GroupId group) {
+    refresh();
+    return std::exchange(groups_[group].kept_, std::numeric_limits<std::int64_t>::max());
 }
 
 bool NodeMedia::has_batch(std::int64_t base_offset, std::uint32_t batch_crc) {
@@ -113,20 +118,12 @@ void NodeMedia::refresh() {
     if (generation_ == medium_.generation()) return;
     generation_ = medium_.generation();
 
-    bool lives_changed = refresh_names();
-    std::vector<std::pair<JournalFile*, std::size_t>> grown; // With how much was known of it.
-    for (auto& [path, file] : journal_) {
-        std::size_t known = file.changes.size();
-        lives_changed |= read_journal(file, known);
-        if (file.changes.size() > known) grown.push_back({&file, known});
-    }
-    if (lives_changed) ++lives_;
-    if (lives_changed || grown.size() > 1) {
-        replay_journal();
-    } else if (!grown.empty()) {
-        const auto& [file, known] = grown.front();
-        for (std::size_t i = known; i < file->changes.size(); ++i) apply(file->changes[i]);
-    }
+    const std::uint64_t begun = lives_begun_;
+    bool changed = refresh_names();
+    if (changed) ++lives_;
+    for (auto& [path, file] : journal_) changed |= read_journal(file);
+    if (lives_begun_ != begun) ++lives_;
+    if (changed) replay_journal();
 
     for (auto& [path, file] : segments_)
         if (file.inode != 0) read_segment(file);
@@ -151,6 +148,7 @@ bool NodeMedia::refresh_names() {
         here[path].inode = medium_.durable_file(path).value();
     }
     changed |= !journal_.empty(); // Some file is no longer there.
+    for (auto& [path, file] : journal_) end_life(file);
     journal_ = std::move(here);
 
     for (auto& [path, file] : segments_) file.inode = 0;
@@ -164,8 +162,13 @@ bool NodeMedia::refresh_names() {
     return changed;
 }
 
-// Returns if this is another life of the file than the one that was known.
-bool NodeMedia::read_journal(JournalFile& file, std::size_t& known) {
+// What it has told may have been replayed.
+void NodeMedia::end_life(JournalFile& file) {
+    if (file.header) finished_[file.life] = std::move(file.changes);
+}
+
+// Returns if there is more than was known, or another life.
+bool NodeMedia::read_journal(JournalFile& file) {
     const std::uint64_t generation = medium_.generation(file.inode);
     if (file.generation == generation) return false;
     file.generation = generation;
@@ -176,18 +179,20 @@ bool NodeMedia::read_journal(JournalFile& file, std::size_t& known) {
     if (!header) return false;
     const bool new_life = file.header != header;
     if (new_life) {
-        known = 0;
+        end_life(file);
         file = {.inode = file.inode,
                 .generation = generation,
+                .life = ++lives_begun_,
                 .header = header,
                 .file_position = wire::JournalHeader::size,
                 .last_round = wire::JournalHeader::size,
                 .next_round = header->first_round,
                 .changes = {}};
     }
+    const std::size_t known = file.changes.size();
     while (read_round(file)) {
     }
-    return new_life;
+    return new_life || file.changes.size() > known;
 }
 
 // The next round of this life, if all of it is durable.
@@ -228,52 +233,124 @@ bool NodeMedia::read_round(JournalFile& file) {
     return true;
 }
 
-void NodeMedia::replay_journal() {
-    for (const auto& [group, entries] : journaled_)
-        for (const auto& [index, entry] : entries) add_batch(entry, -1);
-    journaled_.clear();
-    all_.clear();
+// In their order. What came after the last round that the next file knows of was never durable
+// before the node went on, and does not count.
+std::vector<NodeMedia::Part> NodeMedia::parts_that_count() const {
     std::vector<const JournalFile*> files;
     for (const auto& [path, file] : journal_)
         if (file.header) files.push_back(&file);
     std::sort(files.begin(), files.end(),
               [](auto* a, auto* b) { return a->header->number < b->header->number; });
+    std::vector<Part> parts;
     for (std::size_t i = 0; i < files.size(); ++i) {
         if (files[i]->header->number < files.back()->header->oldest) continue;
-        for (const Change& change : files[i]->changes) {
-            // What came after the last round that the next file knows of was never durable before
-            // the node went on, and does not count.
-            if (i + 1 < files.size() && change.round > files[i + 1]->header->after_round) break;
-            apply(change);
+        const std::vector<Change>& changes = files[i]->changes;
+        auto end = changes.end();
+        if (i + 1 < files.size())
+            end = std::partition_point(changes.begin(), changes.end(), [&](const Change& change) {
+                return change.round <= files[i + 1]->header->after_round;
+            });
+        parts.push_back(
+            {files[i]->life, &changes, static_cast<std::size_t>(end - changes.begin())});
+    }
+    return parts;
+}
+
+// How many of the first parts that were replayed do not count any more; nothing if something else
+// has changed as well than that others have come, or more of the last one.
+std::optional<std::size_t> NodeMedia::parts_gone(const std::vector<Part>& parts) const {
+    std::size_t gone = 0;
+    while (gone < replayed_.size() && (parts.empty() || replayed_[gone].life != parts.front().life))
+        ++gone;
+    const std::size_t kept = replayed_.size() - gone;
+    if (kept > parts.size()) return {};
+    for (std::size_t i = 0; i < kept; ++i) {
+        const Part& before = replayed_[gone + i];
+        const bool may_grow = i + 1 == kept;
+        if (before.life != parts[i].life || before.count > parts[i].count ||
+            (before.count < parts[i].count && !may_grow))
+            return {};
+    }
+    return gone;
+}
+
+// As if from the beginning. But each entry knows which file was the last to tell of it, and a cut
+// reaches back only: so when the oldest files do not count any more, those entries go that they
+// alone have told of, and nothing else changes.
+void NodeMedia::replay_journal() {
+    std::vector<Part> parts = parts_that_count();
+    const std::optional<std::size_t> gone = parts_gone(parts);
+    if (gone) {
+        for (std::size_t i = 0; i < *gone; ++i) forget(replayed_[i]);
+        replayed_.erase(replayed_.begin(), replayed_.begin() + static_cast<std::ptrdiff_t>(*gone));
+    } else {
+        forget_journal();
+        ++replays_;
+    }
+    finished_.clear();
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        const std::size_t known = i < replayed_.size() ? replayed_[i].count : 0;
+        for (std::size_t k = known; k < parts[i].count; ++k)
+            apply((*parts[i].changes)[k], parts[i].life);
+    }
+    replayed_ = std::move(parts);
+}
+
+void NodeMedia::forget_journal() {
+    for (auto& [group, known] : groups_) {
+        known.kept_ = 0;
+        for (auto at = known.slots_.begin(); at != known.slots_.end();) {
+            OfGroup::Slot& slot = at->second;
+            if (slot.journaled) add_batch(*slot.journaled, -1);
+            slot.journaled.reset();
+            at = slot.stored ? std::next(at) : known.slots_.erase(at);
         }
+    }
+    replayed_.clear();
+}
+
+void NodeMedia::forget(const Part& part) {
+    const auto finished = finished_.find(part.life);
+    const std::vector<Change>& changes =
+        finished != finished_.end() ? finished->second : *part.changes;
+    for (std::size_t i = 0; i < part.count; ++i) {
+        OfGroup& group = groups_[changes[i].group];
+        const auto at = group.slots_.find(changes[i].entry.first.index);
+        if (at == group.slots_.end() || !at->second.journaled || at->second.life != part.life)
+            continue;
+        add_batch(*at->second.journaled, -1);
+        at->second.journaled.reset();
+        if (at->second.stored) continue;
+        group.kept_ = std::min(group.kept_, at->first);
+        group.slots_.erase(at);
     }
 }
 
 // An entry may come again behind later ones, when an old file is to become free: what is overruled
 // is told by a cut, and by nothing else.
-void NodeMedia::apply(const Change& change) {
-    Entries& entries = journaled_[change.group];
-    const auto all = all_.find(change.group);
+void NodeMedia::apply(const Change& change, std::uint64_t life) {
+    OfGroup& group = groups_[change.group];
     const std::int64_t index = change.entry.first.index;
     if (change.is_cut) {
-        for (auto old = entries.lower_bound(index); old != entries.end(); old = entries.erase(old))
-            add_batch(old->second, -1);
-        // Segments hold only what is committed: a cut does not reach into them.
-        if (all == all_.end()) return;
-        const Entries& stored = stored_[change.group];
-        for (auto old = all->second.lower_bound(index); old != all->second.end();)
-            old = stored.contains(old->first) ? std::next(old) : all->second.erase(old);
+        for (auto at = group.slots_.lower_bound(index); at != group.slots_.end();) {
+            OfGroup::Slot& slot = at->second;
+            if (slot.journaled) add_batch(*slot.journaled, -1);
+            slot.journaled.reset();
+            // Segments hold only what is committed: a cut does not reach into them.
+            if (!slot.stored) group.kept_ = std::min(group.kept_, at->first);
+            at = slot.stored ? std::next(at) : group.slots_.erase(at);
+        }
         return;
     }
-    const auto there = entries.find(index);
-    if (there != entries.end()) {
-        if (there->second == change.entry) return;
-        add_batch(there->second, -1);
+    OfGroup::Slot& slot = group.slots_[index];
+    slot.life = life;
+    if (slot.journaled == change.entry) return;
+    if (slot.journaled) {
+        add_batch(*slot.journaled, -1);
+        if (!slot.stored) group.kept_ = std::min(group.kept_, index);
     }
-    entries.insert_or_assign(index, change.entry);
+    slot.journaled = change.entry;
     add_batch(change.entry, 1);
-    if (all != all_.end() && !stored_[change.group].contains(index))
-        all->second.insert_or_assign(index, change.entry);
 }
 
 // ---- Segments ----
@@ -302,10 +379,13 @@ void NodeMedia::read_segment(SegmentFile& file) {
         if (!wire::payload_intact(header.frame)) return;
         file.file_position += wire::stored_size(header.payload_size);
         const Entry entry = entry_of(header.frame);
-        if (!stored_[file.group].emplace(entry.first.index, entry).second) continue;
+        OfGroup& group = groups_[file.group];
+        OfGroup::Slot& slot = group.slots_[entry.first.index];
+        if (slot.stored) continue;
+        if (slot.journaled && slot.journaled != entry)
+            group.kept_ = std::min(group.kept_, entry.first.index);
+        slot.stored = entry;
         add_batch(entry, 1);
-        if (const auto all = all_.find(file.group); all != all_.end())
-            all->second.insert_or_assign(entry.first.index, entry);
     }
 }
 

@@ -38,17 +38,24 @@ public:
     };
     using Entries = std::map<std::int64_t, Entry>; // By index.
 
-    // The entries of a group that are durable now. The reference holds until the next call.
-    const Entries& entries(GroupId group);
+    // What is durable of a group now. The reference holds for ever, and says what was found at the
+    // last call of any function here.
+    class OfGroup;
+    const OfGroup& group(GroupId group);
+
+    // The same as a copy; and that of all groups that have any.
+    Entries entries(GroupId group);
+    std::map<GroupId, Entries> all_entries();
 
     bool has_batches(); // Any, of any group.
-
-    // Those of all groups that have any.
-    std::map<GroupId, Entries> all_entries();
 
     // Changes when a file of the journal begins, or is used again: then what is durable must be
     // somewhere else.
     std::uint64_t lives() const { return lives_; }
+
+    // Since this was last asked, no entry before this index has gone, or has become another. Zero
+    // at first.
+    std::int64_t take_kept(GroupId group);
 
     // Is this batch durable, in any group, at this offset?
     bool has_batch(std::int64_t base_offset, std::uint32_t batch_crc);
@@ -64,7 +71,9 @@ public:
     // read here either, and nobody would know what the node has.
     bool settled(const sim::Medium::Range& range);
 
-    std::uint64_t bytes_read() const { return bytes_read_; } // What looking has cost.
+    // What looking has cost.
+    std::uint64_t bytes_read() const { return bytes_read_; }
+    std::uint64_t replays() const { return replays_; } // Of the journal, from its beginning.
 
 private:
     using Inode = sim::Medium::Inode;
@@ -79,11 +88,18 @@ private:
     struct JournalFile {
         Inode inode = 0;
         std::uint64_t generation = 0;
+        std::uint64_t life = 0; // Which of all lives of files that were ever seen.
         std::optional<wire::JournalHeader> header;
         std::uint64_t file_position = 0;
         std::uint64_t last_round = 0; // Where it begins.
         std::uint64_t next_round = 0;
         std::vector<Change> changes;
+    };
+    // So much of a file's life counts.
+    struct Part {
+        std::uint64_t life = 0;
+        const std::vector<Change>* changes = nullptr; // Not of those that were replayed before.
+        std::size_t count = 0;
     };
     struct SegmentFile {
         Inode inode = 0; // Zero: it is not there any more.
@@ -94,10 +110,15 @@ private:
 
     void refresh();
     bool refresh_names();
-    bool read_journal(JournalFile& file, std::size_t& known);
+    void end_life(JournalFile& file);
+    bool read_journal(JournalFile& file);
     bool read_round(JournalFile& file);
+    std::vector<Part> parts_that_count() const;
     void replay_journal();
-    void apply(const Change& change);
+    std::optional<std::size_t> parts_gone(const std::vector<Part>& parts) const;
+    void forget_journal();
+    void forget(const Part& part);
+    void apply(const Change& change, std::uint64_t life);
     void read_segment(SegmentFile& file);
     bool read(Inode file, std::uint64_t position, std::span<std::byte> into);
     void add_batch(const Entry& entry, std::int64_t count);
@@ -106,10 +127,40 @@ private:
     std::optional<std::uint64_t> generation_, names_generation_;
     std::map<std::string, JournalFile> journal_;
     std::map<std::string, SegmentFile> segments_;
-    std::map<GroupId, Entries> journaled_, stored_, all_;
+    std::map<GroupId, OfGroup> groups_;
+    std::vector<Part> replayed_;                            // In their order.
+    std::map<std::uint64_t, std::vector<Change>> finished_; // By life: of files used again.
     std::map<std::pair<std::int64_t, std::uint32_t>, std::int64_t> batches_;
     std::uint64_t bytes_read_ = 0;
+    std::uint64_t replays_ = 0;
     std::uint64_t lives_ = 0;
+    std::uint64_t lives_begun_ = 0;
+};
+
+// An entry is in the journal at first, then in a segment as well, and then there alone. In both
+// places it is the same, because it was committed before it moved; should it not be, what is in the
+// segment counts, and both count as batches.
+class NodeMedia::OfGroup {
+public:
+    // Null: there is none.
+    const Entry* find(std::int64_t index) const {
+        const auto found = slots_.find(index);
+        return found == slots_.end() ? nullptr : found->second.counts();
+    }
+
+private:
+    friend class NodeMedia;
+
+    struct Slot {
+        std::optional<Entry> stored, journaled; // One of them is there.
+        std::uint64_t life = 0;                 // Of the file that was the last to tell of it.
+        const Entry* counts() const {
+            return stored ? &*stored : journaled ? &*journaled : nullptr;
+        }
+    };
+
+    std::map<std::int64_t, Slot> slots_;
+    std::int64_t kept_ = 0;
 };
 
 } // namespace pyralog::simtest
