@@ -66,6 +66,13 @@ public:
         promises_[node] = {cluster_.boots(node), false, std::move(entries)};
     }
 
+    // This replica, which was seen, told this when it was last looked at: instead of what it did.
+    void recall(NodeId node, GroupId group, Position committed, Position start) {
+        Look& last = groups_.at(group).looks.at(node);
+        last.told = committed;
+        last.start = start;
+    }
+
     // All groups that anybody was seen to have, with their members.
     std::map<GroupId, raft::Members> groups() const;
 

@@ -108,6 +108,38 @@ TEST_CASE("a node that recovers less than its disk had is found", "[simtest]") {
     CHECK(stage.run(3s) == oracle::recovered_less);
 }
 
+TEST_CASE("a replica that tells less than it told before is found", "[simtest]") {
+    CalmCluster stage;
+    CHECK(stage.run(2s) == "good");
+    const NodeId node(2);
+    const raft::Host* const host = stage.cluster.host(node);
+    REQUIRE(host != nullptr);
+    const auto& [id, group] = *host->groups().rbegin();
+    const Position told = group->committed();
+    const Position start = group->log().start();
+    const auto more = [](Position than) { return Position{than.index + 1000, than.offset + 1000}; };
+    SECTION("it is what it told") {
+        stage.check.recall(node, id, told, start);
+        CHECK(stage.run(1s) == "good");
+    }
+    SECTION("of what is committed") {
+        stage.check.recall(node, id, more(told), start);
+        CHECK(stage.run(1s) == oracle::went_back);
+    }
+    SECTION("of what is committed, but it has been started anew") {
+        stage.check.recall(node, id, more(told), start);
+        stage.world.kill(node);
+        stage.cluster.start(node);
+        CHECK(stage.run(1s) == "good");
+    }
+    SECTION("of where the log starts, and it has been started anew") {
+        stage.check.recall(node, id, told, {start.index + 1, start.offset + 1});
+        stage.world.kill(node);
+        stage.cluster.start(node);
+        CHECK(stage.run(1s) == oracle::went_back);
+    }
+}
+
 TEST_CASE("two nodes that have applied as much and store different things are found", "[simtest]") {
     CalmCluster stage;
     CHECK(stage.run(2s) == "good");

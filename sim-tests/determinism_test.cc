@@ -60,6 +60,35 @@ TEST_CASE("a cluster that never answers all that is asked of it is found", "[sim
     CHECK(result.verdict == Verdict::liveness);
 }
 
+// It is heard again and cut off again in the same step: what it misses it never gets.
+TEST_CASE("a replica that never comes to agree is found, and one that does is not",
+          "[simtest][sim]") {
+    Plan plan = draw_plan(3);
+    plan.nodes = 3;
+    plan.classes = {};
+    plan.faults = {};
+    plan.nemesis = {};
+    plan.workload.topics = {{"t", 1, -1, false, false}};
+    plan.length = 1s;
+    const bool is_cut_off = GENERATE(false, true);
+    bool is_healed = false;
+    RunOptions options;
+    options.trace = [&](std::string_view line) {
+        if (line.find("progress is due") != line.npos) is_healed = true;
+    };
+    options.after_step = [&](sim::World& world) {
+        if (is_healed && is_cut_off)
+            world.network().isolate(NodeId(3), std::array{NodeId(1), NodeId(2)});
+        return true;
+    };
+    const RunResult result = run_plan(plan, options);
+    REQUIRE(is_healed);
+    CHECK(result.finding.has_value() == is_cut_off);
+    if (!is_cut_off) return;
+    CHECK(result.finding->oracle == oracle::no_agreement);
+    CHECK(result.verdict == Verdict::liveness);
+}
+
 TEST_CASE("a trace changes nothing", "[simtest][sim]") {
     Plan plan = draw_plan(11);
     plan.length = 1s;
