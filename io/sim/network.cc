@@ -248,10 +248,7 @@ Result<std::unique_ptr<Stream>> Fabric::connect(Host& from, std::uint64_t incarn
     attempt.id = next_id_++;
     timeline_.record(Step::connect, from.id.value, attempt.id, remote.port);
     attempts_[attempt.id] = &attempt;
-    if ((there.barred || there.dice.chance(timeline_.faults.black_hole, "black hole")) &&
-        timeline_.inject(Fault::black_hole))
-        timeline_.counts.effect(Fault::black_hole);
-    else
+    if (!there.dice.chance(timeline_.faults.black_hole, "black hole") || !swallow())
         plan(timeline_.now() + delay(there) + slow_connect(there), attempt.id, Event::syn);
     const Result<> waited = attempt.done.wait();
     attempts_.erase(attempt.id);
@@ -263,6 +260,13 @@ Result<std::unique_ptr<Stream>> Fabric::connect(Host& from, std::uint64_t incarn
     // Broken, and forgotten by both sides, in the moment since it was established.
     if (!connection) return Error::disconnected;
     return std::unique_ptr<Stream>(std::make_unique<SimStream>(*this, fibers, *connection, 0));
+}
+
+// No answer comes, for as long as somebody waits for one.
+bool Fabric::swallow() {
+    if (!timeline_.inject(Fault::black_hole)) return false;
+    timeline_.counts.effect(Fault::black_hole);
+    return true;
 }
 
 Duration Fabric::slow_connect(Link& there) {
@@ -282,6 +286,7 @@ bool Fabric::try_again(Attempt& attempt, Event event) {
 void Fabric::syn(Attempt& attempt) {
     Link& there = link(attempt.from.id, attempt.to.id);
     Link& back = link(attempt.to.id, attempt.from.id);
+    if (there.barred && swallow()) return; // Also what was on its way when the bar came down.
     const auto listener = attempt.to.listeners.find(attempt.port);
     const bool heard = listener != attempt.to.listeners.end();
     if (there.blocked || back.blocked) obstruct(there.blocked ? there : back);

@@ -196,6 +196,7 @@ private:
     Result<std::unique_ptr<Stream>> connect(Host& from, std::uint64_t incarnation,
                                             Scheduler& fibers, const Address& remote);
     void syn(Attempt& attempt);
+    bool swallow();
     Duration slow_connect(Link& there);
     bool try_again(Attempt& attempt, Event event); // Blocked or down. False: out of patience.
     void established(Attempt& attempt);

@@ -315,6 +315,24 @@ TEST_CASE("nobody connects over a barred link, and what is connected goes on", "
     CHECK(connects);
 }
 
+TEST_CASE("who is connecting when the link is barred gets no answer either", "[sim]") {
+    sim::Faults faults;
+    faults.slow_connect = sim::always;
+    faults.slow_connect_time = {1s, 2s, sim::never, 0us};
+    Two two(1, faults);
+    std::optional<Error> ended;
+    two.world.boot(client, [&](Environment& env) {
+        const Deadline patience(env.fibers, env.clock.now() + 10s);
+        ended = env.network.connect({"node1", port}).error();
+    });
+    two.world.run_for(500ms);
+    two.world.network().bar(client, server);
+    two.world.network().reset_streams(client, server);
+    two.world.run_for(20s);
+    CHECK(ended == Error::timed_out);
+    CHECK(two.counts().effective(Fault::black_hole) == 1);
+}
+
 TEST_CASE("a stream whose peer cannot answer is held up though its bytes arrive", "[sim]") {
     sim::Faults faults;
     faults.window_least = faults.window_most = 1'000;
