@@ -8,6 +8,14 @@
 
 namespace pyralog::raft {
 
+namespace {
+
+// For so many election timeouts a replica that could not read its log leaves others the lead. They
+// need one to miss it, and few to agree. If they cannot, a bad leader is better than none.
+constexpr int unfit_timeouts = 5;
+
+} // namespace
+
 Group::Group(Environment& env, Host& host, GroupId id, const RaftConfig& config,
              std::unique_ptr<Log> log, wire::Vote vote, wire::Members members)
     : env_(env), host_(host), id_(id), config_(config), log_(std::move(log)),
@@ -105,7 +113,20 @@ Result<Offset> Group::wait_committed(Offset beyond) {
 }
 
 Result<BytesChain> Group::read(Offset from, std::size_t bytes_max) {
-    return log_->read(from, committed_.offset, bytes_max);
+    return noticed(log_->read(from, committed_.offset, bytes_max));
+}
+
+Result<BytesChain> Group::read_from_time(std::int64_t timestamp_ms, Offset limit) {
+    const Offset first = TRY(noticed(log_->offset_for_time(timestamp_ms, limit)));
+    return noticed(log_->read(first, limit, 1));
+}
+
+// What this replica cannot read it cannot serve either, and others have it.
+template <class T>
+Result<T> Group::noticed(Result<T> read) {
+    if (!read.ok() && (read.error() == Error::corrupt || read.error() == Error::device_failed))
+        unfit_until_ = env_.clock.now() + unfit_timeouts * config_.election_timeout;
+    return read;
 }
 
 bool Group::serves() const {
@@ -272,7 +293,7 @@ void Group::replicate_from_disk(const Entries& wanted) {
     REACHABLE("group/reads-for-a-follower");
     host_.running_->spawn("read for follower", [this, ref = GroupRef(this), wanted] {
         Result<std::vector<wire::Frame>> frames =
-            log_->read_frames(wanted.request.first, log_->end(), config_.append_bytes_max);
+            noticed(log_->read_frames(wanted.request.first, log_->end(), config_.append_bytes_max));
         reading_for_.erase(wanted.to);
         if (!frames.ok() && frames.error() != Error::cancelled)
             env_.log.warning("cannot read entries for a follower",

@@ -67,6 +67,10 @@ public:
     // Whole batches of committed records, from the one that holds `from`; never less than one.
     Result<BytesChain> read(Offset from, std::size_t bytes_max);
 
+    // The first batch that has a record of this time or later, before `limit`. Error::not_found if
+    // there is none.
+    Result<BytesChain> read_from_time(std::int64_t timestamp_ms, Offset limit);
+
     GroupId id() const { return id_; }
     bool leads() const { return consensus_.role() == Role::leader; }
     // Leads, and has committed an entry of its own term: it knows what is committed.
@@ -87,6 +91,8 @@ public:
     void saved(const Effects& effects); // The journal has them.
     void close();                       // Everybody who waits here is to leave.
     bool is_closing() const { return closing_; }
+    // Some of its log could not be read a moment ago: another replica would make a better leader.
+    bool is_unfit(Time now) const { return now < unfit_until_; }
     bool in_use() const { return users_ > 0; }
 
 private:
@@ -103,6 +109,8 @@ private:
     Result<> settled(const Proposal& proposal, bool here) const;
     Result<> wait_settled(const Proposal& proposal, bool here);
     bool told_of_leader();
+    template <class T>
+    Result<T> noticed(Result<T> read);
 
     Environment& env_;
     Host& host_;
@@ -117,6 +125,7 @@ private:
     std::set<NodeId> reading_for_; // Followers for whom entries are being read from the disk.
     std::optional<NodeId> leader_told_;
     Term term_told_;
+    Time unfit_until_;
     std::size_t users_ = 0;
     bool closing_ = false;
 };

@@ -218,9 +218,11 @@ Result<> Host::keep_deadlines() {
         const Time now = env_.clock.now();
         if (!deadlines_.empty() && deadlines_.begin()->first <= now) {
             Group& group = *groups_.at(deadlines_.begin()->second);
-            const bool gives_way = disk_hangs(now);
-            SOMETIMES(gives_way && group.leads(), "host/leader-gives-way-for-its-disk");
-            if (gives_way)
+            const bool hangs = disk_hangs(now);
+            const bool is_unfit = group.is_unfit(now);
+            SOMETIMES(hangs && group.leads(), "host/leader-gives-way-for-its-disk");
+            SOMETIMES(is_unfit && group.leads(), "host/leader-gives-way-for-its-log");
+            if (hangs || is_unfit)
                 group.give_way(now);
             else
                 group.tick(now);

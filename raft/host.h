@@ -10,6 +10,9 @@
 // it for ever, while its journal's queue is full and refuses all records, and old records cannot be
 // read. After two election timeouts within one sync its leaders step down, and nobody on this node
 // stands until the sync has ended.
+//
+// A replica that cannot read its own log does not lead it, as long as another one can: followers
+// are content with its heartbeats, and whoever wants to read would ask in vain for ever.
 #pragma once
 
 #include "core/log/config.h"

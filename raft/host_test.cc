@@ -470,6 +470,74 @@ TEST_CASE("a leader whose disk hangs makes way for another, and stands again lat
     CHECK(hosts.values(stuck).back() == "c");
 }
 
+namespace {
+
+// Three hosts, the leader of which can no longer read what it has committed.
+struct Damaged {
+    Damaged() : hosts(3) {
+        hosts.log.cache_bytes = 0;
+        hosts.log.segment_flush_bytes = 1_KiB;
+        hosts.start_all();
+        leader = hosts.leader();
+        CHECK(hosts.produce(leader, std::string(4000, 'a')).ok());
+        CHECK(hosts.until([&] {
+            const Log& log = hosts.group(leader).log();
+            return log.segments_end() == log.committed() && log.end() == log.committed();
+        }));
+        const std::string directory = "groups/" + std::to_string(group_one.value);
+        const auto names = hosts.world.disk(leader).list(directory);
+        const std::string path = directory + '/' + names->front();
+        const std::size_t size = hosts.world.disk(leader).content(path)->size();
+        CHECK(hosts.world.disk(leader).rot(path, size - 1000, std::byte{1}));
+    }
+
+    Error read() {
+        return hosts
+            .on(leader,
+                [](Environment&, Host& host) -> Result<Offset> {
+                    (void)TRY(host.find(group_one)->read(Offset(0), 1_MiB));
+                    return Offset(0);
+                })
+            .error();
+    }
+
+    Hosts hosts;
+    NodeId leader;
+};
+
+} // namespace
+
+// Seen first in whole clusters: a leader answered each fetch that what it has is damaged, for ever.
+TEST_CASE("a leader that cannot read its log makes way for another", "[raft]") {
+    Damaged damaged;
+    Hosts& hosts = damaged.hosts;
+    CHECK(damaged.read() == Error::corrupt);
+    const NodeId other = hosts.leader({damaged.leader});
+    CHECK(!hosts.group(damaged.leader).leads());
+    CHECK(hosts.values(other).size() == 1);
+    CHECK(hosts.produce(other, "b").ok());
+}
+
+TEST_CASE("a replica that cannot read its log leads when no other one can", "[raft]") {
+    Damaged damaged;
+    Hosts& hosts = damaged.hosts;
+    const std::vector<NodeId> others = hosts.all_but(damaged.leader);
+    hosts.world.kill(others[0]);
+    hosts.world.network().isolate(damaged.leader, others);
+    // This one is ahead of the only other one from now on.
+    (void)hosts.begin(damaged.leader, [](Environment& env, Host& host) {
+        return produce(env, host, "b", group_one, 1s);
+    });
+    hosts.world.run_for(100ms);
+    CHECK(damaged.read() == Error::corrupt);
+    REQUIRE(hosts.until([&] { return !hosts.group(damaged.leader).leads(); }));
+    hosts.world.network().reset_streams(damaged.leader, others[1]); // With what is on its way.
+    hosts.world.network().heal_all();
+    const Duration healed = hosts.world.now();
+    CHECK((hosts.leader() == damaged.leader));
+    CHECK(hosts.world.now() - healed < 10 * hosts.raft.election_timeout);
+}
+
 TEST_CASE("a lone replica leads on when its disk hangs", "[raft]") {
     Hosts hosts(1);
     hosts.start_all();

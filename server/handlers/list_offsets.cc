@@ -28,13 +28,11 @@ Result<Offset> latest(Node& node, raft::Group& group) {
 // records nothing is known; there it is the batch.
 Result<> find_time(raft::Group& group, std::int64_t timestamp,
                    ListOffsetsResponse::Partition& found) {
-    const Offset limit = group.committed().offset;
-    const Offset first = TRY(group.log().offset_for_time(timestamp, limit));
-    Bytes bytes = joined(TRY(group.log().read(first, limit, 1)));
+    Bytes bytes = joined(TRY(group.read_from_time(timestamp, group.committed().offset)));
     const auto taken = wire::RecordBatch::take_first(bytes);
     const auto* const batch = std::get_if<wire::RecordBatch>(&taken);
     if (batch == nullptr) return Error::corrupt;
-    found.offset = first.value;
+    found.offset = batch->header().base_offset.value;
     found.timestamp = batch->header().max_timestamp;
     REACHABLE("list-offsets/time-found");
     if (batch->header().compression() != wire::Compression::none) return {};
