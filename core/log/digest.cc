@@ -1,12 +1,12 @@
 #include "core/log/digest.h"
 
 #include "core/base/crc32c.h"
+#include "core/log/file_names.h"
 #include "core/log/journal.h"
 #include "core/log/log.h"
 #include "core/log/segment.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 
 namespace pyralog {
@@ -60,12 +60,11 @@ Result<> read_segment(const Segment& segment, LogDigest& digest) {
 
 Result<> read_segments(Environment& env, Reading& into) {
     LogDigest& digest = into.digest;
-    const std::string directory = "groups/" + std::to_string(digest.group.value);
+    const std::string directory = group_directory(digest.group);
     for (const std::string& name : TRY(env.disk.list(directory))) {
-        std::int64_t first = -1;
-        const auto [rest, failure] = std::from_chars(name.data(), name.data() + name.size(), first);
-        if (failure != std::errc() || std::string_view(rest) != ".seg") continue;
-        const auto segment = TRY(Segment::open(env, directory + '/' + name, digest.group, first));
+        const auto first = segment_first_index(name);
+        if (!first) continue;
+        const auto segment = TRY(Segment::open(env, directory + '/' + name, digest.group, *first));
         if (!segment) continue; // Never used; or the next one, or the mark, does not follow.
         if (segment->first() != digest.end())
             return damaged(env, digest.group, "segments do not follow each other",
@@ -108,7 +107,7 @@ Result<std::optional<std::uint64_t>> identity_in(Environment& env, const std::st
     if (!names.ok() && names.error() == Error::not_found) return std::optional<std::uint64_t>();
     if (!names.ok()) return names.error();
     for (const std::string& name : names.value()) {
-        if (!name.ends_with(".log")) continue;
+        if (!journal_file_number(name)) continue;
         const auto file = TRY(env.disk.open(directory + '/' + name, Disk::Open::existing));
         Buffer block(wire::JournalHeader::size);
         const std::size_t got = TRY(file->read_at(0, block.view()));

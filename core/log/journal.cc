@@ -3,6 +3,7 @@
 #include "core/base/bug.h"
 #include "core/base/buggify.h"
 #include "core/base/probe.h"
+#include "core/log/file_names.h"
 
 #include <algorithm>
 #include <cstring>
@@ -233,9 +234,7 @@ Result<> Journal::write_frames(std::span<const wire::Frame> frames, std::uint64_
 // ---- Files ----
 
 std::string Journal::path_of(std::uint64_t number) const {
-    std::string digits = std::to_string(number);
-    digits.insert(0, 20 - digits.size(), '0');
-    return directory_ + '/' + digits + ".log";
+    return directory_ + '/' + journal_file_name(number);
 }
 
 // What would be lost with the files before: of each group its vote, and how far its segments must
@@ -323,7 +322,7 @@ Result<Journal::Spare> Journal::take_spare(std::uint64_t bytes) {
 // Zeros, and durable: a write into a file that has its size and its blocks costs the disk one write
 // and no change to the file system. What a file of an earlier life holds does as well.
 Result<Journal::Spare> Journal::make_spare(std::uint64_t bytes) {
-    Spare spare{directory_ + "/spare-" + std::to_string(next_spare_++), bytes};
+    Spare spare{directory_ + '/' + spare_file_name(next_spare_++), bytes};
     const Result<> made = [&]() -> Result<> {
         const auto file =
             TRY(env_.disk.open(spare.path, Disk::Open::create_new, Disk::Access::aligned));
@@ -388,7 +387,7 @@ Result<> Journal::drop_old_files() {
         if (spares_.size() + spares.size() < spares_max && file.bytes == config_.file_bytes &&
             !BUGGIFY("journal/old-file-not-reused")) {
             REACHABLE("journal/old-file-reused");
-            Spare spare{directory_ + "/spare-" + std::to_string(next_spare_++), file.bytes};
+            Spare spare{directory_ + '/' + spare_file_name(next_spare_++), file.bytes};
             done = env_.disk.rename(path, spare.path);
             if (done.ok()) spares.push_back(std::move(spare));
         } else {

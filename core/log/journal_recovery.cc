@@ -5,9 +5,9 @@
 #include "core/base/bug.h"
 #include "core/base/buggify.h"
 #include "core/base/probe.h"
+#include "core/log/file_names.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 namespace pyralog {
@@ -15,28 +15,6 @@ namespace pyralog {
 namespace {
 
 constexpr std::size_t read_bytes = 4_MiB;
-constexpr std::string_view file_suffix = ".log";
-constexpr std::string_view spare_prefix = "spare-";
-constexpr std::size_t number_digits = 20;
-
-std::optional<std::uint64_t> number_in(std::string_view digits) {
-    std::uint64_t number = 0;
-    const char* const end = digits.data() + digits.size();
-    const auto [rest, failure] = std::from_chars(digits.data(), end, number);
-    if (failure != std::errc() || rest != end) return {};
-    return number;
-}
-
-std::optional<std::uint64_t> file_number_of(std::string_view name) {
-    if (name.size() != number_digits + file_suffix.size() || !name.ends_with(file_suffix))
-        return {};
-    return number_in(name.substr(0, number_digits));
-}
-
-std::optional<std::uint64_t> spare_number_of(std::string_view name) {
-    if (!name.starts_with(spare_prefix)) return {};
-    return number_in(name.substr(spare_prefix.size()));
-}
 
 // All of the file, up to `bytes`; less if it is shorter.
 Result<Bytes> read_file(File& file, std::uint64_t bytes) {
@@ -97,9 +75,9 @@ Result<Journal::Found> Journal::look_at(const std::string& name, std::uint64_t n
 Result<std::vector<Journal::Found>> Journal::find_files() {
     std::map<std::uint64_t, std::string> names;
     for (const std::string& name : TRY(env_.disk.list(directory_))) {
-        if (const auto number = file_number_of(name)) {
+        if (const auto number = journal_file_number(name)) {
             names.emplace(*number, name);
-        } else if (const auto spare = spare_number_of(name)) {
+        } else if (const auto spare = spare_file_number(name)) {
             const std::string path = directory_ + '/' + name;
             spares_.push_back({path, TRY(size_of_file(path))});
             REACHABLE("journal/found-a-spare");

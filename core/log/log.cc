@@ -4,44 +4,21 @@
 #include "core/base/buggify.h"
 #include "core/base/crc32c.h"
 #include "core/base/probe.h"
+#include "core/log/file_names.h"
 #include "core/log/segment_writer.h"
 
 #include <algorithm>
-#include <charconv>
 
 namespace pyralog {
 
 namespace {
 
-constexpr std::string_view groups_directory = "groups";
-constexpr std::string_view segment_suffix = ".seg";
-constexpr std::size_t index_digits = 20;
 // The most that is moved and synced at a time: enough for a disk's full speed, and little enough
 // that other logs need not wait long.
 constexpr std::size_t piece_bytes_max = 8_MiB;
 
-std::string directory_of(GroupId group) {
-    return std::string(groups_directory) + '/' + std::to_string(group.value);
-}
-
-std::optional<std::int64_t> number_in(std::string_view digits) {
-    std::int64_t number = 0;
-    const char* const end = digits.data() + digits.size();
-    const auto [rest, failure] = std::from_chars(digits.data(), end, number);
-    if (failure != std::errc() || rest != end || number < 0) return {};
-    return number;
-}
-
-std::optional<std::int64_t> first_index_of(std::string_view name) {
-    if (name.size() != index_digits + segment_suffix.size() || !name.ends_with(segment_suffix))
-        return {};
-    return number_in(name.substr(0, index_digits));
-}
-
 std::string segment_path(const std::string& directory, std::int64_t first_index) {
-    std::string digits = std::to_string(first_index);
-    digits.insert(0, index_digits - digits.size(), '0');
-    return directory + '/' + digits + std::string(segment_suffix);
+    return directory + '/' + segment_file_name(first_index);
 }
 
 Result<> create_directory(Disk& disk, std::string_view path) {
@@ -64,7 +41,7 @@ wire::Frame owned(const wire::Frame& frame) {
 Log::Log(Environment& env, Journal& journal, TailBudget& budget, const LogConfig& config,
          GroupId group)
     : env_(env), journal_(journal), budget_(budget), config_(config), group_(group),
-      directory_(directory_of(group)) {
+      directory_(group_directory(group)) {
     budget_.join(*this);
 }
 
@@ -91,7 +68,7 @@ Result<> Log::open_segments() {
     if (!names.ok() && names.error() != Error::not_found) return names.error();
     if (names.ok())
         for (const std::string& name : names.value())
-            if (const auto first = first_index_of(name)) firsts.push_back(*first);
+            if (const auto first = segment_first_index(name)) firsts.push_back(*first);
 
     for (std::size_t i = 0; i < firsts.size(); ++i) {
         const std::string path = segment_path(directory_, firsts[i]);
@@ -135,13 +112,13 @@ Result<std::vector<GroupId>> Log::list(Environment& env) {
     if (!names.ok() && names.error() == Error::not_found) return groups;
     if (!names.ok()) return names.error();
     for (const std::string& name : names.value())
-        if (const auto number = number_in(name)) groups.emplace_back(*number);
+        if (const auto group = group_of_directory(name)) groups.push_back(*group);
     std::sort(groups.begin(), groups.end());
     return groups;
 }
 
 Result<> Log::remove(Environment& env, GroupId group) {
-    const std::string directory = directory_of(group);
+    const std::string directory = group_directory(group);
     const Result<std::vector<std::string>> names = env.disk.list(directory);
     if (!names.ok() && names.error() == Error::not_found) return {};
     if (!names.ok()) return names.error();
