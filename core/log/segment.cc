@@ -171,17 +171,23 @@ Result<bool> Segment::load_footer(File& device, const wire::SegmentHeader& heade
 // Synced first: what is found here is going to be released from the journal.
 Result<> Segment::scan(File& device, std::uint64_t file_size) {
     TRY(file_->sync());
-    std::size_t wanted = BUGGIFY("segment/scan-in-bits") ? Buffer::disk_alignment : scan_bytes;
+    // In small pieces once a sector could not be read: what stands before it is good.
+    std::size_t piece = BUGGIFY("segment/scan-in-bits") ? Buffer::disk_alignment : scan_bytes;
+    std::size_t wanted = piece;
     while (index_.bytes < file_size) {
         const std::size_t asked = std::min<std::uint64_t>(wanted, file_size - index_.bytes);
         Result<Bytes> read = read_device(device, index_.bytes, asked);
-        SOMETIMES(!read.ok() && read.error() == Error::corrupt, "segment/unreadable-at-recovery");
-        if (!read.ok() && read.error() == Error::corrupt) break;
+        if (!read.ok() && read.error() == Error::corrupt) {
+            REACHABLE("segment/unreadable-at-recovery");
+            if (piece == wire::Frame::header_size) break;
+            wanted = piece = wire::Frame::header_size;
+            continue;
+        }
         const Bytes bytes = TRY(std::move(read));
         const wire::SegmentScan scan = wire::scan_segment(bytes, group_, index_);
         const bool was_last = index_.bytes + (bytes.size() - scan.taken) >= file_size;
         if (scan.needed == 0 || was_last || bytes.size() < asked) break;
-        wanted = std::max(scan_bytes, scan.needed);
+        wanted = std::max(piece, scan.needed);
     }
     SOMETIMES(index_.bytes < file_size, "segment/torn-tail");
     SOMETIMES(index_.bytes == file_size, "segment/whole-tail");

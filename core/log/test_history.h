@@ -7,6 +7,7 @@
 // done to the very last round of the journal, which cannot be told from a torn one.
 #pragma once
 
+#include "core/log/survey.h"
 #include "core/log/test_node.h"
 
 #include <array>
@@ -104,10 +105,29 @@ public:
         return reopen();
     }
 
+    // What somebody says of the disk who only looks at it.
+    Survey look() {
+        Survey found;
+        node_.world.boot(TestNode::id, [&](Environment& env) -> Result<> {
+            found = TRY(survey(env, "journal"));
+            return {};
+        });
+        CHECK(node_.finish().ok());
+        return found;
+    }
+
 private:
     bool may_refuse(Error error) {
         refused_ = harmed_ && error == Error::corrupt;
         return refused_;
+    }
+
+    static std::string words_of(const Survey& survey) {
+        std::string words;
+        for (const Finding& f : survey.findings)
+            words += f.path + ':' + std::to_string(f.file_position) + ": " + f.what + ": " +
+                     std::string(to_string(f.consequence)) + "; ";
+        return words.empty() ? "nothing" : words;
     }
 
     void do_harm(const Harm& harm) {
@@ -153,10 +173,20 @@ private:
     std::string reopen() {
         for (int time = 0; time < 2; ++time) {
             Model found;
+            const Survey seen = look();
+            if (seen.damaged() && !harmed_)
+                return "called damaged: " + seen.findings.front().path + ": " +
+                       seen.findings.front().what;
             const Result<> opened = node_.live([&](Life& life) -> Result<> {
                 found = TRY(read(life));
                 return {};
             });
+            // They have nothing in common but the formats, and must say the same.
+            if (node_.opened.ok() == seen.refused())
+                return "recovery says " +
+                       std::string(node_.opened.ok() ? "nothing" : to_string(node_.opened.error())) +
+                       ", but a look at the disk: " + words_of(seen);
+            if (!opened.ok() && !seen.damaged()) return "a damage that the survey does not see";
             if (!opened.ok()) {
                 if (may_refuse(opened.error())) return {};
                 return "reopen: " + std::string(to_string(opened.error()));

@@ -1,0 +1,547 @@
+#include "core/log/survey.h"
+
+#include "core/log/file_names.h"
+#include "core/wire/journal.h"
+#include "core/wire/segment.h"
+
+#include <algorithm>
+
+namespace pyralog {
+
+namespace {
+
+using Kind = SurveyedFile::Kind;
+constexpr std::size_t block = Buffer::disk_alignment;
+constexpr std::size_t window_bytes = 4_MiB;
+
+std::string number(std::uint64_t value) { return std::to_string(value); }
+
+// A file in memory, with zeros where a sector cannot be read.
+struct Content {
+    Bytes bytes;
+    std::vector<std::uint64_t> unreadable; // Blocks, by where they begin.
+};
+
+Result<Content> read_content(Environment& env, const std::string& path) {
+    const auto file = TRY(env.disk.open(path, Disk::Open::existing));
+    const std::uint64_t size = TRY(file->size());
+    Buffer memory(size);
+    Content content;
+    for (std::uint64_t at = 0; at < size;) {
+        const std::size_t count = std::min<std::uint64_t>(window_bytes, size - at);
+        const auto whole = file->read_at(at, memory.view().subspan(at, count));
+        if (!whole.ok() && whole.error() != Error::corrupt) return whole.error();
+        for (std::uint64_t b = at; !whole.ok() && b < at + count; b += block) {
+            const auto part = memory.view().subspan(b, std::min<std::uint64_t>(block, size - b));
+            const auto got = file->read_at(b, part);
+            if (got.ok()) continue;
+            if (got.error() != Error::corrupt) return got.error();
+            std::ranges::fill(part, std::byte{0});
+            content.unreadable.push_back(b);
+        }
+        at += count;
+    }
+    content.bytes = std::move(memory).freeze(size);
+    return content;
+}
+
+// An entry of the journal that may yet be cut, or come again.
+struct Waiting {
+    Position first, end;
+    Term term;
+    std::int32_t records = 0;
+    std::size_t payload_bytes = 0;
+};
+
+class Surveyor {
+public:
+    Surveyor(Environment& env, const FrameVisitor& visit) : env_(env), visit_(visit) {}
+
+    Result<> journal(const std::string& directory);
+    Result<> segments();
+    Survey finish();
+
+private:
+    struct File {
+        std::string path;
+        wire::JournalHeader header;
+        Content content;
+    };
+
+    Result<std::map<std::uint64_t, File>> journal_files(const std::string& directory);
+    void check_chain(const std::string& directory, const std::map<std::uint64_t, File>& files);
+    void journal_file(const File& file, std::optional<std::uint64_t> after_round);
+    bool round(const File& file, const wire::RoundHeader& header, std::uint64_t position,
+               std::vector<wire::Frame>& frames);
+    void take(const wire::Frame& frame);
+
+    Result<> group(GroupId group);
+    Result<> segment(GroupId group, const std::string& path, std::int64_t first_index,
+                     bool is_newest);
+    std::uint64_t frames_of(GroupId group, const Content& content, std::uint64_t end,
+                            SurveyedFile& found, Position& next, bool may_be_torn);
+    std::optional<std::uint64_t> next_frame(GroupId group, const Bytes& bytes, std::uint64_t from,
+                                            std::uint64_t end, std::int64_t least) const;
+    void finish_group(GroupId group, SurveyedGroup& into);
+
+    Finding& find(const std::string& path, std::uint64_t position, Consequence consequence,
+                  std::string what) {
+        survey_.findings.push_back({path, position, std::move(what), consequence, {}, {}, {}});
+        return survey_.findings.back();
+    }
+    void bad_payload(const std::string& path, std::uint64_t position, const wire::Frame& frame,
+                     Consequence consequence);
+    void unreadable(const std::string& path, const Content& content, std::uint64_t end,
+                    Consequence consequence);
+
+    Environment& env_;
+    const FrameVisitor& visit_;
+    Survey survey_;
+    std::map<GroupId, std::map<std::int64_t, Waiting>> waiting_;
+    std::map<GroupId, Position> marked_; // So far the segments must reach.
+    std::string newest_journal_;         // For what is missing from it.
+};
+
+void Surveyor::bad_payload(const std::string& path, std::uint64_t position,
+                           const wire::Frame& frame, Consequence consequence) {
+    Finding& finding =
+        find(path, position, consequence,
+             "the payload of group " + number(static_cast<std::uint64_t>(frame.group.value)) +
+                 ", index " + std::to_string(frame.first.index) + ", offset " +
+                 std::to_string(frame.first.offset.value) + ", term " +
+                 std::to_string(frame.term.value) + " is bad");
+    finding.group = frame.group;
+    finding.entry = frame.first;
+    finding.term = frame.term;
+}
+
+void Surveyor::unreadable(const std::string& path, const Content& content, std::uint64_t end,
+                          Consequence consequence) {
+    for (const std::uint64_t position : content.unreadable)
+        find(path, position, position < end ? consequence : Consequence::none,
+             "a sector cannot be read");
+}
+
+// ---- The journal ----
+
+Result<std::map<std::uint64_t, Surveyor::File>>
+Surveyor::journal_files(const std::string& directory) {
+    std::map<std::uint64_t, File> files;
+    const auto names = env_.disk.list(directory);
+    if (!names.ok() && names.error() == Error::not_found) return files;
+    if (!names.ok()) return names.error();
+    std::optional<std::uint64_t> identity;
+    for (const std::string& name : names.value()) {
+        const std::string path = directory + '/' + name;
+        const auto file_number = journal_file_number(name);
+        Content content = TRY(read_content(env_, path));
+        if (!file_number) {
+            const bool spare = spare_file_number(name).has_value();
+            survey_.files.push_back(
+                {path, spare ? Kind::spare : Kind::unknown, content.bytes.size()});
+            if (!spare) find(path, 0, Consequence::none, "is no file of ours");
+            continue;
+        }
+        // Known to be needed or not only once all headers are.
+        const auto header = wire::decode_journal_header(content.bytes.view());
+        const wire::JournalHeader read = header.value_or(wire::JournalHeader());
+        if (!header)
+            find(path, 0, Consequence::refused, "the header is bad");
+        else if (read.number != *file_number)
+            find(path, 0, Consequence::refused, "the file has another one's name");
+        else if (read.identity != identity.value_or(read.identity))
+            find(path, 0, Consequence::refused, "the file is another node's");
+        if (header && !identity) identity = read.identity;
+        files.emplace(*file_number, File{path, read, std::move(content)});
+    }
+    return files;
+}
+
+// What is older than the newest says is left over, whatever is wrong with it.
+void Surveyor::check_chain(const std::string& directory,
+                           const std::map<std::uint64_t, File>& files) {
+    const wire::JournalHeader& newest = files.rbegin()->second.header;
+    if (newest.number == 0) return; // Its header is bad, which was told.
+    std::erase_if(survey_.findings, [&](const Finding& finding) {
+        return finding.path < directory + '/' + journal_file_name(newest.oldest) &&
+               finding.path.ends_with(".log");
+    });
+    std::vector<wire::JournalHeader> headers;
+    for (std::uint64_t n = newest.oldest; n < newest.number; ++n) {
+        const auto found = files.find(n);
+        if (found != files.end()) {
+            headers.push_back(found->second.header);
+            continue;
+        }
+        find(directory + '/' + journal_file_name(n), 0, Consequence::refused,
+             "the file is missing");
+        // A header can claim anything; one that passed its checksum by chance ends this here.
+        if (survey_.findings.size() > 1000) break;
+    }
+    headers.push_back(newest);
+    const bool all_there = headers.size() == newest.number - newest.oldest + 1;
+    if (const auto fault = wire::chain_fault(headers); all_there && !fault.empty())
+        find(files.rbegin()->second.path, 0, Consequence::refused, std::string(fault));
+}
+
+Result<> Surveyor::journal(const std::string& directory) {
+    const std::map<std::uint64_t, File> files = TRY(journal_files(directory));
+    if (files.empty()) return {};
+    newest_journal_ = files.rbegin()->second.path;
+    check_chain(directory, files);
+    const std::uint64_t oldest = files.rbegin()->second.header.oldest;
+    for (auto file = files.begin(); file != files.end(); ++file) {
+        const auto next = std::next(file);
+        if (file->first < oldest) {
+            survey_.files.push_back(
+                {file->second.path, Kind::left_over, file->second.content.bytes.size()});
+            continue;
+        }
+        std::optional<std::uint64_t> after_round;
+        if (next != files.end()) after_round = next->second.header.after_round;
+        journal_file(file->second, after_round);
+    }
+    return {};
+}
+
+// Rounds, as far as they are known to count; behind a bad one it goes on where the next one is.
+void Surveyor::journal_file(const File& file, std::optional<std::uint64_t> after_round) {
+    const wire::JournalHeader& header = file.header;
+    const Bytes& bytes = file.content.bytes;
+    SurveyedFile found{file.path, Kind::journal, bytes.size()};
+    found.first = found.end = header.first_round;
+    found.used = wire::JournalHeader::size;
+    const auto at = [&](std::uint64_t position) -> std::optional<wire::RoundHeader> {
+        if (position + wire::RoundHeader::size > bytes.size()) return {};
+        const auto round =
+            wire::decode_round_header(bytes.view().subspan(position, wire::RoundHeader::size));
+        if (!round || round->file != header.number || round->salt != header.salt) return {};
+        return round;
+    };
+    if (header.number != 0 && bytes.size() < header.bytes)
+        find(file.path, bytes.size(), Consequence::refused, "the file is shorter than it was made");
+    bool torn = false;
+    while (header.number != 0 && (!after_round || found.end <= *after_round)) {
+        const auto here = at(found.used);
+        const std::size_t findings = survey_.findings.size();
+        const bool expected = here && here->round == found.end;
+        std::vector<wire::Frame> frames;
+        const bool good = expected && round(file, *here, found.used, frames);
+        if (good) {
+            found.used += here->stored_size();
+            found.frames += frames.size();
+            ++found.end;
+            for (const wire::Frame& frame : frames) take(frame);
+            continue;
+        }
+        std::uint64_t position = found.used + block;
+        while (position < bytes.size() && !(at(position) && at(position)->round > found.end))
+            position += block;
+        const bool later = position < bytes.size();
+        if (!later && !after_round && found.end > found.first) { // The end of the newest.
+            survey_.findings.resize(findings);
+            torn = expected;
+            break;
+        }
+        for (const wire::Frame& frame : frames) take(frame);
+        if (!expected)
+            find(file.path, found.used, Consequence::refused,
+                 found.end == found.first ? "the first round of the file is bad"
+                                          : "round " + number(found.end) + " is bad");
+        if (!later) break;
+        found.used = position;
+        found.end = at(position)->round;
+    }
+    if (torn)
+        find(file.path, found.used, Consequence::dropped,
+             "round " + number(found.end) + " was not written to its end");
+    // Recovery reads all of a file.
+    unreadable(file.path, file.content, bytes.size(), Consequence::refused);
+    survey_.files.push_back(std::move(found));
+}
+
+// False if anything in it is bad, which is told. Frames behind a bad payload are still found; those
+// behind a bad header are not.
+bool Surveyor::round(const File& file, const wire::RoundHeader& header, std::uint64_t position,
+                     std::vector<wire::Frame>& frames) {
+    const Bytes& bytes = file.content.bytes;
+    const std::uint64_t begin = position + wire::RoundHeader::size;
+    bool good = true;
+    std::uint64_t at = begin;
+    const std::uint64_t end = begin + header.body_bytes;
+    for (std::uint32_t i = 0; i < header.frames; ++i) {
+        Result<wire::FrameHeader> decoded = Error::corrupt;
+        if (end <= bytes.size() && end - at >= wire::Frame::header_size && at < end)
+            decoded = wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
+                bytes.view().subspan(at, wire::Frame::header_size)));
+        if (!decoded.ok() || decoded.value().frame.round != header.round ||
+            wire::stored_size(decoded.value().payload_size) > end - at) {
+            find(file.path, at, Consequence::refused,
+                 "the header of frame " + number(i + 1) + " of " + number(header.frames) +
+                     " in round " + number(header.round) + " is bad");
+            return false;
+        }
+        wire::Frame frame = std::move(decoded.value().frame);
+        const std::size_t size = decoded.value().payload_size;
+        if (size > 0) frame.payload.push_back(bytes.slice(at + wire::Frame::header_size, size));
+        const bool intact = wire::payload_intact(frame);
+        if (visit_) visit_(file.path, at, frame, intact);
+        if (!intact) bad_payload(file.path, at, frame, Consequence::refused);
+        good = good && intact;
+        at += wire::stored_size(size);
+        frames.push_back(std::move(frame));
+    }
+    if (good && at != end) {
+        find(file.path, at, Consequence::refused,
+             "round " + number(header.round) + " is longer than its frames");
+        good = false;
+    }
+    return good;
+}
+
+// What the journal says of a group, as replay does it.
+void Surveyor::take(const wire::Frame& frame) {
+    if (frame.kind == wire::Frame::Kind::seal) return;
+    SurveyedGroup& group = survey_.groups[frame.group];
+    auto& waiting = waiting_[frame.group];
+    switch (frame.kind) {
+    case wire::Frame::Kind::vote: group.voted = frame.term; break;
+    case wire::Frame::Kind::cut:
+        waiting.erase(waiting.lower_bound(frame.first.index), waiting.end());
+        break;
+    case wire::Frame::Kind::mark:
+        group.voted = frame.term;
+        marked_[frame.group] = std::max(marked_[frame.group], frame.first);
+        break;
+    default:
+        waiting.insert_or_assign(frame.first.index, Waiting{frame.first, frame.end(), frame.term,
+                                                            frame.records, size_of(frame.payload)});
+    }
+}
+
+// ---- Segments ----
+
+Result<> Surveyor::segments() {
+    const auto names = env_.disk.list(groups_directory);
+    if (!names.ok() && names.error() == Error::not_found) return {};
+    if (!names.ok()) return names.error();
+    for (const std::string& name : names.value()) {
+        if (const auto id = group_of_directory(name))
+            TRY(group(*id));
+        else
+            find(std::string(groups_directory) + '/' + name, 0, Consequence::none,
+                 "is no directory of ours");
+    }
+    return {};
+}
+
+Result<> Surveyor::group(GroupId id) {
+    const std::string directory = group_directory(id);
+    std::vector<std::pair<std::int64_t, std::string>> paths;
+    for (const std::string& name : TRY(env_.disk.list(directory))) {
+        const std::string path = directory + '/' + name;
+        if (const auto first = segment_first_index(name))
+            paths.emplace_back(*first, path);
+        else
+            find(path, 0, Consequence::none, "is no file of ours");
+    }
+    for (std::size_t i = 0; i < paths.size(); ++i)
+        TRY(segment(id, paths[i].second, paths[i].first, i + 1 == paths.size()));
+    return {};
+}
+
+Result<> Surveyor::segment(GroupId id, const std::string& path, std::int64_t first_index,
+                           bool is_newest) {
+    SurveyedGroup& group = survey_.groups[id];
+    const Content content = TRY(read_content(env_, path));
+    const Bytes& bytes = content.bytes;
+    SurveyedFile found{path, Kind::segment, bytes.size()};
+    found.first = found.end = static_cast<std::uint64_t>(first_index);
+    const auto header = wire::decode_segment_header(bytes.view());
+    if (!header) {
+        // A new one, whose power went; a mark knows better if there was something in it.
+        find(path, 0, is_newest ? Consequence::dropped : Consequence::refused,
+             "the header is bad, or was never written");
+        survey_.files.push_back(std::move(found));
+        return {};
+    }
+    if (header->group != id || header->first.index != first_index)
+        find(path, 0, Consequence::refused, "the file has another one's name");
+    else if (header->first != group.segments_end)
+        find(path, 0, Consequence::refused,
+             "it begins at index " + std::to_string(header->first.index) +
+                 ", and what is before it ends at " + std::to_string(group.segments_end.index));
+    std::uint64_t end = bytes.size();
+    std::optional<wire::SegmentIndex> index;
+    if (bytes.size() >= wire::SegmentHeader::size + wire::SegmentFooter::trailer_size) {
+        const auto trailer = wire::decode_trailer(
+            bytes.view().subspan(bytes.size() - wire::SegmentFooter::trailer_size), bytes.size());
+        if (trailer)
+            index = wire::decode_footer(
+                bytes.view().subspan(trailer->file_position, trailer->body_bytes), *trailer,
+                *header);
+        if (index) end = index->bytes;
+    }
+    found.sealed = index.has_value();
+    Position next = header->first;
+    found.used = frames_of(id, content, end, found, next, !index);
+    if (index) next = index->end;
+    unreadable(path, content, end, index ? Consequence::unreadable : Consequence::dropped);
+    if (!index && found.used < bytes.size() && !is_newest)
+        find(path, found.used, Consequence::none, "the footer is bad, or was never written");
+    found.end = static_cast<std::uint64_t>(next.index);
+    group.segments += 1;
+    group.segment_bytes += bytes.size();
+    group.segments_end = next;
+    survey_.files.push_back(std::move(found));
+    return {};
+}
+
+// Returns where good content ends. In a segment that is not sealed that is where the segment ends;
+// in one that is, what is bad is told, and it goes on behind it.
+std::uint64_t Surveyor::frames_of(GroupId id, const Content& content, std::uint64_t end,
+                                  SurveyedFile& found, Position& next, bool may_be_torn) {
+    const Bytes& bytes = content.bytes;
+    SurveyedGroup& group = survey_.groups[id];
+    std::uint64_t at = wire::SegmentHeader::size;
+    while (at < end) {
+        Result<wire::FrameHeader> decoded = Error::corrupt;
+        if (end - at >= wire::Frame::header_size)
+            decoded = wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
+                bytes.view().subspan(at, wire::Frame::header_size)));
+        const bool fits = decoded.ok() && decoded.value().frame.group == id &&
+                          decoded.value().frame.is_entry() && decoded.value().frame.first == next &&
+                          wire::stored_size(decoded.value().payload_size) <= end - at;
+        if (!fits) {
+            if (may_be_torn) break;
+            find(found.path, at, Consequence::unreadable,
+                 "the header of the frame with index " + std::to_string(next.index) + " is bad");
+            const auto behind = next_frame(id, bytes, at + 8, end, next.index);
+            if (!behind) return at;
+            at = *behind;
+            next = wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
+                                           bytes.view().subspan(at, wire::Frame::header_size)))
+                       .value()
+                       .frame.first;
+            continue;
+        }
+        wire::Frame frame = std::move(decoded.value().frame);
+        const std::size_t size = decoded.value().payload_size;
+        if (size > 0) frame.payload.push_back(bytes.slice(at + wire::Frame::header_size, size));
+        const bool intact = wire::payload_intact(frame);
+        if (visit_) visit_(found.path, at, frame, intact);
+        if (!intact && may_be_torn) break;
+        if (!intact) bad_payload(found.path, at, frame, Consequence::unreadable);
+        found.frames += intact ? 1 : 0;
+        group.entries += 1;
+        group.records += static_cast<std::uint64_t>(frame.records);
+        group.payload_bytes += size;
+        group.last_term = frame.term;
+        next = frame.end();
+        at += wire::stored_size(size);
+    }
+    if (at < end && may_be_torn)
+        find(found.path, at, Consequence::dropped,
+             "behind the last good frame, of which the journal has what counts");
+    return at;
+}
+
+std::optional<std::uint64_t> Surveyor::next_frame(GroupId id, const Bytes& bytes,
+                                                  std::uint64_t from, std::uint64_t end,
+                                                  std::int64_t least) const {
+    for (std::uint64_t at = from; at + wire::Frame::header_size <= end;
+         at += wire::frame_alignment) {
+        const auto decoded =
+            wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
+                bytes.view().subspan(at, wire::Frame::header_size)));
+        if (decoded.ok() && decoded.value().frame.group == id &&
+            decoded.value().frame.first.index > least)
+            return at;
+    }
+    return {};
+}
+
+// ---- Both together ----
+
+void Surveyor::finish_group(GroupId id, SurveyedGroup& into) {
+    auto& waiting = waiting_[id];
+    const Position marked = marked_[id];
+    waiting.erase(waiting.begin(), waiting.lower_bound(into.segments_end.index));
+    into.end = into.segments_end;
+    if (into.segments_end.index < marked.index)
+        find(group_directory(id), 0, Consequence::refused,
+             "the segments end at index " + std::to_string(into.segments_end.index) +
+                 ", but reached to " + std::to_string(marked.index));
+    for (const auto& [index, entry] : waiting) {
+        if (entry.first != into.end) {
+            find(newest_journal_, 0, Consequence::refused,
+                 "group " + std::to_string(id.value) + ": the entries from index " +
+                     std::to_string(into.end.index) + " to " + std::to_string(index) +
+                     " are nowhere");
+            into.end = entry.first;
+        }
+        into.end = entry.end;
+        into.last_term = entry.term;
+        into.entries += 1;
+        into.journal_entries += 1;
+        into.records += static_cast<std::uint64_t>(entry.records);
+        into.payload_bytes += entry.payload_bytes;
+    }
+}
+
+Survey Surveyor::finish() {
+    for (auto group = survey_.groups.begin(); group != survey_.groups.end();) {
+        const auto& waiting = waiting_[group->first];
+        // One that was deleted: its files are gone, and of the journal only the older part.
+        const bool left_over = group->second.segments == 0 && marked_[group->first] == Position() &&
+                               (waiting.empty() || waiting.begin()->first > 0);
+        if (left_over && group->second.voted == Term()) {
+            group = survey_.groups.erase(group);
+            continue;
+        }
+        if (!left_over) finish_group(group->first, group->second);
+        ++group;
+    }
+    std::ranges::sort(survey_.files, {}, &SurveyedFile::path);
+    return std::move(survey_);
+}
+
+} // namespace
+
+std::string_view to_string(Consequence consequence) {
+    switch (consequence) {
+    case Consequence::none: return "no matter";
+    case Consequence::dropped: return "is dropped";
+    case Consequence::unreadable: return "cannot be read";
+    case Consequence::refused: return "the node does not start";
+    }
+    check_failed("a known Consequence", __FILE__, __LINE__);
+}
+
+std::string_view to_string(SurveyedFile::Kind kind) {
+    switch (kind) {
+    case Kind::journal: return "journal";
+    case Kind::left_over: return "left over";
+    case Kind::spare: return "spare";
+    case Kind::segment: return "segment";
+    case Kind::unknown: return "unknown";
+    }
+    check_failed("a known Kind", __FILE__, __LINE__);
+}
+
+bool Survey::refused() const {
+    return std::ranges::any_of(
+        findings, [](const Finding& f) { return f.consequence == Consequence::refused; });
+}
+
+bool Survey::damaged() const { return std::ranges::any_of(findings, &Finding::is_damage); }
+
+Result<Survey> survey(Environment& env, const std::string& journal_directory,
+                      const FrameVisitor& visit) {
+    Surveyor surveyor(env, visit);
+    TRY(surveyor.journal(journal_directory));
+    TRY(surveyor.segments());
+    return surveyor.finish();
+}
+
+} // namespace pyralog
