@@ -190,6 +190,7 @@ Result<> Host::run(std::unique_ptr<Listener> listener) {
     keep("segment writer", [this] { return segment_writer_->run(); });
     keep("saved", [this] { return sync_all(); });
     keep("deadlines", [this] { return keep_deadlines(); });
+    keep("disk watch", [this] { return watch_disk(); });
     if (listener) keep("peers", [this, &listener] { return transport_.run(std::move(listener)); });
     scope.join();
     running_ = nullptr;
@@ -204,6 +205,7 @@ Result<> Host::sync_all() {
         sync_began_ = env_.clock.now();
         if (!BUG(M17)) TRY(journal_->sync());
         sync_began_.reset();
+        disk_answered_ = env_.clock.now();
         for (const Unsaved& done : saving_)
             if (const auto group = groups_.find(done.group); group == groups_.end())
                 REACHABLE("host/saved-for-a-removed-group");
@@ -246,7 +248,28 @@ Result<> Host::keep_deadlines() {
 
 // A disk that is merely slow is no reason: others may be as slow, and nobody would lead.
 bool Host::disk_hangs(Time now) const {
-    return sync_began_ && now >= *sync_began_ + 2 * settings_.raft.election_timeout;
+    const auto hangs = [&](const std::optional<Time>& began) {
+        return began && now >= *began + 2 * settings_.raft.election_timeout;
+    };
+    SOMETIMES(!hangs(sync_began_) && hangs(ask_began_), "host/idle-disk-hangs");
+    return hangs(sync_began_) || hangs(ask_began_);
+}
+
+// Syncs tell as much, so who has just synced does not ask.
+Result<> Host::watch_disk() {
+    const Duration interval = 2 * settings_.raft.election_timeout;
+    for (;;) {
+        TRY(env_.fibers.sleep_until(env_.clock.now() + interval));
+        if (sync_began_ || env_.clock.now() < disk_answered_ + interval || !leads_any()) continue;
+        ask_began_ = env_.clock.now();
+        journal_->ask_device();
+        ask_began_.reset();
+        disk_answered_ = env_.clock.now();
+    }
+}
+
+bool Host::leads_any() const {
+    return std::ranges::any_of(groups_, [](const auto& group) { return group.second->leads(); });
 }
 
 // ---- From groups ----

@@ -9,7 +9,8 @@
 // A node whose disk hangs leads nothing. Heartbeats need no disk, so its followers would stay with
 // it for ever, while its journal's queue is full and refuses all records, and old records cannot be
 // read. After two election timeouts within one sync its leaders step down, and nobody on this node
-// stands until the sync has ended.
+// stands until the sync has ended. A leader to whom nobody writes asks the disk now and then, lest
+// the first who does finds out.
 //
 // A replica that cannot read its own log does not lead it, as long as another one can: followers
 // are content with its heartbeats, and whoever wants to read would ask in vain for ever.
@@ -96,6 +97,8 @@ private:
     Result<> begin_anew(); // Only with planted bugs.
     Result<> sync_all();
     Result<> keep_deadlines();
+    Result<> watch_disk();
+    bool leads_any() const;
     bool disk_hangs(Time now) const;
     void receive(NodeId from, wire::PeerMessage message);
     void peer_connected(NodeId peer);
@@ -129,6 +132,8 @@ private:
     std::vector<Unsaved> unsaved_;   // Effects that wait for the next sync,
     std::vector<Unsaved> saving_;    // and those that wait for the one under way.
     std::optional<Time> sync_began_; // Of the one under way.
+    std::optional<Time> ask_began_;  // The same of a question to the disk.
+    Time disk_answered_;             // To either.
     Condition unsaved_changed_;
     Condition deadlines_changed_;
     Condition unused_;

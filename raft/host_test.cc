@@ -470,6 +470,22 @@ TEST_CASE("a leader whose disk hangs makes way for another, and stands again lat
     CHECK(hosts.values(stuck).back() == "c");
 }
 
+// Seen first in whole clusters: nobody wrote, because clients could not reach it.
+TEST_CASE("a leader to whom nobody writes notices that its disk hangs, too", "[raft]") {
+    Hosts hosts(3);
+    hosts.start_all();
+    const NodeId stuck = hosts.leader();
+    REQUIRE(hosts.produce(stuck, "a").ok());
+    hosts.world.run_for(10s);
+    CHECK(hosts.group(stuck).leads());
+    hosts.world.disk(stuck).hang_until(hosts.world.now() + 60s);
+    const Duration hung = hosts.world.now();
+    const NodeId other = hosts.leader({stuck});
+    CHECK(hosts.world.now() - hung < 10 * hosts.raft.election_timeout);
+    CHECK(!hosts.group(stuck).leads());
+    CHECK(hosts.produce(other, "b").ok());
+}
+
 namespace {
 
 // Three hosts, the leader of which can no longer read what it has committed.

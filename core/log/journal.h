@@ -67,6 +67,10 @@ public:
     // Error::out_of_space and device_failed are final.
     Result<> sync();
 
+    // Returns when the device has answered, whatever it said: one that hangs shows here even when
+    // there is nothing to write. Waits, not cancellable.
+    void ask_device();
+
     // The entries of `group` before `end` are durable in segments. A file of which all is released
     // is used again.
     void release(GroupId group, Position end);
