@@ -139,6 +139,8 @@ public:
     Position durable_end() const { return durable_end_; } // How much of this log is on the disk.
     const Vote& durable_vote() const { return durable_vote_; }
     const TermTable& terms() const { return terms_; }
+    std::uint64_t barriers_asked() const { return barriers_asked_; }
+    std::uint64_t barriers_passed() const { return barriers_passed_; }
     const Progress* progress(NodeId node) const; // On the leader: of a follower. Else null.
 
 private:

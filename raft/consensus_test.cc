@@ -755,6 +755,65 @@ TEST_CASE("the invariants see a leader that counts what nobody has on disk", "[r
     }
 }
 
+TEST_CASE("the invariants see a barrier that a leader of old passes", "[raft]") {
+    const RaftConfig config;
+    Agreement agreement(Solo::members(3));
+    // Terms begin with an entry of no records.
+    constexpr Position begin_of_2{1, Offset(1)}, begin_of_3{2, Offset(1)}, later{4, Offset(2)};
+    const auto follower = [&](NodeId self, Vote vote, Position end, Position committed) {
+        TermTable terms = table({1});
+        if (end > begin_of_2) terms.append(Term(2), begin_of_2);
+        if (end > begin_of_3) terms.append(Term(3), begin_of_3);
+        return Consensus(config, self, Solo::members(3), vote, committed, end, terms, Random(1),
+                         Time());
+    };
+    const auto seen = [](const std::optional<Violation>& violation) {
+        return violation ? violation->invariant : std::string_view();
+    };
+    Solo leader(3, {1});
+    REQUIRE(!agreement.observe_started(leader.consensus));
+    leader.lead();
+    REQUIRE(!agreement.observe_started(follower(two, {Term(2), one}, begin_of_3, Position())));
+    REQUIRE(!agreement.observe(leader.consensus));
+    leader.save();
+    leader.accept(two, begin_of_3);
+    REQUIRE(leader.effects.committed == begin_of_3);
+    REQUIRE(!agreement.observe(leader.consensus));
+    const auto others_go_on = [&](Position end, Position committed) {
+        for (const NodeId node : {three, two})
+            REQUIRE(!agreement.observe_started(
+                follower(node, {Term(3), three}, end, node == two ? committed : Position())));
+    };
+    const auto ask = [&] {
+        REQUIRE(leader.consensus.barrier(leader.now).ok());
+        CHECK(!agreement.observe(leader.consensus));
+    };
+    const auto pass = [&] {
+        leader.accept(two, begin_of_3, leader.consensus.barriers_asked());
+        REQUIRE(leader.consensus.barriers_passed() == leader.consensus.barriers_asked());
+        return seen(agreement.observe(leader.consensus));
+    };
+    SECTION("while it leads") {
+        ask();
+        others_go_on(later, later);
+        CHECK(pass() == "");
+    }
+    SECTION("when nobody has heard the question") {
+        ask();
+        CHECK(pass() == "answers come after the question");
+    }
+    SECTION("when the others have moved on") {
+        others_go_on(begin_of_3, Position());
+        ask();
+        CHECK(pass() == "a barrier is passed by who led");
+    }
+    SECTION("when they have committed more") {
+        others_go_on(later, later);
+        ask();
+        CHECK(pass() == "reads are not stale");
+    }
+}
+
 TEST_CASE("the invariants see what a term does not allow", "[raft]") {
     const auto state = [](Role role, int term, const std::vector<int>& log,
                           std::int64_t committed) {

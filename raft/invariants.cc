@@ -53,7 +53,9 @@ ReplicaState state_of(const Consensus& replica) {
             .terms = replica.terms(),
             .end = replica.end(),
             .durable_end = replica.durable_end(),
-            .committed = replica.committed()};
+            .committed = replica.committed(),
+            .barriers_asked = replica.barriers_asked(),
+            .barriers_passed = replica.barriers_passed()};
 }
 
 std::optional<Violation> check_replica(const ReplicaState& s) {
@@ -110,6 +112,7 @@ std::optional<Violation> check_restart(const ReplicaState& before, const Replica
 }
 
 std::optional<Violation> Agreement::observe(const Consensus& replica) {
+    heard(replica);
     const auto known = states_.find(replica.self());
     if (known == states_.end()) return observe_started(replica);
     ReplicaState& before = known->second;
@@ -117,21 +120,29 @@ std::optional<Violation> Agreement::observe(const Consensus& replica) {
     if (before.role == replica.role() && before.vote == replica.vote() &&
         before.end == replica.end() && before.committed == replica.committed() &&
         before.durable_end == replica.durable_end() &&
-        before.durable_vote == replica.durable_vote() && before.terms == replica.terms())
+        before.durable_vote == replica.durable_vote() &&
+        before.barriers_asked == replica.barriers_asked() &&
+        before.barriers_passed == replica.barriers_passed() && before.terms == replica.terms())
         return {};
     ReplicaState after = state_of(replica);
     if (const auto violation = check_step(before, after)) return violation;
+    const std::uint64_t asked_before = before.barriers_asked;
     before = std::move(after);
     if (const auto violation = check_all(before)) return violation;
+    if (const auto violation = check_barriers(replica, asked_before)) return violation;
     return check_matched(replica);
 }
 
 std::optional<Violation> Agreement::observe_started(const Consensus& replica) {
+    heard(replica);
     ReplicaState after = state_of(replica);
     const auto known = states_.find(after.self);
     if (known != states_.end())
         if (const auto violation = check_restart(known->second, after)) return violation;
     ReplicaState& state = states_[after.self] = std::move(after);
+    barriers_.erase(state.self);
+    for (auto& [leader, barriers] : barriers_)
+        for (Barrier& barrier : barriers) barrier.inputs.erase(state.self);
     return check_all(state);
 }
 
@@ -242,6 +253,48 @@ std::optional<Violation> Agreement::check_complete(const ReplicaState& leader) c
     for (auto in = committed_in_.begin(); in != end; ++in) earlier = std::max(earlier, in->second);
     if (has_committed(leader, earlier)) return {};
     return violated("leader completeness", leader, "lacks what ends at " + text(earlier));
+}
+
+// Has a majority promised, and will not forget, to follow nobody of this term or before?
+bool Agreement::is_overruled(Term term) const {
+    return reached_by_majority<int>(members_, [&](NodeId node) {
+               const auto found = states_.find(node);
+               return found != states_.end() && found->second.durable_vote.term > term ? 1 : 0;
+           }) != 0;
+}
+
+// What was asked for when `known` of them had been, and what has been passed since.
+std::optional<Violation> Agreement::check_barriers(const Consensus& leader, std::uint64_t known) {
+    std::deque<Barrier>& asked = barriers_[leader.self()];
+    // Of those of another term, or that nobody waits for any more, nothing is said.
+    const bool leads = leader.role() == Role::leader;
+    if (!leads || (!asked.empty() && asked.front().term != leader.term())) asked.clear();
+    if (!leads) return {};
+    if (leader.barriers_asked() > known)
+        asked.push_back({leader.barriers_asked(), leader.term(), committed_,
+                         is_overruled(leader.term()), inputs_});
+    for (; !asked.empty() && asked.front().number <= leader.barriers_passed(); asked.pop_front())
+        if (const auto violation = check_passed(leader, asked.front())) return violation;
+    return {};
+}
+
+// Whoever answers has heard the question. He has not moved on when he answers, so he had not when
+// it was asked; and what was committed by then is in the log of who leads.
+std::optional<Violation> Agreement::check_passed(const Consensus& leader,
+                                                 const Barrier& barrier) const {
+    const ReplicaState& state = states_.at(leader.self());
+    const std::string number = "barrier=" + std::to_string(barrier.number);
+    if (state.committed.index < barrier.committed.index)
+        return violated("reads are not stale", state,
+                        number + " agreed=" + text(barrier.committed));
+    if (barrier.overruled) return violated("a barrier is passed by who led", state, number);
+    for (const auto& [node, inputs] : barrier.inputs) {
+        const Progress* const follower = leader.progress(node);
+        if (follower && follower->answered >= barrier.number && inputs_.at(node) == inputs)
+            return violated("answers come after the question", state,
+                            number + " node=" + text(node));
+    }
+    return {};
 }
 
 bool Agreement::has_committed(const ReplicaState& state, Position end) const {

@@ -8,6 +8,7 @@
 
 #include "raft/consensus.h"
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -31,6 +32,7 @@ struct ReplicaState {
     Vote vote, durable_vote;
     TermTable terms;
     Position end, durable_end, committed;
+    std::uint64_t barriers_asked = 0, barriers_passed = 0;
     bool operator==(const ReplicaState&) const = default;
 };
 ReplicaState state_of(const Consensus& replica);
@@ -45,13 +47,17 @@ std::optional<Violation> check_step(const ReplicaState& before, const ReplicaSta
 std::optional<Violation> check_restart(const ReplicaState& before, const ReplicaState& after);
 
 // Of all replicas of one group. It remembers the last state of each, also of those that are down,
-// who has led each term, where each term began, and what has been committed.
+// who has led each term, where each term began, what has been committed, and how things stood when
+// each read barrier was asked for that has not been passed.
 class Agreement {
 public:
     explicit Agreement(Members members) : members_(std::move(members)) {}
 
     // After every event at this replica, and before the next event anywhere.
     std::optional<Violation> observe(const Consensus& replica);
+
+    // Instead, where nothing has changed that the invariants speak of: somebody has spoken to it.
+    void heard(const Consensus& replica) { inputs_[replica.self()] = replica.inputs(); }
 
     // Instead, the first time after it was started, or started again.
     std::optional<Violation> observe_started(const Consensus& replica);
@@ -63,6 +69,15 @@ public:
     Position committed() const { return committed_; }
 
 private:
+    // A read barrier, and what there was in the group when it was asked for.
+    struct Barrier {
+        std::uint64_t number = 0;
+        Term term;
+        Position committed;
+        bool overruled = false; // A majority had moved on: nobody led in that term any more.
+        std::map<NodeId, std::uint64_t> inputs; // Of each replica that has not ended since.
+    };
+
     std::optional<Violation> check_all(const ReplicaState& state);
     std::optional<Violation> check_leader(const ReplicaState& state);
     std::optional<Violation> check_elected(const ReplicaState& leader) const;
@@ -71,6 +86,9 @@ private:
     std::optional<Violation> check_committed(const ReplicaState& state);
     std::optional<Violation> check_complete(const ReplicaState& leader) const;
     bool has_committed(const ReplicaState& state, Position end) const;
+    std::optional<Violation> check_barriers(const Consensus& leader, std::uint64_t known);
+    std::optional<Violation> check_passed(const Consensus& leader, const Barrier& barrier) const;
+    bool is_overruled(Term term) const;
 
     struct TermBegin {
         Position first;
@@ -80,6 +98,8 @@ private:
 
     Members members_;
     std::map<NodeId, ReplicaState> states_;
+    std::map<NodeId, std::uint64_t> inputs_;
+    std::map<NodeId, std::deque<Barrier>> barriers_; // In the order of their numbers.
     std::map<Term, NodeId> leaders_;
     std::map<Term, TermBegin> begins_;
     TermTable committed_terms_;

@@ -52,7 +52,6 @@ public:
         std::vector<Logged> log; // As the Group would read it: durable or not.
         std::deque<Unsaved> unsaved;
         Position committed;
-        std::map<std::uint64_t, Position> barriers; // Asked: what was committed anywhere by then.
         std::uint64_t barriers_passed = 0;
     };
 
@@ -92,7 +91,6 @@ public:
                     write(r.disk.log, &r.disk.vote, step);
                 }
         r.unsaved.clear();
-        r.barriers.clear();
         r.barriers_passed = 0;
         r.consensus.reset();
     }
@@ -122,9 +120,7 @@ public:
     }
     Result<std::uint64_t> barrier(NodeId node) {
         Replica& r = replicas.at(node);
-        const Position required = agreement.committed();
         const Result<std::uint64_t> asked = r.consensus->barrier(r.now);
-        if (asked.ok()) r.barriers[asked.value()] = required;
         carry_out(node, nullptr, 0);
         return asked;
     }
@@ -274,7 +270,7 @@ private:
             for (const Entries& wanted : effects.replicate) replicate(node, wanted);
             if (effects.needs_disk()) r.unsaved.push_back(std::move(unsaved));
             check_payloads(r, effects.committed);
-            check_barriers(node, r, effects);
+            r.barriers_passed = effects.barriers_passed;
             if (effects.replicate.empty()) break;
         }
     }
@@ -340,15 +336,6 @@ private:
             if (r.disk.log.size() > index && r.disk.log[index] == history_[index]) ++count;
         if (count <= replicas.size() / 2)
             fail("committed is durable on a majority", "index=" + std::to_string(index));
-    }
-    // A read after a passed barrier sees all that was committed before it was asked for.
-    void check_barriers(NodeId node, Replica& r, const Effects& effects) {
-        while (!r.barriers.empty() && r.barriers.begin()->first <= effects.barriers_passed) {
-            if (r.barriers.begin()->second.index > effects.committed.index)
-                fail("reads are not stale", "node=" + std::to_string(node.value));
-            r.barriers.erase(r.barriers.begin());
-        }
-        r.barriers_passed = effects.barriers_passed;
     }
 
     const Members members_;

@@ -124,10 +124,13 @@ std::optional<ClusterCheck::Changed> ClusterCheck::look_at(NodeId node, const ra
     look.committed = replica.committed();
     look.told = of.committed();
     look.start = of.log().start();
+    look.barriers_asked = replica.barriers_asked();
+    look.barriers_passed = replica.barriers_passed();
     const auto& starts = replica.terms().starts();
     look.terms = starts.size();
     if (!starts.empty()) look.last_term = starts.back();
     GroupState& group = groups_.try_emplace(id, replica.members()).first->second;
+    group.agreement.heard(replica);
     Look& last = group.looks[node];
     if (last == look) return {};
     const bool started = last.boot != look.boot;

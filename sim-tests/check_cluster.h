@@ -99,6 +99,7 @@ private:
         raft::Vote vote, durable_vote;
         Position end, durable_end, committed;
         Position told, start; // By the Group, to who serves clients.
+        std::uint64_t barriers_asked = 0, barriers_passed = 0;
         std::size_t terms = 0;
         TermStart last_term;
         bool operator==(const Look&) const = default;

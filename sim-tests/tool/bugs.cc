@@ -34,6 +34,9 @@ constexpr std::string_view elected = "elected by durable votes";
 constexpr std::string_view own_term = "a leader commits its own term";
 constexpr std::string_view own_entries = "a term's own entries stay";
 constexpr std::string_view matched_there = "matched is durable there";
+constexpr std::string_view not_stale = "reads are not stale";
+constexpr std::string_view who_led = "a barrier is passed by who led";
+constexpr std::string_view after_question = "answers come after the question";
 
 std::vector<PlantedBug> votes_and_terms() {
     using namespace oracle;
@@ -126,8 +129,11 @@ std::vector<PlantedBug> reads_and_progress() {
     using namespace oracle;
     return {
         {"M23", "a leader answers for the end without asking the others", {stale_end}, {}},
-        {"M24", "a new leader answers reads before it has committed", {stale_end}, {}},
-        {"M25", "an old answer counts for a new read", {stale_end}, {}},
+        {"M24", "a new leader answers reads before it has committed", {stale_end, not_stale}, {}},
+        {"M25",
+         "an old answer counts for a new read",
+         {after_question, who_led, not_stale, stale_end},
+         {}},
         {"M26", "a lease without a margin for drift", {}, "leases"},
         {"M27", "a higher term is ignored", {no_progress, no_agreement}, {}},
         {"M28", "a leader that nobody hears never steps down", {no_progress}, {}},
