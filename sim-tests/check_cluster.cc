@@ -135,8 +135,10 @@ std::optional<ClusterCheck::Changed> ClusterCheck::look_at(NodeId node, const ra
     if (last == look) return {};
     const bool started = last.boot != look.boot;
     if (look.role == raft::Role::leader &&
-        (last.role != raft::Role::leader || last.vote.term != look.vote.term))
+        (last.role != raft::Role::leader || last.vote.term != look.vote.term)) {
         ++elections_;
+        elected_[id].push_back({look.vote.term, cluster_.world().now()});
+    }
     const Look before = std::exchange(last, look);
     if (changes_) changes_(node, id, replica);
     note_moments(node, before, look);

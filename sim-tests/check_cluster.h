@@ -91,6 +91,13 @@ public:
     // How often a replica has become a leader.
     std::uint64_t elections() const { return elections_; }
 
+    // Of each group: since when there was a leader of which term.
+    struct Elected {
+        Term term;
+        Duration when{0};
+    };
+    const std::map<GroupId, std::vector<Elected>>& elected() const { return elected_; }
+
 private:
     // What tells that a replica may have changed.
     struct Look {
@@ -165,6 +172,7 @@ private:
     std::map<std::string, sim::Facts::Map> catalogues_; // By how much was applied.
     std::size_t acknowledged_ = 0; // Of the history's stored ones: these have been checked.
     std::uint64_t elections_ = 0;
+    std::map<GroupId, std::vector<Elected>> elected_;
 };
 
 } // namespace pyralog::simtest

@@ -37,10 +37,10 @@ public:
     std::optional<Finding> judge() {
         if (!log_) return judge_reads_alone();
         using Rule = std::optional<Finding> (Judge::*)();
-        for (const Rule rule :
-             {&Judge::check_log, &Judge::check_batches, &Judge::check_answers,
-              &Judge::check_order_in_time, &Judge::check_order_on_connections, &Judge::check_reads,
-              &Judge::check_watermarks, &Judge::check_ends, &Judge::check_told_in_time})
+        for (const Rule rule : {&Judge::check_log, &Judge::check_batches, &Judge::check_answers,
+                                &Judge::check_order_in_time, &Judge::check_order_on_connections,
+                                &Judge::check_reads, &Judge::check_watermarks, &Judge::check_ends,
+                                &Judge::check_told_in_time, &Judge::check_leaders})
             if (auto finding = (this->*rule)()) return finding;
         return {};
     }
@@ -284,6 +284,22 @@ private:
         return {};
     }
 
+    // Whoever asks a majority before he answers hears of a leader that it has elected.
+    std::optional<Finding> check_leaders() {
+        for (const EndAsked& end : history_.ends()) {
+            if (end.partition != partition_ || end.leader_epoch < 0) continue;
+            for (const Elected& leader : history_.elected())
+                if (leader.partition == partition_ && leader.leader_epoch > end.leader_epoch &&
+                    leader.when < end.invoked)
+                    return found(oracle::old_leader_told,
+                                 "the end" + at(end.end) + " was told by the leader of epoch " +
+                                     std::to_string(end.leader_epoch) +
+                                     " to who asked after one of epoch " +
+                                     std::to_string(leader.leader_epoch) + " had been elected");
+        }
+        return {};
+    }
+
     // The topic has gone. What was acknowledged and what was read must still agree.
     std::optional<Finding> judge_reads_alone() {
         std::map<std::int64_t, Ident> known;
@@ -305,7 +321,7 @@ private:
             for (const Fetch::Seen& record : fetch->seen)
                 if (auto finding = conflicts(record.offset, record.ident)) return finding;
         }
-        return {};
+        return check_leaders();
     }
 
     const History& history_;

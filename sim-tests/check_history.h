@@ -59,6 +59,9 @@ inline constexpr std::string_view two_at_one_offset = "two-at-one-offset";
 inline constexpr std::string_view watermark = "watermark";
 // ListOffsets told an end before one that somebody had been told already.
 inline constexpr std::string_view stale_end = "stale-end";
+// ListOffsets was answered by the leader of an epoch when one of a later had been elected before it
+// was asked: what it told was right by luck.
+inline constexpr std::string_view old_leader_told = "old-leader-told";
 // Somebody was told of a place in the log before a record was sent that lies before it.
 inline constexpr std::string_view told_before_sent = "told-before-sent";
 } // namespace oracle

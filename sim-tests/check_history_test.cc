@@ -57,10 +57,11 @@ public:
         history.saw(
             {9, connection, partition_, from, invoked, tick(), high_watermark, std::move(seen)});
     }
-    void ask_end(std::int64_t end) {
+    void ask_end(std::int64_t end, std::int32_t leader_epoch = -1) {
         const Duration invoked = tick();
-        history.asked({9, partition_, invoked, tick(), end});
+        history.asked({9, partition_, invoked, tick(), end, leader_epoch});
     }
+    void elect(std::int32_t leader_epoch) { history.elected({partition_, leader_epoch, tick()}); }
     std::string verdict() {
         history.read_all(partition_, log);
         const auto finding = check_history(history);
@@ -309,6 +310,25 @@ TEST_CASE("an end that leaves out what another was told is found", "[simtest]") 
         story.ask_end(0);
         story.ask_end(2);
         CHECK(story.verdict() == "good");
+    }
+}
+
+TEST_CASE("an end that an old leader tells is found, be it right or not", "[simtest]") {
+    Story story;
+    story.store(1);
+    story.elect(3);
+    story.ask_end(1, 3);
+    SECTION("while its epoch lasts") { CHECK(story.verdict() == "good"); }
+    SECTION("when it was asked before the next was elected") {
+        const Duration invoked = story.tick();
+        story.elect(5);
+        story.history.asked({9, 0, invoked, story.tick(), 1, 3});
+        CHECK(story.verdict() == "good");
+    }
+    SECTION("when it was asked after that") {
+        story.elect(5);
+        story.ask_end(1, 3);
+        CHECK(story.verdict() == oracle::old_leader_told);
     }
 }
 

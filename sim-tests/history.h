@@ -97,6 +97,14 @@ struct EndAsked {
     Duration invoked{0};
     Duration completed{0};
     std::int64_t end = 0;
+    std::int32_t leader_epoch = -1; // Of whom it was told by, if he said so.
+};
+
+// What no client knows: since when there was a leader of this epoch.
+struct Elected {
+    std::int32_t partition = 0;
+    std::int32_t leader_epoch = 0;
+    Duration when{0};
 };
 
 class History {
@@ -111,6 +119,7 @@ public:
     void completed(std::size_t produce, Duration when, Outcome outcome, std::int64_t base_offset);
     void saw(Fetch fetch) { fetches_.push_back(std::move(fetch)); }
     void asked(EndAsked end) { ends_.push_back(end); }
+    void elected(Elected leader) { elected_.push_back(leader); }
 
     // All of a partition, read when everything was quiet, whose topic still exists. Records in the
     // order in which they were returned.
@@ -119,6 +128,7 @@ public:
     const std::vector<Produce>& produces() const { return produces_; }
     const std::vector<Fetch>& fetches() const { return fetches_; }
     const std::vector<EndAsked>& ends() const { return ends_; }
+    const std::vector<Elected>& elected() const { return elected_; }
     const std::map<std::int32_t, std::vector<Fetch::Seen>>& logs() const { return logs_; }
 
     // The produces that were completed as stored, in the order in which that became known.
@@ -131,6 +141,7 @@ private:
     std::vector<std::size_t> stored_;
     std::vector<Fetch> fetches_;
     std::vector<EndAsked> ends_;
+    std::vector<Elected> elected_;
     std::map<std::int32_t, std::vector<Fetch::Seen>> logs_;
 };
 

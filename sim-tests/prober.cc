@@ -148,7 +148,8 @@ Result<> Prober::hear_one(Talk& talk, const Asked& asked) {
             return Error::malformed;
         const auto& told = answer.topics[0].partitions[0];
         if (told.error != ErrorCode::none) return {};
-        history_.asked({self_.value, asked.partition, asked.invoked, now_(), told.offset});
+        history_.asked(
+            {self_.value, asked.partition, asked.invoked, now_(), told.offset, told.leader_epoch});
     }
     ++answered_;
     return {};

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 namespace pyralog::simtest {
 
@@ -70,7 +71,10 @@ public:
         // Raft's invariants have said the same of the nodes that run.
         if (!over() && options_.judges && !plan_.unlimited_damage)
             finding_ = check_.compare_prefixes();
-        if (!over() && options_.judges) finding_ = check_history(history_);
+        if (!over() && options_.judges) {
+            tell_of_leaders();
+            finding_ = check_history(history_);
+        }
         if (options_.at_end) options_.at_end(world_);
         return result();
     }
@@ -152,6 +156,20 @@ private:
             for (const auto& [name, topic] : catalogue.topics()) topics.push_back(topic);
         }
         return topics;
+    }
+
+    void tell_of_leaders() {
+        const auto& elected = check_.elected();
+        std::set<GroupId> told; // Every node knows every topic.
+        for (const server::Topic& topic : known_topics())
+            for (std::size_t i = 0; i < topic.partitions.size(); ++i) {
+                const auto of_group = elected.find(topic.partitions[i].group);
+                if (of_group == elected.end() || !told.insert(of_group->first).second) continue;
+                const std::int32_t partition =
+                    history_.partition({topic.name, static_cast<std::int32_t>(i)});
+                for (const ClusterCheck::Elected& leader : of_group->second)
+                    history_.elected({partition, leader.term.value, leader.when});
+            }
     }
 
     // Where the partitions of a topic will lie that is still being made is not known: then no more

@@ -298,8 +298,8 @@ private:
             return Error::malformed;
         const auto& told = answer.topics[0].partitions[0];
         if (told.error != ErrorCode::none) return Error::unavailable;
-        workload_.history_.asked(
-            {self_.value, workload_.history_.partition(target.name), invoked, now(), told.offset});
+        workload_.history_.asked({self_.value, workload_.history_.partition(target.name), invoked,
+                                  now(), told.offset, told.leader_epoch});
         return {};
     }
 

@@ -128,11 +128,14 @@ std::vector<PlantedBug> disks_and_restarts() {
 std::vector<PlantedBug> reads_and_progress() {
     using namespace oracle;
     return {
-        {"M23", "a leader answers for the end without asking the others", {stale_end}, {}},
+        {"M23",
+         "a leader answers for the end without asking the others",
+         {old_leader_told, stale_end},
+         {}},
         {"M24", "a new leader answers reads before it has committed", {stale_end, not_stale}, {}},
         {"M25",
          "an old answer counts for a new read",
-         {after_question, who_led, not_stale, stale_end},
+         {after_question, who_led, not_stale, old_leader_told, stale_end},
          {}},
         {"M26", "a lease without a margin for drift", {}, "leases"},
         {"M27", "a higher term is ignored", {no_progress, no_agreement}, {}},
