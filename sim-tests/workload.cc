@@ -55,10 +55,12 @@ Result<std::vector<Fetch::Seen>> seen_in(const std::optional<BytesChain>& record
     while (!rest.empty()) {
         auto batch = wire::RecordBatch::take_first(rest);
         if (std::holds_alternative<wire::BatchFlaw>(batch)) break;
-        for (const wire::Record& record :
-             TRY(wire::records_of(std::get<wire::RecordBatch>(batch)))) {
-            const auto ident = record.value ? ident_of(record.value->text()) : std::nullopt;
-            seen.push_back({record.offset.value, ident.value_or(Ident())});
+        const auto& whole = std::get<wire::RecordBatch>(batch);
+        if (whole.header().compression() != wire::Compression::none) return Error::unavailable;
+        wire::RecordReader reader(whole);
+        while (const std::optional<wire::Record> record = TRY(reader.next())) {
+            const auto ident = record->value ? ident_of(record->value->text()) : std::nullopt;
+            seen.push_back({record->offset.value, ident.value_or(Ident())});
         }
     }
     return seen;
