@@ -300,10 +300,8 @@ void NodeMedia::forget_journal() {
     for (auto& [group, known] : groups_) {
         known.kept_ = 0;
         for (auto at = known.slots_.begin(); at != known.slots_.end();) {
-            OfGroup::Slot& slot = at->second;
-            if (slot.journaled) add_batch(*slot.journaled, -1);
-            slot.journaled.reset();
-            at = slot.stored ? std::next(at) : known.slots_.erase(at);
+            forget_journaled(at->second);
+            at = at->second.stored ? std::next(at) : known.slots_.erase(at);
         }
     }
     replayed_.clear();
@@ -318,8 +316,7 @@ void NodeMedia::forget(const Part& part) {
         const auto at = group.slots_.find(changes[i].entry.first.index);
         if (at == group.slots_.end() || !at->second.journaled || at->second.life != part.life)
             continue;
-        add_batch(*at->second.journaled, -1);
-        at->second.journaled.reset();
+        forget_journaled(at->second);
         if (at->second.stored) continue;
         group.kept_ = std::min(group.kept_, at->first);
         group.slots_.erase(at);
@@ -333,24 +330,26 @@ void NodeMedia::apply(const Change& change, std::uint64_t life) {
     const std::int64_t index = change.entry.first.index;
     if (change.is_cut) {
         for (auto at = group.slots_.lower_bound(index); at != group.slots_.end();) {
-            OfGroup::Slot& slot = at->second;
-            if (slot.journaled) add_batch(*slot.journaled, -1);
-            slot.journaled.reset();
+            forget_journaled(at->second);
             // Segments hold only what is committed: a cut does not reach into them.
-            if (!slot.stored) group.kept_ = std::min(group.kept_, at->first);
-            at = slot.stored ? std::next(at) : group.slots_.erase(at);
+            if (!at->second.stored) group.kept_ = std::min(group.kept_, at->first);
+            at = at->second.stored ? std::next(at) : group.slots_.erase(at);
         }
         return;
     }
     OfGroup::Slot& slot = group.slots_[index];
     slot.life = life;
     if (slot.journaled == change.entry) return;
-    if (slot.journaled) {
-        add_batch(*slot.journaled, -1);
-        if (!slot.stored) group.kept_ = std::min(group.kept_, index);
-    }
+    if (slot.journaled && !slot.stored) group.kept_ = std::min(group.kept_, index);
+    forget_journaled(slot);
     slot.journaled = change.entry;
-    add_batch(change.entry, 1);
+    if (slot.stored != slot.journaled) add_batch(change.entry, 1);
+}
+
+// What is the same in both places is one batch.
+void NodeMedia::forget_journaled(OfGroup::Slot& slot) {
+    if (slot.journaled && slot.stored != slot.journaled) add_batch(*slot.journaled, -1);
+    slot.journaled.reset();
 }
 
 // ---- Segments ----
@@ -385,7 +384,7 @@ void NodeMedia::read_segment(SegmentFile& file) {
         if (slot.journaled && slot.journaled != entry)
             group.kept_ = std::min(group.kept_, entry.first.index);
         slot.stored = entry;
-        add_batch(entry, 1);
+        if (slot.stored != slot.journaled) add_batch(entry, 1);
     }
 }
 

@@ -38,9 +38,34 @@ public:
     };
     using Entries = std::map<std::int64_t, Entry>; // By index.
 
+    // An entry is in the journal at first, then in a segment as well, and then there alone. In both
+    // places it is the same, because it was committed before it moved; should it not be, what is in
+    // the segment counts, and both count as batches.
+    class OfGroup {
+    public:
+        // Null: there is none.
+        const Entry* find(std::int64_t index) const {
+            const auto found = slots_.find(index);
+            return found == slots_.end() ? nullptr : found->second.counts();
+        }
+
+    private:
+        friend class NodeMedia;
+
+        struct Slot {
+            std::optional<Entry> stored, journaled; // One of them is there.
+            std::uint64_t life = 0;                 // Of the file that was the last to tell of it.
+            const Entry* counts() const {
+                return stored ? &*stored : journaled ? &*journaled : nullptr;
+            }
+        };
+
+        std::map<std::int64_t, Slot> slots_;
+        std::int64_t kept_ = 0;
+    };
+
     // What is durable of a group now. The reference holds for ever, and says what was found at the
     // last call of any function here.
-    class OfGroup;
     const OfGroup& group(GroupId group);
 
     // The same as a copy; and that of all groups that have any.
@@ -119,6 +144,7 @@ private:
     void forget_journal();
     void forget(const Part& part);
     void apply(const Change& change, std::uint64_t life);
+    void forget_journaled(OfGroup::Slot& slot);
     void read_segment(SegmentFile& file);
     bool read(Inode file, std::uint64_t position, std::span<std::byte> into);
     void add_batch(const Entry& entry, std::int64_t count);
@@ -135,32 +161,6 @@ private:
     std::uint64_t replays_ = 0;
     std::uint64_t lives_ = 0;
     std::uint64_t lives_begun_ = 0;
-};
-
-// An entry is in the journal at first, then in a segment as well, and then there alone. In both
-// places it is the same, because it was committed before it moved; should it not be, what is in the
-// segment counts, and both count as batches.
-class NodeMedia::OfGroup {
-public:
-    // Null: there is none.
-    const Entry* find(std::int64_t index) const {
-        const auto found = slots_.find(index);
-        return found == slots_.end() ? nullptr : found->second.counts();
-    }
-
-private:
-    friend class NodeMedia;
-
-    struct Slot {
-        std::optional<Entry> stored, journaled; // One of them is there.
-        std::uint64_t life = 0;                 // Of the file that was the last to tell of it.
-        const Entry* counts() const {
-            return stored ? &*stored : journaled ? &*journaled : nullptr;
-        }
-    };
-
-    std::map<std::int64_t, Slot> slots_;
-    std::int64_t kept_ = 0;
 };
 
 } // namespace pyralog::simtest

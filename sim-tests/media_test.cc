@@ -87,6 +87,10 @@ TEST_CASE("media tell of entries that have gone from them", "[simtest]") {
             CHECK(kept > entries.rbegin()->first);
         else
             CHECK(kept == lost->first);
+        for (const auto& [index, entry] : entries)
+            if (entry.records > 0)
+                CHECK(media.has_batch(entry.first.offset.value, entry.batch_crc) ==
+                      after.contains(index));
         gone += entries.size() - after.size();
     }
     CHECK(gone > 0);
