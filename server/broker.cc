@@ -160,6 +160,10 @@ Result<> Broker::register_self() {
     return {};
 }
 
+const Catalogue* Broker::catalogue() const {
+    return serving_ ? &controller_->catalogue() : nullptr;
+}
+
 Status Broker::status() const {
     Status status;
     status.node = config_.id();

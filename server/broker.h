@@ -16,6 +16,7 @@ class Host;
 
 namespace pyralog::server {
 
+class Catalogue;
 struct Node;
 
 class Broker {
@@ -33,6 +34,7 @@ public:
 
     // For those who look on, once recovery is done; null before and afterwards.
     const raft::Host* host() const { return serving_ ? host_.get() : nullptr; }
+    const Catalogue* catalogue() const;
 
 private:
     struct Listeners;

@@ -9,14 +9,14 @@
 // copy of any group, and groups are made at any time; so what counts is the group with the fewest
 // copies: with three of each, one node, with five, two.
 //
-// In unlimited mode any node may be damaged, and any number of them. Then all that is demanded is
-// safety:
+// In unlimited mode any node may be damaged, and any number of them. Then this is demanded:
 //   - every oracle that looks after each step stays as it is: Raft's properties, and that what is
 //     committed or acknowledged is on enough media at that moment;
 //   - whoever is told something is told what holds: no record that was never sent, no wrong byte,
 //     no two records at one offset, no acknowledged record missing from a log that somebody could
 //     read to its end after all;
-//   - a node may refuse to start, a partition may refuse to serve, for ever; that is right.
+//   - a node may refuse to start, a partition may refuse to serve, for ever, if it is proved that
+//     what they need is not there any more (excuse.h); whoever has no such excuse has to serve.
 //
 // In both modes damage strikes only what is settled: what the disk itself shows to have been
 // durable (NodeMedia::settled). Not what was written last and nothing follows, which in the journal

@@ -80,6 +80,7 @@ TEST_CASE("a broker that ends by itself is found, unless its device failed", "[s
     SECTION("what it must know cannot be opened") {
         stage.world.kill(NodeId(1));
         stage.cluster.damage(NodeId(1));
+        stage.world.disk(NodeId(1)).lose_all(); // Without a loss it would be no excuse.
         stage.world.facts(NodeId(1)).damage();
         stage.cluster.start(NodeId(1));
         CHECK(stage.run(2s) == "good");

@@ -34,6 +34,11 @@ const raft::Host* Cluster::host(NodeId node) const {
     return broker ? broker->host() : nullptr;
 }
 
+const server::Catalogue* Cluster::catalogue(NodeId node) const {
+    const server::Broker* broker = brokers_.at(node);
+    return broker ? broker->catalogue() : nullptr;
+}
+
 std::optional<Finding> Cluster::observe() {
     const NodeId node = world_.stepped();
     if (!brokers_.contains(node) || running(node)) return {};
@@ -52,7 +57,7 @@ std::optional<Finding> Cluster::judge_end(NodeId node, const Result<>& status) {
         if (!damaged(node))
             return report(oracle::refused_recovery, who + " says that its disk is damaged");
         lost_.insert(node);
-        return {};
+        return judge_refusal(node, world_.disk(node), excuses_);
     default:
         return report(oracle::broker_ended,
                       who + " ended: " + std::string(to_string(status.error())));

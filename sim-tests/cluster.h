@@ -9,6 +9,7 @@
 #include "raft/host.h"
 #include "server/broker.h"
 #include "sim-tests/check_history.h"
+#include "sim-tests/excuse.h"
 #include "sim-tests/swarm.h"
 
 #include <map>
@@ -33,9 +34,11 @@ public:
 
     // The groups of a running node, once it has recovered them; else null.
     const raft::Host* host(NodeId node) const;
+    const server::Catalogue* catalogue(NodeId node) const; // The same of its topics.
     std::uint64_t boots(NodeId node) const { return world_.boots(node); }
 
-    // This node's disk was damaged on purpose: it may refuse to start from now on.
+    // This node's disk was damaged on purpose: it may refuse to start from now on, if something is
+    // then missing from it.
     void damage(NodeId node) { damaged_.insert(node); }
     bool damaged(NodeId node) const { return damaged_.contains(node); }
     // ... or it is gone, and will not be missed: a node whose disk was replaced by an empty one
@@ -51,6 +54,9 @@ public:
     // Brokers that ended because a device failed, since this was last asked.
     std::vector<NodeId> take_ended() { return std::exchange(ended_, {}); }
 
+    // What was excused in this run, by kind, each with a proof that was judged: see excuse.h.
+    ExcuseCounts& excuses() { return excuses_; }
+
 private:
     std::optional<Finding> judge_end(NodeId node, const Result<>& status);
 
@@ -61,6 +67,7 @@ private:
     std::map<NodeId, std::uint64_t> ends_seen_; // Up to this boot.
     std::set<NodeId> damaged_, lost_;
     std::vector<NodeId> ended_;
+    ExcuseCounts excuses_;
 };
 
 namespace oracle {

@@ -61,6 +61,7 @@ void Nemesis::lose_disk(sim::Dice& dice) {
     if (!atlas_.allows(node) || cluster_.lost(node)) return;
     if (!cluster_.world().inject(sim::Fault::lost_disk)) return;
     if (media_.at(node).has_batches()) cluster_.world().count_effect(sim::Fault::lost_disk);
+    cluster_.world().disk(node).lose_all();
     cluster_.lose(node);
     if (cluster_.running(node)) cluster_.world().cut_power(node);
 }

@@ -207,7 +207,7 @@ private:
         for (const NodeId client : clients()) world_.kill(client);
         ambush_.stop();
         const Duration bound = progress_bound(plan_);
-        if (plan_.unlimited_damage) return read_what_is_left(bound);
+        if (plan_.unlimited_damage) return do_what_is_left(bound);
         const Duration frozen_until = world_.now() + bound;
         sim::Dice dice = world_.dice("core");
         const std::vector<NodeId> core = core_nodes(dice);
@@ -234,13 +234,61 @@ private:
         }
     }
 
-    // There may be no majority of whole disks for anything. What can be read must be right.
-    void read_what_is_left(Duration bound) {
+    // There may be no majority of whole disks for anything. What cannot be done needs an excuse,
+    // and what nobody excuses is due, each step within the bound.
+    void do_what_is_left(Duration bound) {
         nemesis_.heal(cluster_.nodes());
-        world_.trace("healed; nothing is due");
-        world_.boot(finisher, workload_.final_program(finisher, cluster_.kafka_addresses(),
-                                                      Workload::Patience::some));
-        proceed(world_.now() + bound, [this] { return workload_.final_done(); });
+        world_.trace("healed; progress is due where nothing is missing");
+        const auto may_leave_out = [this](Workload::FinalStep step, const TopicPartition& of) {
+            return is_excused(step, of);
+        };
+        world_.boot(finisher,
+                    workload_.final_program(finisher, cluster_.kafka_addresses(), may_leave_out));
+        while (!workload_.final_done()) {
+            const std::uint64_t step = workload_.final_steps();
+            const bool moved = proceed(world_.now() + bound, [&] {
+                return workload_.final_done() || workload_.final_steps() != step;
+            });
+            if (over()) return;
+            if (!moved) return fail_liveness(oracle::no_progress, workload_.final_waits_for());
+        }
+    }
+
+    // A node is gone if its disk is, or if that is what it says itself.
+    Disks disks() {
+        Disks all{{}, groups()};
+        for (const NodeId node : cluster_.nodes()) {
+            const auto status = world_.running(node) ? std::nullopt : world_.exit_status(node);
+            const bool refused = status && !status->ok() && status->error() == Error::corrupt;
+            all.nodes[node] = {&world_.disk(node), refused || cluster_.lost(node)};
+        }
+        return all;
+    }
+
+    // The group that this step needs. Nobody knows it yet of a topic that is still to be made: that
+    // is the controller's to do.
+    GroupId group_of(Workload::FinalStep step, const TopicPartition& partition) {
+        for (const NodeId node : cluster_.nodes()) {
+            const server::Catalogue* known = cluster_.catalogue(node);
+            const server::Topic* topic = known ? known->find(partition.topic) : nullptr;
+            if (topic && step != Workload::FinalStep::create)
+                return topic->partitions.at(static_cast<std::size_t>(partition.partition)).group;
+        }
+        return server::controller_group;
+    }
+
+    bool is_excused(Workload::FinalStep step, const TopicPartition& of) {
+        const Disks there = disks();
+        const bool to_read = step == Workload::FinalStep::read;
+        const auto excuse = excuse_for(group_of(step, of), to_read, there);
+        if (!excuse) return false;
+        if (const auto flaw = flaw_of(*excuse, there)) {
+            finding_ = report(oracle::excuse_unfounded,
+                              "group " + std::to_string(excuse->group.value) + ": " + *flaw);
+            return false;
+        }
+        ++cluster_.excuses()["group/" + std::string(to_string(excuse->kind))];
+        return true;
     }
 
     void fail_liveness(std::string_view oracle, std::string what) {
@@ -259,6 +307,7 @@ private:
         result.hash = world_.hash();
         result.counts = world_.counts();
         result.sites = sites::counts();
+        result.excuses = cluster_.excuses();
         for (const Produce& produce : history_.produces()) {
             if (produce.outcome == Outcome::stored) ++result.stored;
             if (produce.outcome == Outcome::refused) ++result.refused;

@@ -16,6 +16,7 @@
 #include "io/sim/world.h"
 #include "raft/consensus.h"
 #include "sim-tests/check_history.h"
+#include "sim-tests/excuse.h"
 #include "sim-tests/swarm.h"
 
 #include <functional>
@@ -46,6 +47,7 @@ struct RunResult {
     std::uint64_t hash = 0;
     sim::FaultCounts counts;
     std::vector<sites::Count> sites; // Probes and whims, all that there are.
+    ExcuseCounts excuses;            // What was not demanded, with a proof: excuse.h.
     std::uint64_t stored = 0, refused = 0, unknown = 0, read = 0; // Batches, and records.
     std::uint64_t requests = 0; // Produce, Fetch and ListOffsets; of the last two the answered.
 };

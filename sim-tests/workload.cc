@@ -468,16 +468,14 @@ std::vector<Workload::Program> Workload::programs() {
 class Finisher : public Client {
 public:
     Finisher(Workload& workload, Environment& env, NodeId self, std::vector<Address> bootstrap,
-             Workload::Patience patience)
+             const Workload::MayLeaveOut& may_leave_out)
         : Client(workload, env, "finisher", std::move(bootstrap)), self_(self),
-          attempts_max_(patience == Workload::Patience::some
-                            ? attempts_of_some_patience
-                            : std::numeric_limits<std::uint64_t>::max()) {}
+          may_leave_out_(may_leave_out) {}
 
     void run() {
         std::vector<TopicPartition> wanted, answered;
-        for (std::uint64_t attempts = 0; attempts < attempts_max_; ++attempts) {
-            workload_.final_waits_for_ = "a new topic";
+        begin("a new topic");
+        for (std::uint64_t attempts = 1;; ++attempts) {
             stale_ = true;
             learn();
             if (!stale_ && has_new_topic()) break;
@@ -487,17 +485,18 @@ public:
                     kafka_.drop(*kafka_.controller());
             }
             if (!rest(pause_after_failure)) return;
+            if (leaves_out(attempts, FinalStep::create, {std::string(final_topic), 0})) break;
         }
         for (const auto& [name, known] : kafka_.partitions())
             if (!workload_.deleting(name.topic)) wanted.push_back(name);
         for (const TopicPartition& name : wanted) {
-            if (insist(name, "a produce to ", [&] { return probe(name); }))
+            if (insist(name, FinalStep::store, [&] { return probe(name); }))
                 answered.push_back(name);
             if (env_.fibers.cancelled()) return;
         }
         for (const TopicPartition& name : answered) {
             std::vector<Fetch::Seen> log;
-            const bool done = insist(name, "a read of ", [&] { return read(name, log); });
+            const bool done = insist(name, FinalStep::read, [&] { return read(name, log); });
             if (env_.fibers.cancelled()) return;
             if (done)
                 workload_.history_.read_all(workload_.history_.partition(name), std::move(log));
@@ -506,23 +505,33 @@ public:
     }
 
 private:
-    static constexpr std::uint64_t attempts_of_some_patience = 8;
+    using FinalStep = Workload::FinalStep;
+    static constexpr std::uint64_t attempts_before_asking = 4;
 
-    // Until it is done. False: cancelled, or out of patience.
+    void begin(std::string what) {
+        workload_.final_waits_for_ = std::move(what);
+        ++workload_.final_steps_;
+    }
+
+    bool leaves_out(std::uint64_t attempts, FinalStep step, const TopicPartition& name) const {
+        return may_leave_out_ && attempts >= attempts_before_asking && may_leave_out_(step, name);
+    }
+
+    // Until it is done. False: cancelled, or it may be left out.
     template <class Attempt>
-    bool insist(const TopicPartition& name, std::string_view what, Attempt attempt) {
-        workload_.final_waits_for_ = std::string(what) + to_string(name);
-        for (std::uint64_t attempts = 0; attempts < attempts_max_; ++attempts) {
+    bool insist(const TopicPartition& name, FinalStep step, Attempt attempt) {
+        begin((step == FinalStep::store ? "a produce to " : "a read of ") + to_string(name));
+        for (std::uint64_t attempts = 1;; ++attempts) {
             {
                 const Deadline patience(env_.fibers, env_.clock.now() + 5s);
                 if (attempt().ok()) return true;
             }
             if (const auto known = kafka_.partition(name)) kafka_.drop(known->leader);
             if (!rest(pause_after_failure)) return false;
+            if (leaves_out(attempts, step, name)) return false;
             stale_ = true;
             learn();
         }
-        return false;
     }
 
     bool has_new_topic() const {
@@ -606,16 +615,15 @@ private:
     }
 
     const NodeId self_;
-    const std::uint64_t attempts_max_;
+    const Workload::MayLeaveOut& may_leave_out_;
     std::int64_t next_number_ = 1;
     std::map<TopicPartition, std::int64_t> ends_;
 };
 
 std::function<void(Environment&)>
-Workload::final_program(NodeId node, std::vector<Address> bootstrap, Patience patience) {
-    return [this, node, bootstrap = std::move(bootstrap), patience](Environment& env) {
-        Finisher(*this, env, node, bootstrap, patience).run();
-    };
+Workload::final_program(NodeId node, std::vector<Address> bootstrap, MayLeaveOut may_leave_out) {
+    return [this, node, bootstrap = std::move(bootstrap), may_leave_out = std::move(may_leave_out)](
+               Environment& env) { Finisher(*this, env, node, bootstrap, may_leave_out).run(); };
 }
 
 } // namespace pyralog::simtest

@@ -68,13 +68,14 @@ public:
     // For the end, with these brokers to begin with: makes a new topic, on all nodes; writes one
     // record to each partition of each topic there is, until it is stored by all; then reads
     // everything, into History::read_all(). Returns only when that is done, or when it is
-    // cancelled. With only some patience, partitions that do not answer after a few attempts are
-    // left out.
-    enum class Patience : std::uint8_t { endless, some };
+    // cancelled. After a few attempts at something it asks if that may be left out.
+    enum class FinalStep : std::uint8_t { create, store, read };
+    using MayLeaveOut = std::function<bool(FinalStep step, const TopicPartition& of)>;
     std::function<void(Environment&)> final_program(NodeId node, std::vector<Address> bootstrap,
-                                                    Patience patience = Patience::endless);
+                                                    MayLeaveOut may_leave_out = {});
     bool final_done() const { return final_done_; }
     const std::string& final_waits_for() const { return final_waits_for_; }
+    std::uint64_t final_steps() const { return final_steps_; } // That were begun.
 
     // Topics that somebody has begun to delete: nothing is expected of them.
     bool deleting(const std::string& topic) const;
@@ -97,6 +98,7 @@ private:
     std::vector<std::string> deleting_;
     bool final_done_ = false;
     std::string final_waits_for_; // For people.
+    std::uint64_t final_steps_ = 0;
 };
 
 // The records of all whole batches of an answer. Its last may be cut short, as Kafka allows.

@@ -33,6 +33,10 @@
 // since nothing on the disk could tell that it was ever made. Even so, a file's last write but one
 // may be the last that somebody relies on; whoever chooses says which places may be hit.
 //
+// All damage is written down as it is done (harms()), and of a file that was damaged the bytes are
+// kept that it would have without (read_unharmed()): so that whoever says that something is missing
+// can prove it.
+//
 // Rules where core/env/disk.h leaves room:
 //   - Garbage and tears stay within the bytes that were being written: what was durable beside them
 //     in the same sector is not harmed.
@@ -128,7 +132,29 @@ public:
     // ... and its bytes are elsewhere instead, whole units away: at the second range.
     std::optional<std::pair<Range, Range>> misdirect_somewhere(const MayHit& may_hit);
 
+    // The whole disk has gone, for good: says so in harms(), and nothing else.
+    void lose_all();
+
     // ---- For oracles: without time, and without leaving a mark ----
+
+    // Something that was done to what is durable, in the order in which it was done. It may be over
+    // since: the place was written anew.
+    struct Harm {
+        Fault fault = Fault::rot;
+        Inode file = 0;             // Zero: the whole disk.
+        std::uint64_t position = 0; // Of the first byte; of a size: what it should be.
+        std::size_t size = 0;       // Of a sector that cannot be read; zero of a size.
+        Bytes should_be, is;        // Empty of a sector that cannot be read, and of a size.
+    };
+    const std::vector<Harm>& harms() const { return harms_; }
+    // What this file would hold without. As read_durable() if it was never harmed.
+    std::size_t read_unharmed(Inode file, std::uint64_t position, std::span<std::byte> into) const;
+    std::uint64_t unharmed_size(Inode file) const;
+    bool is_harmed(Inode file) const;
+    bool is_unreadable(Inode file, std::uint64_t position) const; // Its sector.
+    std::uint64_t durable_size(Inode file) const { return entries_.at(file).durable.size(); }
+    // By what they are called, by one of their names.
+    std::map<Inode, std::string> durable_files() const;
 
     std::optional<Bytes> content(std::string_view path) const;
     std::optional<Bytes> durable_content(std::string_view path) const;
@@ -234,6 +260,7 @@ private:
         Inode inode = 0;
         bool is_directory = false;
         Image visible, durable;
+        std::optional<Image> unharmed; // From the first damage on.
         std::vector<Change> unsynced;
         std::uint64_t order = 0;       // Of the latest change.
         bool visible_is_stale = false; // A failed sync forgot changes that readers still see.
@@ -297,9 +324,12 @@ private:
 
     bool rot(Inode inode, std::uint64_t position, std::byte mask);
     void remember(const Entry& file, const Change& change);
-    std::map<Inode, std::string> durable_files() const;
     std::optional<Recent> draw_recent(const MayHit& may_hit);
     void damage(Entry& file, std::uint64_t position, std::span<const std::byte> bytes, Fault fault);
+    void harm(Entry& file, std::uint64_t position, std::span<const std::byte> bytes, Fault fault);
+    void make_unreadable(Entry& file, std::uint64_t position);
+    void promise_in_vain(Entry& file, std::uint64_t covers);
+    static void note_cut(Entry& file, const Image& before);
 
     // ---- Power cuts ----
 
@@ -384,6 +414,7 @@ private:
     std::size_t planned_used_ = 0;
     bool remembers_ = false;
     std::deque<Recent> recent_; // The oldest first.
+    std::vector<Harm> harms_;
 };
 
 // The disk as one process sees it.

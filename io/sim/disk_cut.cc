@@ -88,6 +88,7 @@ bool Medium::cut_file(Entry& file, const std::vector<Change>& in_flight, Cut how
     if (sizes[kept] != sizes.back() && !timeline_.inject(Fault::lost_size)) kept = changes.size();
 
     bool lost = false;
+    const Image before = file.durable;
     if (how != Cut::keeps_none) {
         std::uint64_t old_size = file.durable.size(); // Bytes behind it were never written here.
         for (std::size_t i = 0; i < changes.size(); ++i) {
@@ -112,6 +113,7 @@ bool Medium::cut_file(Entry& file, const std::vector<Change>& in_flight, Cut how
         lost = true;
     }
     file.durable.resize(sizes[kept]);
+    note_cut(file, before);
     file.visible = file.durable;
     file.visible_is_stale = false;
     file.errors_told = file.errors;

@@ -16,7 +16,7 @@ bool Medium::rot(Inode inode, std::uint64_t position, std::byte mask) {
     if (mask == std::byte{0} || file.durable.read(position, one) == 0) return false;
     if (!timeline_.inject(Fault::rot)) return true;
     one[0] ^= mask;
-    file.durable.write(position, one);
+    harm(file, position, one, Fault::rot);
     // Readers see it, unless what they read is a change that has yet to reach the medium.
     const bool covered =
         std::any_of(file.unsynced.begin(), file.unsynced.end(), [&](const Change& c) {
@@ -61,9 +61,81 @@ bool Medium::make_unreadable(std::string_view path, std::uint64_t position) {
     const auto inode = find(path, false);
     if (!inode || position >= entries_.at(*inode).visible.size()) return false;
     if (!timeline_.inject(Fault::unreadable_sector)) return true;
-    entries_.at(*inode).unreadable.insert(position / sector_size);
+    make_unreadable(entries_.at(*inode), position);
     timeline_.record(Step::rot, node_.value, *inode, position, 1);
     return true;
+}
+
+void Medium::make_unreadable(Entry& file, std::uint64_t position) {
+    const std::uint64_t sector = position / sector_size;
+    file.unreadable.insert(sector);
+    if (!file.unharmed) file.unharmed = file.durable;
+    harms_.push_back(
+        {Fault::unreadable_sector, file.inode, sector * sector_size, sector_size, {}, {}});
+}
+
+// ---- What was done, and what would be there without ----
+
+void Medium::harm(Entry& file, std::uint64_t position, std::span<const std::byte> bytes,
+                  Fault fault) {
+    if (!file.unharmed) file.unharmed = file.durable;
+    Buffer old(bytes.size());
+    std::ranges::fill(old.view(), std::byte{0});
+    file.durable.read(position, old.view());
+    harms_.push_back({fault, file.inode, position, bytes.size(), std::move(old).freeze(),
+                      Bytes::copy_of(bytes)});
+    file.durable.write(position, bytes);
+}
+
+// A sync is going to say of all changes up to this one that they are durable, and they are not.
+void Medium::promise_in_vain(Entry& file, std::uint64_t covers) {
+    if (!file.unharmed) file.unharmed = file.durable;
+    for (const Change& change : file.unsynced) {
+        if (change.order > covers) break;
+        const std::uint64_t size = file.durable.size();
+        if (change.is_resize) {
+            file.unharmed->resize(change.position);
+            harms_.push_back({Fault::late_sync_error, file.inode, change.position, 0, {}, {}});
+            continue;
+        }
+        file.unharmed->write(change.position, change.data.view());
+        Buffer there(change.data.size());
+        std::ranges::fill(there.view(), std::byte{0});
+        if (change.position < size) file.durable.read(change.position, there.view());
+        harms_.push_back({Fault::late_sync_error, file.inode, change.position, change.data.size(),
+                          change.data, std::move(there).freeze()});
+    }
+}
+
+// What a power cut has changed would have been changed without the damage as well.
+void Medium::note_cut(Entry& file, const Image& before) {
+    if (!file.unharmed) return;
+    const std::uint64_t size = file.durable.size();
+    if (size < before.size() || size > file.unharmed->size()) file.unharmed->resize(size);
+    const Bytes now = file.durable.all();
+    const Bytes then = before.all();
+    for (std::size_t i = 0; i < now.size(); ++i)
+        if (i >= then.size() || now.view()[i] != then.view()[i])
+            file.unharmed->write(i, now.view().subspan(i, 1));
+}
+
+void Medium::lose_all() { harms_.push_back({Fault::lost_disk, 0, 0, 0, {}, {}}); }
+
+std::size_t Medium::read_unharmed(Inode file, std::uint64_t position,
+                                  std::span<std::byte> into) const {
+    const Entry& found = entries_.at(file);
+    return (found.unharmed ? *found.unharmed : found.durable).read(position, into);
+}
+
+std::uint64_t Medium::unharmed_size(Inode file) const {
+    const Entry& found = entries_.at(file);
+    return (found.unharmed ? *found.unharmed : found.durable).size();
+}
+
+bool Medium::is_harmed(Inode file) const { return entries_.at(file).unharmed.has_value(); }
+
+bool Medium::is_unreadable(Inode file, std::uint64_t position) const {
+    return entries_.at(file).unreadable.contains(position / sector_size);
 }
 
 // ---- Lost and misdirected writes ----
@@ -140,7 +212,7 @@ std::optional<Medium::Recent> Medium::draw_recent(const MayHit& may_hit) {
 void Medium::damage(Entry& file, std::uint64_t position, std::span<const std::byte> bytes,
                     Fault fault) {
     if (!timeline_.inject(fault)) return;
-    file.durable.write(position, bytes);
+    harm(file, position, bytes, fault);
     if (!file.visible_is_stale) {
         file.visible = as_the_device_has_it(file);
         for (std::uint64_t at = position / sector_size; at * sector_size < position + bytes.size();

@@ -603,3 +603,43 @@ TEST_CASE("only writes that are remembered, still there and allowed to be lost a
     CHECK(other.counts().fired(Fault::lost_write) == 1);
     CHECK(other.counts().fired(Fault::misdirected_write) == 0);
 }
+
+// ---- What is written down of it ----
+
+TEST_CASE("all damage is listed, with what would be there without", "[sim]") {
+    Machine machine(1, keeps_none());
+    const auto unharmed = [&](std::string_view path) {
+        const auto file = machine.disk().durable_file(path).value();
+        std::string text(machine.disk().unharmed_size(file), '?');
+        machine.disk().read_unharmed(file, 0, std::as_writable_bytes(std::span(text)));
+        return text;
+    };
+    machine.runs([&](Environment& env) {
+        sim::Medium& disk = machine.disk();
+        const auto file = durable_file(env, "f", "abcdef");
+        CHECK_FALSE(disk.is_harmed(disk.durable_file("f").value()));
+        CHECK(disk.rot("f", 1, std::byte{1}));
+        CHECK(machine.durable("f") == "accdef");
+        CHECK(unharmed("f") == "abcdef");
+        write(*file, 4, "E", Durability::now); // Is there in both.
+        CHECK(machine.durable("f") == "accdEf");
+        CHECK(unharmed("f") == "abcdEf");
+        write(*file, 6, "ghi");
+        disk.lie_at_next_sync();
+        CHECK(file->sync().ok());
+        CHECK(machine.durable("f") == "accdEf");
+        CHECK(unharmed("f") == "abcdEfghi");
+        CHECK(disk.make_unreadable("f", 0));
+        CHECK(disk.is_unreadable(disk.durable_file("f").value(), 5));
+        write(*file, 0, "A"); // Waits for a sync that never comes.
+    });
+    machine.cut();
+    CHECK(unharmed("f") == "abcdEfghi");
+    machine.disk().lose_all();
+    std::vector<Fault> faults;
+    for (const sim::Medium::Harm& harm : machine.disk().harms()) faults.push_back(harm.fault);
+    CHECK(faults == std::vector{Fault::rot, Fault::late_sync_error, Fault::unreadable_sector,
+                                Fault::lost_disk});
+    CHECK(machine.disk().harms()[0].should_be.text() == "b");
+    CHECK(machine.disk().harms()[1].should_be.text() == "ghi");
+}

@@ -27,7 +27,8 @@ void Medium::read(Call& call, Entry& file) {
     }
     if (error_dice_.chance(timeline_.faults.unreadable_sector) &&
         timeline_.inject(Fault::unreadable_sector)) {
-        file.unreadable.insert((call.position + error_dice_.pick(call.number)) / sector_size);
+        const std::uint64_t into = error_dice_.pick(call.number);
+        make_unreadable(file, call.position + into);
     }
     const std::uint64_t first = call.position / sector_size;
     const std::uint64_t end = (call.position + call.number + sector_size - 1) / sector_size;
@@ -121,6 +122,9 @@ void Medium::add_change(Entry& file, Change change) {
 }
 
 void Medium::make_durable(Entry& file, const Change& change) {
+    if (file.unharmed && change.is_resize) file.unharmed->resize(change.position);
+    if (file.unharmed && !change.is_resize)
+        file.unharmed->write(change.position, change.data.view());
     if (change.is_resize) {
         file.durable.resize(change.position);
     } else {
@@ -226,6 +230,7 @@ void Medium::sync_fails(Call& call, Entry& file) {
 void Medium::sync_lies(Call& call, Entry& file) {
     if (!make_some_durable(file, call.covers)) return;
     timeline_.counts.effect(Fault::late_sync_error);
+    promise_in_vain(file, call.covers);
     mark_clean(file, call.covers);
 }
 

@@ -107,6 +107,7 @@ void SweepReport::add(const SeedReport& seed) {
     simtest::add(faults, seed.faults);
     simtest::add(probes, seed.probes);
     simtest::add(whims, seed.whims);
+    simtest::add(excuses, seed.excuses);
     const Plan plan = draw_plan(seed.seed);
     bool any = false;
     for (std::size_t i = 0; i < plan.classes.size(); ++i) {
@@ -139,6 +140,7 @@ SweepReport merge(const SweepReport& one, const SweepReport& other) {
     add(all.faults, other.faults);
     add(all.probes, other.probes);
     add(all.whims, other.whims);
+    add(all.excuses, other.excuses);
     add(all.runs_with, other.runs_with);
     all.simulated += other.simulated;
     all.cpu += other.cpu;
@@ -197,6 +199,10 @@ std::string to_table(const SweepReport& report) {
     }
     out += "\nwithout effect: " + (silent.empty() ? "none" : silent) + '\n';
     out += site_table(report);
+    out += "\nexcused, with a proof that something is missing\n";
+    for (const auto& [name, count] : report.excuses)
+        out += format("%-24s %8llu\n", name.c_str(), number(count));
+    if (report.excuses.empty()) out += "none\n";
     if (!report.groups.empty()) out += group_table(report);
     if (report.interrupted) out += "\ninterrupted: what follows is what had been done by then\n";
     out += format("seeds=%llu failures=%llu stored_batches=%llu read_records=%llu\n",

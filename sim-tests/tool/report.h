@@ -57,6 +57,7 @@ struct SeedReport {
     std::map<std::string, Count> faults;         // By kind.
     std::map<std::string, std::uint64_t> probes; // How often each was reached.
     std::map<std::string, WhimCount> whims;
+    std::map<std::string, std::uint64_t> excuses; // By kind: sim-tests/excuse.h.
     std::uint64_t stored = 0, read = 0;
     bool operator==(const SeedReport&) const = default;
 };
@@ -93,6 +94,7 @@ struct SweepReport {
     std::map<std::string, Count> faults;
     std::map<std::string, std::uint64_t> probes;
     std::map<std::string, WhimCount> whims;
+    std::map<std::string, std::uint64_t> excuses;
     std::map<std::string, std::uint64_t> runs_with; // Of each class of faults.
     Duration simulated{0}, cpu{0};
     Duration real{0}; // From beginning to end; of several, the longest.

@@ -39,22 +39,21 @@ std::map<std::string, WhimCount> whims_of(const Json& json) {
     return whims;
 }
 
+// Reports of older versions have none.
+std::map<std::string, std::uint64_t> excuses_of(const Json& json) {
+    return json.value("excuses", std::map<std::string, std::uint64_t>());
+}
+
 Duration time_of(const Json& json) { return Duration(json.get<std::int64_t>()); }
 
 Json of(const SeedReport& report) {
-    return {{"seed", report.seed},
-            {"exit_code", report.exit_code},
-            {"oracle", report.oracle},
-            {"detail", report.detail},
-            {"event", report.event},
-            {"time_ns", report.time.count()},
-            {"cpu_ns", report.cpu.count()},
-            {"hash", report.hash},
-            {"bug_hits", report.bug_hits},
-            {"faults", of(report.faults)},
-            {"probes", report.probes},
-            {"whims", of(report.whims)},
-            {"stored_batches", report.stored},
+    return {{"seed", report.seed},          {"exit_code", report.exit_code},
+            {"oracle", report.oracle},      {"detail", report.detail},
+            {"event", report.event},        {"time_ns", report.time.count()},
+            {"cpu_ns", report.cpu.count()}, {"hash", report.hash},
+            {"bug_hits", report.bug_hits},  {"faults", of(report.faults)},
+            {"probes", report.probes},      {"whims", of(report.whims)},
+            {"excuses", report.excuses},    {"stored_batches", report.stored},
             {"read_records", report.read}};
 }
 
@@ -80,6 +79,7 @@ SeedReport seed_of(const Json& json) {
     report.faults = counts_of(json.at("faults"));
     report.probes = json.at("probes").get<std::map<std::string, std::uint64_t>>();
     report.whims = whims_of(json.at("whims"));
+    report.excuses = excuses_of(json);
     report.stored = json.at("stored_batches");
     report.read = json.at("read_records");
     return report;
@@ -116,6 +116,7 @@ SweepReport sweep_of(const Json& json) {
     report.faults = counts_of(json.at("faults"));
     report.probes = json.at("probes").get<std::map<std::string, std::uint64_t>>();
     report.whims = whims_of(json.at("whims"));
+    report.excuses = excuses_of(json);
     report.runs_with = json.at("classes").get<std::map<std::string, std::uint64_t>>();
     report.simulated = time_of(json.at("simulated_ns"));
     report.cpu = time_of(json.at("cpu_ns"));
@@ -164,6 +165,7 @@ std::string to_json(const SweepReport& report) {
               {"faults", of(report.faults)},
               {"probes", report.probes},
               {"whims", of(report.whims)},
+              {"excuses", report.excuses},
               {"classes", report.runs_with},
               {"simulated_ns", report.simulated.count()},
               {"cpu_ns", report.cpu.count()},

@@ -79,6 +79,7 @@ SeedReport report_of(const RunResult& result) {
         report.faults[std::string(to_string(fault))] = {result.counts.fired(fault),
                                                         result.counts.effective(fault)};
     }
+    report.excuses = result.excuses;
     for (const sites::Count& site : result.sites) {
         const std::string name(site.name);
         if (site.kind == sites::Kind::probe)

@@ -1,0 +1,239 @@
+// The prover: what should be there, and is not.
+#include "sim-tests/excuse.h"
+
+#include "core/wire/journal.h"
+#include "core/wire/segment.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace pyralog::simtest {
+
+namespace {
+
+using Inode = sim::Medium::Inode;
+using What = Missing::What;
+constexpr std::uint64_t sector = sim::Medium::sector_size;
+
+Bytes unharmed(const sim::Medium& medium, Inode file) {
+    Buffer all(static_cast<std::size_t>(medium.unharmed_size(file)));
+    medium.read_unharmed(file, 0, all.view());
+    return std::move(all).freeze();
+}
+
+Bytes durable(const sim::Medium& medium, Inode file) {
+    Buffer all(static_cast<std::size_t>(medium.durable_size(file)));
+    medium.read_durable(file, 0, all.view());
+    return std::move(all).freeze();
+}
+
+// One file as it would be, and what is missing from it.
+class File {
+public:
+    File(const sim::Medium& medium, Inode inode, const std::string& path)
+        : medium_(medium), inode_(inode), path_(path), good_(unharmed(medium, inode)),
+          there_(durable(medium, inode)) {}
+
+    std::vector<Missing> find(std::optional<GroupId> of) && {
+        of_ = of;
+        if (path_.starts_with("journal/") && !path_.starts_with("journal/spare-"))
+            in_journal();
+        else if (path_.starts_with("groups/"))
+            in_segment();
+        else if (!of)
+            anywhere();
+        if (!of && good_.size() > there_.size())
+            add({What::file_end, {}, path_, there_.size(), good_.size() - there_.size(), {}, 0});
+        return std::move(found_);
+    }
+
+private:
+    std::span<const std::byte> at(std::uint64_t position, std::uint64_t size) const {
+        const std::uint64_t first = std::min<std::uint64_t>(position, good_.size());
+        return good_.view().subspan(first, std::min<std::uint64_t>(size, good_.size() - first));
+    }
+
+    bool differs(std::uint64_t position, std::uint64_t size) const {
+        for (std::uint64_t i = position; i < position + size; ++i)
+            if (i >= there_.size() || there_.view()[i] != good_.view()[i]) return true;
+        return is_unreadable(position, size);
+    }
+
+    bool is_unreadable(std::uint64_t position, std::uint64_t size) const {
+        for (std::uint64_t i = position / sector; i * sector < position + size; ++i)
+            if (medium_.is_unreadable(inode_, i * sector)) return true;
+        return false;
+    }
+
+    // The newest fault that touched this place.
+    std::optional<sim::Fault> fault_at(const Missing& missing) const {
+        const auto& harms = medium_.harms();
+        for (auto harm = harms.rbegin(); harm != harms.rend(); ++harm) {
+            if (harm->file != inode_) continue;
+            const bool size_only = harm->size == 0;
+            if (size_only ? missing.what == What::file_end
+                          : harm->position < missing.position + missing.size &&
+                                missing.position < harm->position + harm->size)
+                return harm->fault;
+        }
+        return {};
+    }
+
+    void add(Missing missing) {
+        if (found_.size() >= missing_max) return;
+        const auto fault = fault_at(missing);
+        if (!fault) return;
+        missing.fault = *fault;
+        found_.push_back(std::move(missing));
+    }
+    void look(What what, std::uint64_t position, std::uint64_t size) {
+        if (!of_ && differs(position, size)) add({what, {}, path_, position, size, {}, 0});
+    }
+
+    void look_unneeded(std::uint64_t position, std::uint64_t end) {
+        if (of_) return;
+        for (std::uint64_t at = position / sector * sector; at < end; at += sector)
+            if (is_unreadable(at, 1)) add({What::journal_unneeded, {}, path_, at, sector, {}, 0});
+    }
+
+    static What what_of(const wire::Frame& frame) {
+        switch (frame.kind) {
+        case wire::Frame::Kind::vote:
+        case wire::Frame::Kind::mark: return What::journal_vote;
+        case wire::Frame::Kind::cut:
+        case wire::Frame::Kind::seal: return What::journal_note;
+        default: return What::journal_entry;
+        }
+    }
+
+    // How long it is; zero if there is none.
+    std::uint64_t frame(std::uint64_t position, bool is_journal) {
+        const auto head = at(position, wire::Frame::header_size);
+        if (head.size() < wire::Frame::header_size) return 0;
+        const auto header = wire::decode_header(head.first<wire::Frame::header_size>());
+        if (!header.ok()) return 0;
+        const std::uint64_t bytes = wire::Frame::header_size + header.value().payload_size;
+        if (at(position, bytes).size() < bytes) return 0;
+        const wire::Frame& frame = header.value().frame;
+        if ((!of_ || *of_ == frame.group) && differs(position, bytes))
+            add({is_journal ? what_of(frame) : What::segment_entry,
+                 {},
+                 path_,
+                 position,
+                 bytes,
+                 frame.group,
+                 frame.first.index});
+        return wire::stored_size(header.value().payload_size);
+    }
+
+    void in_journal() {
+        const auto header = wire::decode_journal_header(at(0, wire::JournalHeader::size));
+        look(What::journal_header, 0, wire::JournalHeader::size);
+        if (!header) return;
+        std::uint64_t next = header->first_round;
+        std::uint64_t position = wire::JournalHeader::size;
+        for (;;) {
+            const auto round = wire::decode_round_header(at(position, wire::RoundHeader::size));
+            if (!round || round->salt != header->salt || round->round != next)
+                return look_unneeded(position, good_.size());
+            look(What::journal_round, position, wire::RoundHeader::size);
+            std::uint64_t inside = position + wire::RoundHeader::size;
+            for (std::uint32_t i = 0; i < round->frames; ++i) {
+                const std::uint64_t stored = frame(inside, true);
+                if (stored == 0) return;
+                inside += stored;
+            }
+            const std::uint64_t end = position + round->stored_size();
+            look_unneeded(inside, end);
+            position = end;
+            ++next;
+        }
+    }
+
+    void in_segment() {
+        look(What::segment_header, 0, wire::SegmentHeader::size);
+        std::uint64_t position = wire::SegmentHeader::size;
+        while (const std::uint64_t stored = frame(position, false)) position += stored;
+        if (position < good_.size()) look(What::segment_footer, position, good_.size() - position);
+    }
+
+    void anywhere() {
+        for (std::uint64_t position = 0; position < good_.size(); position += sector)
+            look(What::small_facts, position,
+                 std::min<std::uint64_t>(sector, good_.size() - position));
+    }
+
+    const sim::Medium& medium_;
+    const Inode inode_;
+    const std::string& path_;
+    const Bytes good_, there_;
+    std::optional<GroupId> of_;
+    std::vector<Missing> found_;
+};
+
+} // namespace
+
+std::vector<Missing> missing_on(const sim::Medium& medium, std::optional<GroupId> of) {
+    std::vector<Missing> all;
+    const auto& harms = medium.harms();
+    if (std::ranges::any_of(harms, [](const auto& h) { return h.fault == sim::Fault::lost_disk; }))
+        all.push_back({});
+    for (const auto& [inode, path] : medium.durable_files()) {
+        if (!medium.is_harmed(inode)) continue;
+        for (Missing& missing : File(medium, inode, path).find(of)) all.push_back(missing);
+    }
+    if (all.size() > missing_max) all.resize(missing_max);
+    return all;
+}
+
+namespace {
+
+// What a node that runs needs from its disk: its journal it has read already.
+std::vector<Missing> lost_entries(const sim::Medium& medium, GroupId group) {
+    std::vector<Missing> missing = missing_on(medium, group);
+    std::erase_if(missing, [](const Missing& one) { return one.what != What::segment_entry; });
+    return missing;
+}
+
+} // namespace
+
+std::optional<Excuse> excuse_for(GroupId group, bool to_read, const Disks& disks) {
+    const auto members = disks.groups.find(group);
+    if (members == disks.groups.end()) return {};
+    Excuse excuse{Excuse::Kind::no_majority, group, {}};
+    std::set<NodeId> well;
+    bool one_runs = false;
+    for (const NodeId voter : raft::nodes_of(members->second)) {
+        const Disks::One& disk = disks.nodes.at(voter);
+        auto missing = disk.gone ? missing_on(*disk.medium) : lost_entries(*disk.medium, group);
+        if (missing.empty()) {
+            if (!disk.gone) well.insert(voter);
+            continue;
+        }
+        one_runs |= !disk.gone;
+        excuse.voters.push_back({voter, std::move(missing)});
+    }
+    if (raft::reached_by_majority<int>(
+            members->second, [&](NodeId voter) { return well.contains(voter) ? 1 : 0; }) == 0)
+        return excuse;
+    excuse.kind = Excuse::Kind::unreadable;
+    if (to_read && one_runs) return excuse;
+    return {};
+}
+
+// ---- Words ----
+
+std::string_view to_string(Missing::What what) {
+    constexpr std::array<std::string_view, static_cast<std::size_t>(What::count_)> names{
+        "journal-header", "journal-round",    "journal-entry",  "journal-vote",
+        "journal-note",   "journal-unneeded", "segment-header", "segment-entry",
+        "segment-footer", "small-facts",      "file-end",       "disk"};
+    return names[static_cast<std::size_t>(what)];
+}
+
+std::string_view to_string(Excuse::Kind kind) {
+    return kind == Excuse::Kind::no_majority ? "no-majority" : "unreadable";
+}
+
+} // namespace pyralog::simtest

@@ -1,0 +1,175 @@
+// The judge: raw bytes, and the list of what was done to them.
+#include "sim-tests/excuse.h"
+
+#include "core/base/crc32c.h"
+#include "core/wire/journal.h"
+#include "core/wire/segment.h"
+
+#include <algorithm>
+#include <set>
+
+namespace pyralog::simtest {
+
+namespace {
+
+using What = Missing::What;
+
+// The place as it is, and as it was before these faults.
+struct Evidence {
+    std::vector<std::byte> raw, restored;
+    bool cut_short = false;   // The file ends before the place does.
+    bool unreadable = false;  // The device says so.
+    bool blamed_hits = false; // The fault that the proof blames has struck here.
+};
+
+// From the newest to the oldest: bytes that are still what the fault made of them are put back.
+// What was written over since is left alone.
+Evidence evidence_of(const Missing& missing, sim::Medium::Inode file, const sim::Medium& medium) {
+    Evidence found;
+    found.raw.resize(missing.size);
+    found.cut_short = medium.read_durable(file, missing.position, found.raw) < missing.size;
+    found.restored = found.raw;
+    const std::uint64_t end = missing.position + missing.size;
+    const auto& harms = medium.harms();
+    for (auto harm = harms.rbegin(); harm != harms.rend(); ++harm) {
+        if (harm->file != file || harm->position >= end ||
+            harm->position + harm->size <= missing.position)
+            continue;
+        found.blamed_hits |= harm->fault == missing.fault;
+        if (harm->fault == sim::Fault::unreadable_sector)
+            found.unreadable |= medium.is_unreadable(file, harm->position);
+        for (std::size_t i = 0; i < harm->should_be.size(); ++i) {
+            const std::uint64_t at = harm->position + i;
+            if (at < missing.position || at >= end) continue;
+            std::byte& byte = found.restored[at - missing.position];
+            if (byte == harm->is.view()[i]) byte = harm->should_be.view()[i];
+        }
+    }
+    return found;
+}
+
+// What FORMATS.md says of all our blocks: a sum first, of the bytes behind it; numbers are
+// big-endian.
+std::uint64_t number(std::span<const std::byte> bytes, std::size_t at, std::size_t size) {
+    std::uint64_t value = 0;
+    for (const std::byte b : bytes.subspan(at, size))
+        value = value << 8 | std::to_integer<std::uint64_t>(b);
+    return value;
+}
+
+bool sum_holds(std::span<const std::byte> block) {
+    return block.size() > 4 && number(block, 0, 4) == crc32c(block.subspan(4));
+}
+
+std::optional<std::string> flaw_of_frame(const Missing& missing, std::span<const std::byte> bytes) {
+    constexpr std::size_t header = 64;
+    if (bytes.size() < header || !sum_holds(bytes.first(header))) return "no frame was there";
+    const auto payload = bytes.subspan(header);
+    if (number(bytes, 8, 4) != payload.size()) return "the frame had another size";
+    if (number(bytes, 4, 4) != crc32c(payload)) return "the frame was not whole";
+    const std::uint64_t kind = number(bytes, 13, 1);
+    const bool is_entry =
+        missing.what == What::journal_entry || missing.what == What::segment_entry;
+    const bool is_vote = missing.what == What::journal_vote;
+    if (is_entry ? kind >= 16 : is_vote ? kind != 16 && kind != 18 : kind != 17 && kind != 19)
+        return "the frame was of another kind";
+    if (number(bytes, 16, 8) != static_cast<std::uint64_t>(missing.group.value))
+        return "the frame was another group's";
+    if (number(bytes, 24, 8) != static_cast<std::uint64_t>(missing.index))
+        return "the frame had another index";
+    return {};
+}
+
+std::optional<std::string> flaw_of_block(const Missing& missing, std::span<const std::byte> bytes) {
+    switch (missing.what) {
+    case What::journal_header: return sum_holds(bytes) ? std::optional<std::string>() : "no header";
+    case What::journal_round:
+    case What::segment_header:
+        if (bytes.size() == 64 && sum_holds(bytes)) return {};
+        return "no header was there";
+    case What::journal_entry:
+    case What::journal_vote:
+    case What::journal_note:
+    case What::segment_entry: return flaw_of_frame(missing, bytes);
+    default: return {};
+    }
+}
+
+bool is_too_short(const Missing& missing, sim::Medium::Inode file, const sim::Medium& medium) {
+    const std::uint64_t size = medium.durable_size(file);
+    return std::ranges::any_of(medium.harms(), [&](const sim::Medium::Harm& harm) {
+        return harm.file == file && harm.fault == missing.fault && harm.position + harm.size > size;
+    });
+}
+
+} // namespace
+
+std::optional<std::string> flaw_of(const Missing& missing, const sim::Medium& medium) {
+    if (missing.what == What::disk) {
+        const bool is_lost = std::ranges::any_of(
+            medium.harms(), [](const auto& h) { return h.fault == sim::Fault::lost_disk; });
+        return is_lost ? std::optional<std::string>() : "the disk is still there";
+    }
+    const auto file = medium.durable_file(missing.path);
+    if (!file) return "there is no such file";
+    if (missing.what == What::file_end)
+        return is_too_short(missing, *file, medium) ? std::optional<std::string>()
+                                                    : "the file is long enough";
+    const Evidence evidence = evidence_of(missing, *file, medium);
+    if (!evidence.blamed_hits) return "no such fault has struck there";
+    if (!evidence.unreadable && evidence.raw == evidence.restored && !evidence.cut_short)
+        return "all of it is there";
+    if (missing.what == What::journal_unneeded && !evidence.unreadable) return "nobody needs it";
+    return flaw_of_block(missing, evidence.restored);
+}
+
+std::optional<std::string> flaw_of_refusal(std::span<const Missing> missing,
+                                           const sim::Medium& medium) {
+    if (missing.empty()) return "nothing is missing";
+    for (const Missing& one : missing)
+        if (auto flaw = flaw_of(one, medium))
+            return std::string(to_string(one.what)) + " at " + one.path + ':' +
+                   std::to_string(one.position) + ": " + *flaw;
+    return {};
+}
+
+// Each voter that the proof names must be gone, or lack something of this very group.
+std::optional<std::string> flaw_of(const Excuse& excuse, const Disks& disks) {
+    const auto members = disks.groups.find(excuse.group);
+    if (members == disks.groups.end()) return "there is no such group";
+    const auto deprived = [&](NodeId node) {
+        return std::ranges::count(excuse.voters, node, &Deprived::node);
+    };
+    for (const Deprived& voter : excuse.voters) {
+        const auto disk = disks.nodes.find(voter.node);
+        if (disk == disks.nodes.end() || deprived(voter.node) != 1) return "of a wrong node";
+        if (auto flaw = flaw_of_refusal(voter.missing, *disk->second.medium)) return flaw;
+        for (const Missing& missing : voter.missing)
+            if (!disk->second.gone &&
+                (missing.what != What::segment_entry || missing.group != excuse.group))
+                return "a node that runs does not need what it has lost";
+    }
+    const auto stands = [&](const std::vector<NodeId>& voters) {
+        const auto lacking =
+            std::ranges::count_if(voters, [&](NodeId voter) { return deprived(voter) == 1; });
+        if (excuse.kind == Excuse::Kind::unreadable) return lacking > 0;
+        return 2 * (static_cast<std::ptrdiff_t>(voters.size()) - lacking) <=
+               static_cast<std::ptrdiff_t>(voters.size());
+    };
+    const raft::Members& voters = members->second;
+    if (stands(voters.voters) || (!voters.outgoing.empty() && stands(voters.outgoing))) return {};
+    return "enough of the voters are well";
+}
+
+std::optional<Finding> judge_refusal(NodeId node, const sim::Medium& medium, ExcuseCounts& counts) {
+    const std::vector<Missing> missing = missing_on(medium);
+    if (const auto flaw = flaw_of_refusal(missing, medium))
+        return report(oracle::excuse_unfounded, "node " + std::to_string(node.value) +
+                                                    " says that its disk is damaged: " + *flaw);
+    std::set<What> seen;
+    for (const Missing& one : missing)
+        if (seen.insert(one.what).second) ++counts["refusal/" + std::string(to_string(one.what))];
+    return {};
+}
+
+} // namespace pyralog::simtest

@@ -1,0 +1,201 @@
+#include "sim-tests/excuse.h"
+
+#include "server/catalogue.h"
+#include "sim-tests/calm_cluster.h"
+#include "sim-tests/run.h"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <functional>
+
+using namespace pyralog;
+using namespace pyralog::simtest;
+using What = Missing::What;
+
+namespace {
+
+constexpr NodeId one{1}, two{2}, three{3};
+
+// A cluster whose disks have something on them, and whose nodes are down.
+struct Stopped : CalmCluster {
+    Stopped() {
+        CHECK(run(4s) == "good");
+        for (const NodeId node : cluster.nodes()) world.kill(node);
+    }
+
+    // A bit of something that the node knows to be durable.
+    void rot(NodeId node) {
+        sim::Dice dice = world.dice("test");
+        const auto place = media.at(node).settled_byte(dice);
+        REQUIRE(place);
+        REQUIRE(world.disk(node).rot(place->path, place->position, std::byte{1}));
+        cluster.damage(node);
+    }
+    // Until a record, or a promise, is missing from its journal.
+    Missing harm(NodeId node) {
+        for (int i = 0; i < 200; ++i) {
+            rot(node);
+            for (const Missing& missing : missing_on(world.disk(node)))
+                if (missing.what == What::journal_entry) return missing;
+        }
+        FAIL("rot has hit no entry");
+        return {};
+    }
+
+    Disks disks(std::initializer_list<NodeId> gone) {
+        Disks all{{}, check.groups()};
+        for (const NodeId node : cluster.nodes())
+            all.nodes[node] = {&world.disk(node), std::ranges::count(gone, node) > 0};
+        return all;
+    }
+};
+
+} // namespace
+
+TEST_CASE("a node that refuses what rot has taken is excused, and counted", "[simtest]") {
+    Stopped stopped;
+    stopped.harm(two);
+    stopped.cluster.start(two);
+    CHECK(stopped.run(1s) == "good");
+    CHECK(stopped.cluster.lost(two));
+    std::uint64_t refusals = 0;
+    for (const auto& [kind, count] : stopped.cluster.excuses()) {
+        CHECK(kind.starts_with("refusal/"));
+        refusals += count;
+    }
+    CHECK(refusals > 0);
+}
+
+TEST_CASE("a node that refuses though nothing was taken has a false excuse", "[simtest]") {
+    Stopped stopped;
+    stopped.world.facts(two).damage(); // Which no list of faults knows.
+    stopped.cluster.damage(two);       // Somebody says that he did something.
+    stopped.cluster.start(two);
+    CHECK(stopped.run(1s) == "excuse-unfounded");
+    CHECK(stopped.cluster.excuses().empty());
+}
+
+TEST_CASE("what was written anew is not missing", "[simtest]") {
+    Stopped stopped;
+    sim::Medium& disk = stopped.world.disk(one);
+    const Missing missing = stopped.harm(one);
+    CHECK_FALSE(flaw_of(missing, disk));
+    Buffer good(missing.size);
+    const auto file = disk.durable_file(missing.path).value();
+    CHECK(disk.read_unharmed(file, missing.position, good.view()) == missing.size);
+    const Bytes data = std::move(good).freeze();
+    stopped.world.boot(one, [&](Environment& env) {
+        const auto opened = env.disk.open(missing.path, Disk::Open::existing);
+        CHECK(opened.value()->write_at(missing.position, {data}, Durability::now).ok());
+    });
+    stopped.world.run_for(100ms);
+    for (const Missing& left : missing_on(disk)) CHECK(left.position != missing.position);
+    CHECK(flaw_of(missing, disk) == "all of it is there");
+}
+
+TEST_CASE("the judge accepts no proof that says anything else than what happened", "[simtest]") {
+    Stopped stopped;
+    sim::Medium& disk = stopped.world.disk(one);
+    const Missing entry = stopped.harm(one);
+    CHECK_FALSE(flaw_of(entry, disk));
+    const auto flaw = [&](const std::function<void(Missing&)>& change) {
+        Missing changed = entry;
+        change(changed);
+        return flaw_of(changed, disk).value_or("none");
+    };
+    CHECK(flaw([](Missing& m) { m.path = "journal/none"; }) == "there is no such file");
+    CHECK(flaw([](Missing& m) { m.fault = sim::Fault::lost_write; }) ==
+          "no such fault has struck there");
+    CHECK(flaw([](Missing& m) { ++m.index; }) == "the frame had another index");
+    CHECK(flaw([](Missing& m) { m.group = GroupId(99); }) == "the frame was another group's");
+    CHECK(flaw([](Missing& m) { m.what = What::journal_vote; }) == "the frame was of another kind");
+    CHECK(flaw([](Missing& m) { m.position -= 8; }) == "no frame was there");
+    CHECK(flaw([](Missing& m) { m.size += 8; }) == "the frame had another size");
+    CHECK(flaw([](Missing& m) { m.what = What::journal_round; }) == "no header was there");
+    CHECK(flaw([](Missing& m) { m.what = What::journal_unneeded; }) == "nobody needs it");
+    CHECK(flaw([](Missing& m) { m.what = What::file_end; }) == "the file is long enough");
+    CHECK(flaw([](Missing& m) { m.what = What::disk; }) == "the disk is still there");
+    disk.lose_all();
+    CHECK(flaw([](Missing& m) { m.what = What::disk; }) == "none");
+    CHECK(flaw_of_refusal({}, disk) == "nothing is missing");
+}
+
+TEST_CASE("a group stands still only when too many of its voters are gone", "[simtest]") {
+    Stopped stopped;
+    const GroupId group = server::controller_group;
+    CHECK_FALSE(excuse_for(group, false, stopped.disks({})));
+    const Disks whole = stopped.disks({one, two}); // They refuse, and nothing is missing.
+    CHECK(flaw_of(excuse_for(group, false, whole).value(), whole) ==
+          "enough of the voters are well");
+    stopped.harm(one);
+    CHECK_FALSE(excuse_for(group, false, stopped.disks({one})));
+    stopped.harm(two);
+    const Disks disks = stopped.disks({one, two});
+    const auto excuse = excuse_for(group, false, disks);
+    REQUIRE(excuse);
+    CHECK(excuse->kind == Excuse::Kind::no_majority);
+    CHECK_FALSE(flaw_of(*excuse, disks));
+
+    const auto flaw = [&](const std::function<void(Excuse&)>& change) {
+        Excuse changed = *excuse;
+        change(changed);
+        return flaw_of(changed, disks).value_or("none");
+    };
+    CHECK(flaw([](Excuse& e) { e.voters.pop_back(); }) == "enough of the voters are well");
+    CHECK(flaw([](Excuse& e) { e.voters[1] = e.voters[0]; }) == "of a wrong node");
+    CHECK(flaw([](Excuse& e) { e.voters[1].node = NodeId(9); }) == "of a wrong node");
+    CHECK(flaw([](Excuse& e) { e.voters[1].missing.clear(); }) == "nothing is missing");
+    CHECK(flaw([](Excuse& e) { e.group = GroupId(99); }) == "there is no such group");
+    CHECK(flaw([](Excuse& e) { e.voters[1].node = three; }) != "none"); // It has none of that.
+    // While they run, what they have lost of their journals matters to nobody.
+    CHECK(flaw_of(*excuse, stopped.disks({one})) ==
+          "a node that runs does not need what it has lost");
+}
+
+namespace {
+
+Plan unlimited_plan() {
+    Plan plan = draw_plan(1);
+    plan.nodes = 3;
+    plan.engine = false;
+    plan.classes.fill(false);
+    plan.classes[static_cast<std::size_t>(FaultClass::rot)] = true;
+    plan.config.topic.replication_factor = 3;
+    plan.faults = {};
+    plan.nemesis = {};
+    plan.workload = {};
+    plan.workload.topics.push_back({"t", 1, -1, false, false});
+    plan.unlimited_damage = true;
+    plan.length = 4s;
+    return plan;
+}
+
+} // namespace
+
+TEST_CASE("where damage is unlimited, who lost nothing must make progress", "[simtest]") {
+    const Plan plan = unlimited_plan();
+    const RunResult well = run_plan(plan);
+    CHECK(well.verdict == Verdict::pass);
+    CHECK(well.excuses.empty());
+
+    RunOptions hang;
+    hang.after_step = [&](sim::World& world) {
+        if (world.now() < plan.length) return true;
+        for (const int node : {1, 2}) world.disk(NodeId(node)).hang_until(3600s);
+        return true;
+    };
+    const RunResult stuck = run_plan(plan, hang);
+    REQUIRE(stuck.finding);
+    CHECK(stuck.finding->oracle == "no-progress");
+    CHECK(stuck.excuses.empty());
+}
+
+TEST_CASE("where damage is unlimited, a majority that is gone excuses the rest", "[simtest]") {
+    Plan plan = unlimited_plan();
+    plan.nemesis.rot = 200ms;
+    const RunResult result = run_plan(plan);
+    INFO((result.finding ? result.finding->detail : "pass"));
+    CHECK(result.verdict == Verdict::pass);
+    CHECK(result.excuses.contains("group/no-majority"));
+}
