@@ -338,7 +338,23 @@ void Host::receive(NodeId from, wire::PeerMessage message) {
     early_.emplace_back(from, std::move(message));
 }
 
+#ifdef PYRALOG_BUGS
+// What N01 does, as who keeps a set of pointers: in the order of their addresses. True if it did.
+bool Host::tells_in_any_order(NodeId peer) {
+    std::set<const Group*> leading;
+    for (const auto& [id, group] : groups_)
+        if (group->leads()) leading.insert(group.get());
+    if (leading.size() < 2 || !BUG(N01)) return false;
+    for (const Group* const group : leading)
+        transport_.send(peer, {group->id(), wire::Leadership{group->term(), true}, {}});
+    return true;
+}
+#endif
+
 void Host::peer_connected(NodeId peer) {
+#ifdef PYRALOG_BUGS
+    if (tells_in_any_order(peer)) return;
+#endif
     for (const auto& [id, group] : groups_)
         if (group->leads()) transport_.send(peer, {id, wire::Leadership{group->term(), true}, {}});
 }

@@ -102,6 +102,7 @@ private:
     bool disk_hangs(Time now) const;
     void receive(NodeId from, wire::PeerMessage message);
     void peer_connected(NodeId peer);
+    bool tells_in_any_order(NodeId peer); // Only with planted bugs.
     std::unique_ptr<Group> make_group(const Member& member, std::unique_ptr<Log> log,
                                       wire::Vote vote);
 

@@ -23,7 +23,8 @@ struct Record {
     std::uint64_t hash = 0; // Of everything up to it.
     std::int32_t node = 0;
     std::uint32_t payload = 0;
-    std::uint64_t step = 0; // A Step, without padding behind it.
+    std::uint64_t step = 0;  // A Step, without padding behind it.
+    std::uint64_t event = 0; // The step of the world that it belongs to: the number of a finding.
     bool operator==(const Record&) const = default;
 };
 

@@ -22,8 +22,8 @@ void Timeline::fire_next() {
 void Timeline::tell(Step step, std::int32_t node, std::uint64_t a, std::uint64_t b,
                     std::uint32_t payload) {
     if (recorder_)
-        recorder_(
-            {++recorded_, now_, a, b, hash_, node, payload, static_cast<std::uint64_t>(step)});
+        recorder_({++recorded_, now_, a, b, hash_, node, payload, static_cast<std::uint64_t>(step),
+                   steps_ + 1});
     if (!listener_) return;
     tell_faults(NodeId(node));
     about_ = NodeId(node);

@@ -3,6 +3,7 @@
 #include "sim-tests/check_cluster.h"
 #include "sim-tests/cluster.h"
 #include "sim-tests/run.h"
+#include "sim-tests/tool/first_difference.h"
 #include "sim-tests/tool/sweep.h"
 
 #include <algorithm>
@@ -171,13 +172,23 @@ std::vector<PlantedBug> what_clients_see() {
     };
 }
 
+// N: what breaks the simulator's own promise, that a seed is one run.
+std::vector<PlantedBug> what_is_not_deterministic() {
+    return {
+        {"N01",
+         "a set of pointers is iterated in the order of addresses",
+         {oracle::not_deterministic},
+         {}},
+    };
+}
+
 } // namespace
 
 const std::vector<PlantedBug>& planted_bugs() {
     static const std::vector<PlantedBug> bugs = [] {
         std::vector<PlantedBug> all;
-        for (auto* part :
-             {votes_and_terms, disks_and_restarts, reads_and_progress, what_clients_see})
+        for (auto* part : {votes_and_terms, disks_and_restarts, reads_and_progress,
+                           what_clients_see, what_is_not_deterministic})
             std::ranges::copy(part(), std::back_inserter(all));
         return all;
     }();
@@ -226,6 +237,7 @@ Hunt hunt(const PlantedBug& bug, const BugOptions& options) {
     sweeping.time = patience_factor * budget / options.jobs;
     sweeping.jobs = options.jobs;
     sweeping.bug = bug.name;
+    sweeping.twice = is_expected(bug, std::string(oracle::not_deterministic));
     sweeping.keep_going = true;
     sweeping.quiet = true;
     sweeping.watch = [&](const SeedReport& report) {

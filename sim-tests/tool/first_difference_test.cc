@@ -3,6 +3,7 @@
 #include "io/sim/world.h"
 #include "sim-tests/tool/sweep.h"
 
+#include <algorithm>
 #include <array>
 #include <set>
 
@@ -17,15 +18,16 @@ struct Peer {
 
 // A node that writes a file for each of its peers. If `by_address`, in the order of a set of
 // pointers, which is that in which the peers happen to lie in memory.
-void small_world(bool by_address, bool other_way,
-                 const std::function<void(const sim::Record&)>& record) {
+void small_world(bool by_address, bool other_way, const Ears& ears) {
     std::array<Peer, 4> memory;
     for (std::size_t i = 0; i < memory.size(); ++i)
         memory[other_way ? memory.size() - 1 - i : i].number = static_cast<int>(i);
     std::set<const Peer*> peers;
     for (const Peer& peer : memory) peers.insert(&peer);
     sim::World world(7);
-    world.set_recorder(record);
+    world.set_recorder(ears.record);
+    world.set_listener(
+        [&](const sim::TraceEvent& event) { ears.line(event.step, to_line(event)); });
     world.boot(NodeId(1), [&](Environment& env) {
         (void)env.fibers.sleep_until(env.clock.now() + 1ms);
         for (std::size_t i = 0; i < memory.size(); ++i) {
@@ -38,9 +40,8 @@ void small_world(bool by_address, bool other_way,
 }
 
 RecordingRun in_two_places(bool by_address) {
-    return [by_address](int number, const std::function<void(const sim::Record&)>& record) {
-        small_world(by_address, number == 2, record);
-    };
+    return
+        [by_address](int number, const Ears& ears) { small_world(by_address, number == 2, ears); };
 }
 
 } // namespace
@@ -65,19 +66,31 @@ TEST_CASE("the order of a set of pointers is found, with the first event that sh
     const std::string text = to_string(*difference);
     CHECK(text.find("file_call") != std::string::npos);
     CHECK(text.find("first:  #") != std::string::npos);
+    // And what that was, in words.
+    CHECK(difference->first->event == difference->second->event);
+    CHECK(difference->first->event > difference->before.front().event);
+    const auto names = [](const std::vector<std::string>& lines, const std::string& what) {
+        return std::ranges::any_of(
+            lines, [&](const std::string& line) { return line.find(what) != line.npos; });
+    };
+    CHECK(names(difference->first_did, "peer-0"));
+    CHECK(names(difference->second_did, "peer-3"));
+    CHECK_FALSE(names(difference->first_did, "peer-3"));
+    const std::string summary = summary_of(*difference);
+    CHECK(summary.starts_with("first differing event " + std::to_string(difference->first->event) +
+                              " at 0.00"));
 }
 
 TEST_CASE("a run that ends before the other differs where it ends", "[simtest][sim]") {
-    const auto difference =
-        first_difference([](int number, const std::function<void(const sim::Record&)>& record) {
-            sim::World world(7);
-            world.set_recorder(record);
-            world.boot(NodeId(1), [&](Environment& env) {
-                const int count = number == 1 ? 3 : 2;
-                for (int i = 0; i < count; ++i) (void)env.fibers.sleep_until(env.clock.now() + 1ms);
-            });
-            world.run_for(1s);
+    const auto difference = first_difference([](int number, const Ears& ears) {
+        sim::World world(7);
+        world.set_recorder(ears.record);
+        world.boot(NodeId(1), [&](Environment& env) {
+            const int count = number == 1 ? 3 : 2;
+            for (int i = 0; i < count; ++i) (void)env.fibers.sleep_until(env.clock.now() + 1ms);
         });
+        world.run_for(1s);
+    });
     REQUIRE(difference);
     CHECK(difference->first != difference->second);
 }

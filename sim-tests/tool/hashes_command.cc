@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <array>
 #include <cstdio>
 #include <map>
 
@@ -13,26 +14,32 @@ namespace {
 struct Options {
     std::optional<SeedRange> seeds;
     int jobs = 0;
+    bool perturbed = false;
     std::optional<bool> engine;
 };
 
 int print_hashes(const Options& options) {
-    std::map<std::uint64_t, std::uint64_t> hashes;
+    std::map<std::uint64_t, std::string> lines;
     SweepOptions sweeping;
     sweeping.first = options.seeds->first;
     sweeping.end = options.seeds->end;
     sweeping.jobs = options.jobs;
     sweeping.keep_going = true;
     sweeping.quiet = true;
+    sweeping.perturbed = options.perturbed;
     sweeping.engine = options.engine;
     sweeping.watch = [&](const SeedReport& report) {
-        hashes[report.seed] = report.hash;
+        std::array<char, 64> hash{};
+        std::snprintf(hash.data(), hash.size(), "%016llx %llu ",
+                      static_cast<unsigned long long>(report.hash),
+                      static_cast<unsigned long long>(report.event));
+        lines[report.seed] =
+            hash.data() + (report.exit_code == exit_pass ? std::string("pass") : report.oracle);
         return true;
     };
     const SweepReport report = sweep(sweeping);
-    for (const auto& [seed, hash] : hashes)
-        std::printf("%llu %016llx\n", static_cast<unsigned long long>(seed),
-                    static_cast<unsigned long long>(hash));
+    for (const auto& [seed, line] : lines)
+        std::printf("%llu %s\n", static_cast<unsigned long long>(seed), line.c_str());
     if (report.interrupted) return exit_interrupted;
     return report.exit_code;
 }
@@ -41,10 +48,13 @@ class HashesCommand final : public Command {
 public:
     CLI::App* add(CLI::App& program) override {
         CLI::App* const command = program.add_subcommand(
-            "hashes", "Each seed's hash on a line, so that two builds can be compared");
+            "hashes", "Each seed's hash, events and verdict on a line, so that two builds can be "
+                      "compared");
         add_seeds(*command, options_.seeds);
         command->get_option("--seeds")->required();
         add_jobs(*command, options_.jobs);
+        command->add_flag("--disorder", options_.perturbed,
+                          "With heaps in disorder, so that addresses come in another order");
         add_kv(*command, options_.engine);
         return command;
     }

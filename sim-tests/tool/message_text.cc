@@ -1,6 +1,8 @@
 #include "sim-tests/tool/message_text.h"
 
 #include "core/wire/peer.h"
+#include "sim-tests/swarm.h"
+#include "sim-tests/workload.h"
 
 #include <optional>
 
@@ -111,6 +113,13 @@ std::string KafkaTexts::answer(std::uint64_t stream, std::span<const Bytes> byte
     std::string text = asked->second + " answer";
     asked_.erase(asked);
     return text;
+}
+
+MessageText SentTexts::of(const sim::TraceEvent& event) {
+    if (event.kind != sim::TraceKind::sent || event.bytes.empty()) return {};
+    if (event.port != kafka_address_of(NodeId(1)).port) return peer_text(event.bytes);
+    if (event.node >= first_client) return {kafka_.request(event.stream, event.bytes), {}};
+    return {kafka_.answer(event.stream, event.bytes), {}};
 }
 
 } // namespace pyralog::simtest

@@ -7,6 +7,7 @@
 #include "core/base/bytes.h"
 #include "core/base/types.h"
 #include "core/wire/kafka/api.h"
+#include "io/sim/trace.h"
 
 #include <cstdint>
 #include <map>
@@ -33,6 +34,15 @@ public:
 
 private:
     std::map<std::pair<std::uint64_t, std::int32_t>, std::string> asked_;
+};
+
+// Of whatever is sent in a run, if it is asked of all of it in order. Nothing of other events.
+class SentTexts {
+public:
+    MessageText of(const sim::TraceEvent& event);
+
+private:
+    KafkaTexts kafka_;
 };
 
 } // namespace pyralog::simtest

@@ -41,7 +41,7 @@ private:
     void put(const sim::TraceEvent& event, std::string text, std::optional<GroupId> group);
 
     Sink sink_;
-    KafkaTexts kafka_;
+    SentTexts sent_;
     std::map<std::pair<NodeId, std::uint64_t>, std::string> calls_; // To disks, under way.
     std::uint64_t step_ = 0; // Of the last event, and the time of it.
     Duration time_{0};

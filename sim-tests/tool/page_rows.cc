@@ -1,7 +1,5 @@
 // What happens in a run, as rows.
-#include "sim-tests/swarm.h"
 #include "sim-tests/tool/page.h"
-#include "sim-tests/workload.h"
 
 #include <nlohmann/json.hpp>
 
@@ -57,15 +55,9 @@ void RowMaker::event(const sim::TraceEvent& event) {
     if (event.kind == sim::TraceKind::kill || event.kind == sim::TraceKind::power_cut)
         std::erase_if(calls_, [&](const auto& call) { return call.first.first == event.node; });
     if (event.kind == sim::TraceKind::sent && !event.bytes.empty()) {
-        if (event.port != kafka_address_of(NodeId(1)).port) {
-            MessageText said = peer_text(event.bytes);
-            text = std::move(said.text);
-            if (said.groups.size() == 1) group = *said.groups.begin();
-        } else if (event.node >= first_client) {
-            text = kafka_.request(event.stream, event.bytes);
-        } else {
-            text = kafka_.answer(event.stream, event.bytes);
-        }
+        MessageText said = sent_.of(event);
+        text = std::move(said.text);
+        if (said.groups.size() == 1) group = *said.groups.begin();
     }
     put(event, std::move(text), group);
 }

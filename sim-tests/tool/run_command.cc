@@ -9,6 +9,7 @@
 
 #include <cstdio>
 #include <deque>
+#include <fstream>
 
 #include <signal.h>
 
@@ -18,7 +19,7 @@ namespace {
 struct Options {
     RunSource source;
     bool twice = false;
-    std::string trace, record;
+    std::string trace, record, records;
     std::optional<std::uint64_t> until_event, break_at_event;
     std::optional<bool> engine;
 };
@@ -89,7 +90,24 @@ int record_to(const ChoicesFile& file, const std::string& path) {
     return recorded.report.exit_code;
 }
 
+int write_records(const ChoicesFile& file, const std::string& path) {
+    std::ofstream out(path, std::ios::binary);
+    RunOptions run;
+    run.choices = file.options();
+    run.record = [&](const sim::Record& record) { out << to_line(record) << '\n'; };
+    const SeedReport report =
+        run_here({.seed = file.seed, .bug = file.bug, .edits = file.edits}, nullptr, run);
+    out.close();
+    if (!out) {
+        std::fprintf(stderr, "pyralog-sim: cannot write %s\n", path.c_str());
+        return exit_usage;
+    }
+    print(report, file);
+    return report.exit_code;
+}
+
 int run_one(const ChoicesFile& file, const Options& options) {
+    if (!options.records.empty()) return write_records(file, options.records);
     if (options.until_event || options.break_at_event) return run_to_event(file, options);
     if (!options.record.empty()) return record_to(file, options.record);
     RunHere what{
@@ -104,7 +122,7 @@ int run_one(const ChoicesFile& file, const Options& options) {
         const SeedReport again = run_apart(what);
         if (again.hash != report.hash) {
             report.exit_code = exit_not_deterministic;
-            report.oracle = "determinism";
+            report.oracle = oracle::not_deterministic;
             report.detail = "two runs, two hashes";
         }
     }
@@ -132,6 +150,10 @@ public:
         add_kv(*command, options_.engine);
         command->get_option("--kv")->excludes("--twice");
         command->add_option("--record", options_.record, "Write its choices")->type_name("FILE");
+        command
+            ->add_option("--records", options_.records,
+                         "Write all that its hash is made of, as lines, to compare builds")
+            ->type_name("FILE");
         add_event(*command, "--until-event", options_.until_event,
                   "Stop after this event, and show what came last");
         add_event(*command, "--break-at-event", options_.break_at_event,

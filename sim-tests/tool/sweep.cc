@@ -88,8 +88,9 @@ private:
         runner.next = first;
         runner.worker = std::make_unique<Worker>([&](int fd, Progress& progress) {
             for (std::uint64_t seed = first; !options_.end || seed < *options_.end; seed += step_)
-                write_all(fd, to_json(run_here({seed, options_.bug, {}, false, options_.engine},
-                                               &progress)) +
+                write_all(fd, to_json(run_here(
+                                  {seed, options_.bug, {}, options_.perturbed, options_.engine},
+                                  &progress)) +
                                   '\n');
         });
         runners_.push_back(std::move(runner));

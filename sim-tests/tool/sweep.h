@@ -26,6 +26,7 @@ struct SweepOptions {
     std::string bug;                              // Planted in all of them.
     std::function<bool(const SeedReport&)> watch; // False: that is enough.
     bool quiet = false;
+    bool perturbed = false;     // Heaps in disorder, so that addresses come in another order.
     std::optional<bool> engine; // In all of them, instead of what their plans say.
 };
 
