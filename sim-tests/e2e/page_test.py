@@ -73,12 +73,13 @@ def check_any_run(folder):
 def check_failed_run(folder):
     if not os.path.exists(BUGS):
         print("skipped: a run that failed: there is no pyralog-sim-bugs")
-        return
+        return None
     swept = subprocess.run([BUGS, "sweep", "--bug", "M17", "--for", "60s"], capture_output=True,
                            text=True, check=False)
     found = re.search(r"FAILED oracle=.* seed=(\d+) ", swept.stdout)
     assert found, "M17 was not found in a minute"
-    page, code = traced(folder, BUGS, "--seed", found.group(1), "--bug", "M17")
+    found_seed = found.group(1)
+    page, code = traced(folder, BUGS, "--seed", found_seed, "--bug", "M17")
     assert code == 2, code
     facts = opened(folder, page)
     assert re.search(r'id="finding"[^>]*>(?:committed-not-durable|durable-not-on-media)|id="finding"[^>]*>acknowledged',
@@ -86,12 +87,26 @@ def check_failed_run(folder):
     found = re.search(r'class="finding(?: here)?"|class="here finding"', facts["dom"])
     assert found, "the finding is not among the faults"
     assert "<td>finding</td>" in facts["dom"], "the page does not begin at the finding"
+    return found_seed
+
+
+def check_choices(folder, seed):
+    choices = folder + "/failed.choices"
+    subprocess.run([BUGS, "run", "--seed", seed, "--bug", "M17", "--record", choices],
+                   capture_output=True, check=False)
+    page, code = traced(folder, BUGS, "--choices", choices)
+    assert code == 2, code
+    facts = opened(folder, page)
+    assert "<td>finding</td>" in facts["dom"], "the page does not begin at the finding"
+    assert "pyralog-sim-bugs run --choices " + choices in facts["dom"], "the replay is not told"
 
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
         check_any_run(folder)
-        check_failed_run(folder)
+        seed = check_failed_run(folder)
+        if seed:
+            check_choices(folder, seed)
     print("page: all as it should be")
 
 

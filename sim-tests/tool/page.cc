@@ -141,7 +141,7 @@ std::string page_data(const PageInput& input) {
     Json data{{"seed", input.report.seed},
               {"plan", input.plan},
               {"commit", built_from()},
-              {"replay", replay_command(input.report, input.bug)},
+              {"replay", input.replay},
               {"exit_code", input.report.exit_code},
               {"oracle", input.report.oracle},
               {"detail", input.report.detail},

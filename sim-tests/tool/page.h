@@ -57,7 +57,7 @@ struct PageWindow {
 struct PageInput {
     std::vector<std::string> rows;
     SeedReport report;
-    std::string bug, plan; // `plan` is a line for people.
+    std::string plan, replay; // For people: what it was drawn to be, and the command.
     PageWindow window;
 };
 

@@ -162,10 +162,14 @@ std::string replay_command(const SeedReport& report, const std::string& bug) {
 }
 
 std::string failure_line(const SeedReport& report, const std::string& bug) {
+    return failure_told(report, replay_command(report, bug));
+}
+
+std::string failure_told(const SeedReport& report, const std::string& replay) {
     return "FAILED oracle=" + report.oracle + " seed=" + std::to_string(report.seed) +
            " event=" + std::to_string(report.event) +
            " time_us=" + std::to_string(report.time / 1us) + " (" + report.detail +
-           ") replay: " + replay_command(report, bug);
+           ") replay: " + replay;
 }
 
 namespace {

@@ -119,6 +119,8 @@ std::optional<SweepReport> sweep_report_from(const std::string& json, std::strin
 std::string replay_command(const SeedReport& report, const std::string& bug);
 // The one line of a failure.
 std::string failure_line(const SeedReport& report, const std::string& bug);
+// The same with another command.
+std::string failure_told(const SeedReport& report, const std::string& replay);
 // The table at the end of a sweep.
 std::string to_table(const SweepReport& report);
 

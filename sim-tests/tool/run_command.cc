@@ -24,23 +24,20 @@ struct Options {
     std::optional<bool> engine;
 };
 
-void print(const SeedReport& report, const ChoicesFile& file) {
-    if (report.exit_code != exit_pass) {
-        std::string line = failure_line(report, file.bug);
-        // A file's name says more than its seed.
-        if (const std::size_t at = line.rfind(" --seed "); file.listed && at != std::string::npos)
-            line = line.substr(0, at) + " --choices FILE";
-        std::printf("%s\n", line.c_str());
-    } else {
-        std::printf("pass seed=%llu events=%llu simulated_ms=%lld cpu_ms=%lld stored_batches=%llu "
-                    "read_records=%llu\n",
-                    static_cast<unsigned long long>(report.seed),
-                    static_cast<unsigned long long>(report.event),
-                    static_cast<long long>(report.time / 1ms),
-                    static_cast<long long>(report.cpu / 1ms),
-                    static_cast<unsigned long long>(report.stored),
-                    static_cast<unsigned long long>(report.read));
-    }
+void print(const SeedReport& report, const ChoicesFile& file, const RunSource& source) {
+    const std::string replay = replay_command(source, file, report);
+    if (report.exit_code != exit_pass)
+        std::printf("%s\n", failure_told(report, replay).c_str());
+    else
+        std::printf(
+            "pass seed=%llu events=%llu simulated_ms=%lld cpu_ms=%lld stored_batches=%llu "
+            "read_records=%llu%s%s\n",
+            static_cast<unsigned long long>(report.seed),
+            static_cast<unsigned long long>(report.event),
+            static_cast<long long>(report.time / 1ms), static_cast<long long>(report.cpu / 1ms),
+            static_cast<unsigned long long>(report.stored),
+            static_cast<unsigned long long>(report.read), source.choices.empty() ? "" : " replay: ",
+            source.choices.empty() ? "" : replay.c_str());
     std::printf("hash=%016llx\n", static_cast<unsigned long long>(report.hash));
 }
 
@@ -75,22 +72,22 @@ int run_to_event(const ChoicesFile& file, const Options& options) {
         std::printf("stopped at event=%llu time_us=%lld\n",
                     static_cast<unsigned long long>(report.event),
                     static_cast<long long>(report.time / 1us));
-    print(report, file);
+    print(report, file, options.source);
     return report.exit_code;
 }
 
-int record_to(const ChoicesFile& file, const std::string& path) {
+int record_to(const ChoicesFile& file, const RunSource& source, const std::string& path) {
     const Replayed recorded = record(file);
     ChoicesFile out = file;
     out.listed = true;
     out.list = recorded.list;
     out.oracle = recorded.report.oracle;
     if (!write_file(path, to_string(out, recorded.faults))) return exit_usage;
-    print(recorded.report, file);
+    print(recorded.report, file, source);
     return recorded.report.exit_code;
 }
 
-int write_records(const ChoicesFile& file, const std::string& path) {
+int write_records(const ChoicesFile& file, const RunSource& source, const std::string& path) {
     std::ofstream out(path, std::ios::binary);
     RunOptions run;
     run.choices = file.options();
@@ -102,14 +99,14 @@ int write_records(const ChoicesFile& file, const std::string& path) {
         std::fprintf(stderr, "pyralog-sim: cannot write %s\n", path.c_str());
         return exit_usage;
     }
-    print(report, file);
+    print(report, file, source);
     return report.exit_code;
 }
 
 int run_one(const ChoicesFile& file, const Options& options) {
-    if (!options.records.empty()) return write_records(file, options.records);
+    if (!options.records.empty()) return write_records(file, options.source, options.records);
     if (options.until_event || options.break_at_event) return run_to_event(file, options);
-    if (!options.record.empty()) return record_to(file, options.record);
+    if (!options.record.empty()) return record_to(file, options.source, options.record);
     RunHere what{
         .seed = file.seed, .bug = file.bug, .trace_path = options.trace, .edits = file.edits};
     what.choices = file.options();
@@ -126,7 +123,7 @@ int run_one(const ChoicesFile& file, const Options& options) {
             report.detail = "two runs, two hashes";
         }
     }
-    print(report, file);
+    print(report, file, options.source);
     const auto difference = compared && report.exit_code != exit_pass
                                 ? first_difference(file.seed, file.bug)
                                 : std::nullopt;

@@ -53,4 +53,14 @@ std::optional<ChoicesFile> read_run(const RunSource& source) {
     return file;
 }
 
+std::string replay_command(const RunSource& source, const ChoicesFile& file,
+                           const SeedReport& report) {
+    if (source.choices.empty()) return replay_command(report, file.bug);
+    std::string line = file.bug.empty() ? "pyralog-sim" : "pyralog-sim-bugs";
+    line += " run --choices " + source.choices;
+    if (!source.bug.empty()) line += " --bug " + source.bug; // Else the file says it.
+    if (report.exit_code == exit_not_deterministic) line += " --twice";
+    return line;
+}
+
 } // namespace pyralog::simtest

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "sim-tests/choices_file.h"
+#include "sim-tests/tool/report.h"
 
 #include <optional>
 #include <string>
@@ -24,5 +25,9 @@ void add_run(CLI::App& command, RunSource& source);
 // Nothing, with a word on stderr, if there is no such file or it is no choices file. A bug that the
 // line names is planted instead of the file's.
 std::optional<ChoicesFile> read_run(const RunSource& source);
+
+// What plays it again: one command, of its file if it has one.
+std::string replay_command(const RunSource& source, const ChoicesFile& file,
+                           const SeedReport& report);
 
 } // namespace pyralog::simtest

@@ -3,6 +3,7 @@
 #include "sim-tests/swarm.h"
 #include "sim-tests/tool/commands.h"
 #include "sim-tests/tool/page.h"
+#include "sim-tests/tool/run_source.h"
 #include "sim-tests/tool/worker.h"
 
 #include <CLI/CLI.hpp>
@@ -13,18 +14,17 @@ namespace pyralog::simtest {
 namespace {
 
 struct Options {
-    std::uint64_t seed = 0;
-    std::string bug, out;
+    RunSource source;
+    std::string out;
     PageWindow window;
 };
 
 // Each row leaves the worker at once: if it dies, what it was doing is what is wanted.
-PageInput record(const Options& options) {
+PageInput record(const ChoicesFile& file, const Options& options) {
     Worker worker([&](int fd, Progress& progress) {
         RowMaker rows([fd](const std::string& row) { write_all(fd, row + '\n'); });
-        RunHere what;
-        what.seed = options.seed;
-        what.bug = options.bug;
+        RunHere what{.seed = file.seed, .bug = file.bug, .edits = file.edits};
+        what.choices = file.options();
         const SeedReport report = run_here(what, &progress, rows.options());
         write_all(fd, "=" + to_json(report) + '\n');
     });
@@ -41,23 +41,28 @@ PageInput record(const Options& options) {
         }
     }
     input.report = report ? std::move(*report) : worker.post_mortem(false);
-    input.bug = options.bug;
-    input.plan = to_string(draw_plan(options.seed));
+    input.plan = to_string(draw_plan(file.seed, file.edits));
+    input.replay = replay_command(options.source, file, input.report);
     input.window = options.window;
     return input;
 }
 
-int write_page(const Options& options) {
-    const PageInput input = record(options);
+int write_page(const ChoicesFile& file, const Options& options) {
+    const PageInput input = record(file, options);
     if (input.rows.empty())
         std::fprintf(stderr, "pyralog-sim: nothing has happened before it ended\n");
-    const std::string out =
-        options.out.empty() ? "seed-" + std::to_string(options.seed) + ".html" : options.out;
+    std::string out = options.out;
+    if (out.empty())
+        out = options.source.seed ? "seed-" + std::to_string(file.seed) + ".html"
+                                  : options.source.choices + ".html";
     const std::string page = page_html(page_data(input));
     if (!write_file(out, page)) return exit_usage;
     if (input.report.exit_code != exit_pass)
-        std::printf("%s\n", failure_line(input.report, options.bug).c_str());
-    std::printf("%s: %zu events, %zu bytes\n", out.c_str(), input.rows.size(), page.size());
+        std::printf("%s\n", failure_told(input.report, input.replay).c_str());
+    std::printf("%s: %zu events, %zu bytes; replay: %s\n", out.c_str(), input.rows.size(),
+                page.size(), input.replay.c_str());
+    if (!file.oracle.empty() && input.report.oracle != file.oracle)
+        std::printf("expected oracle=%s\n", file.oracle.c_str());
     return input.report.exit_code;
 }
 
@@ -82,16 +87,18 @@ public:
     CLI::App* add(CLI::App& program) override {
         CLI::App* const command = program.add_subcommand(
             "trace", "A run as one HTML page, which shows who did and said what and when");
-        add_seed(*command, options_.seed);
-        add_bug(*command, options_.bug);
+        add_run(*command, options_.source);
         add_edge(*command, "--from", "Show all from here on; else as much as a page holds",
                  options_.window.from, options_.window.from_step);
         add_edge(*command, "--to", "And up to here", options_.window.to, options_.window.to_step);
-        command->add_option("--out", options_.out, "The page; seed-N.html unless told")
+        command->add_option("--out", options_.out, "The page; seed-N.html or FILE.html unless told")
             ->type_name("FILE");
         return command;
     }
-    int run() override { return write_page(options_); }
+    int run() override {
+        const auto file = read_run(options_.source);
+        return file ? write_page(*file, options_) : static_cast<int>(exit_usage);
+    }
 
 private:
     Options options_;
