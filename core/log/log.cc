@@ -379,20 +379,12 @@ Result<Offset> Log::offset_for_time(std::int64_t timestamp_ms, Offset limit) {
         if (found < limit) return found;
         return Error::not_found;
     };
-    // While this waits for the disk, entries may move from memory to a segment that was looked at
-    // already: then once more from there.
-    for (std::size_t i = 0; i < segments_.size();) {
-        const Position end = moved_;
-        for (; i < segments_.size(); ++i) {
-            if (segments_[i]->index().timestamp_max < timestamp_ms) continue;
-            if (const auto found = TRY(segments_[i]->find_time(timestamp_ms))) {
-                REACHABLE("log/time-found-in-a-segment");
-                return answer(found->offset);
-            }
-        }
-        SOMETIMES(end != moved_, "log/entries-moved-while-a-time-was-looked-for");
-        if (end == moved_) break;
-        --i;
+    // Only the disk is waited for, and only where the answer is: so nothing moves from memory to a
+    // segment that was looked at already.
+    for (const auto& segment : segments_) {
+        if (segment->index().timestamp_max < timestamp_ms) continue;
+        REACHABLE("log/time-found-in-a-segment");
+        return answer(TRY(segment->find_time(timestamp_ms)).offset);
     }
     for (const wire::Frame& frame : tail_)
         if (frame.first.index >= moved_.index && wire::batch_timestamp_max(frame) >= timestamp_ms)

@@ -302,19 +302,20 @@ Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit
     return frames;
 }
 
-Result<std::optional<Position>> Segment::find_time(std::int64_t timestamp_ms) const {
+Result<Position> Segment::find_time(std::int64_t timestamp_ms) const {
+    CHECK(index_.timestamp_max >= timestamp_ms);
     const auto mark = std::find_if(index_.marks.begin(), index_.marks.end(),
                                    [&](const auto& m) { return m.timestamp_max >= timestamp_ms; });
-    if (mark == index_.marks.end()) return std::optional<Position>();
+    if (mark == index_.marks.end()) return Error::corrupt; // A footer that was never ours.
     Cursor cursor(*this, mark->file_position, 2 * wire::SegmentIndex::mark_distance);
     for (bool is_first = true; !cursor.at_end(); is_first = false) {
         const wire::Frame frame = TRY(cursor.next());
         if (is_first && frame.first != mark->entry) return cursor.misplaced();
         if (frame.kind == wire::Frame::Kind::records &&
             wire::batch_timestamp_max(frame) >= timestamp_ms)
-            return std::optional<Position>(frame.first);
+            return frame.first;
     }
-    return std::optional<Position>();
+    return cursor.misplaced();
 }
 
 } // namespace pyralog

@@ -53,8 +53,8 @@ public:
     Result<std::vector<wire::Frame>> read_records(Offset from, Offset limit,
                                                   std::size_t bytes_max) const;
 
-    // The first batch with a record of this time or later.
-    Result<std::optional<Position>> find_time(std::int64_t timestamp_ms) const;
+    // The first batch with a record of this time or later: the index says that there is one.
+    Result<Position> find_time(std::int64_t timestamp_ms) const;
 
 private:
     class Cursor;
