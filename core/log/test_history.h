@@ -122,6 +122,9 @@ private:
         return refused_;
     }
 
+    static std::string words_of(const Result<>& result) {
+        return result.ok() ? "nothing" : std::string(to_string(result.error()));
+    }
     static std::string words_of(const Survey& survey) {
         std::string words;
         for (const Finding& f : survey.findings)
@@ -183,8 +186,7 @@ private:
             });
             // They have nothing in common but the formats, and must say the same.
             if (node_.opened.ok() == seen.refused())
-                return "recovery says " +
-                       std::string(node_.opened.ok() ? "nothing" : to_string(node_.opened.error())) +
+                return "recovery says " + words_of(node_.opened) +
                        ", but a look at the disk: " + words_of(seen);
             if (!opened.ok() && !seen.damaged()) return "a damage that the survey does not see";
             if (!opened.ok()) {
