@@ -215,6 +215,8 @@ bool NodeMedia::read_round(JournalFile& file) {
             wire::decode_header(HeaderBytes(body.view().subspan(at, wire::Frame::header_size)));
         if (!decoded.ok()) return false;
         wire::FrameHeader header = decoded.value();
+        // What a torn write has not reached may be a good frame of the file's last life.
+        if (header.frame.round != round->round) return false;
         const std::size_t stored = wire::stored_size(header.payload_size);
         if (stored > body.size() - at) return false;
         header.frame.payload = {body.slice(at + wire::Frame::header_size, header.payload_size)};
@@ -226,6 +228,7 @@ bool NodeMedia::read_round(JournalFile& file) {
             changes.push_back(
                 {header.frame.group, round->round, true, {{}, header.frame.first, 0, 0, 0}});
     }
+    if (at != body.size()) return false;
     file.changes.insert(file.changes.end(), changes.begin(), changes.end());
     file.last_round = file.file_position;
     file.file_position += round->stored_size();

@@ -1,6 +1,7 @@
 #include "sim-tests/calm_cluster.h"
 
 #include <algorithm>
+#include <array>
 
 #include <catch2/catch.hpp>
 
@@ -37,7 +38,55 @@ void check_as_read_at_once(CalmCluster& stage, NodeId node) {
                 CHECK(followed.has_batch(entry.first.offset.value, entry.batch_crc));
 }
 
+// A journal file of one round whose frames bear these numbers of rounds; the true one is 7.
+Bytes journal_file(std::array<std::uint64_t, 2> rounds) {
+    wire::JournalHeader header;
+    header.number = header.oldest = 1;
+    header.salt = 5;
+    header.first_round = 7;
+    header.bytes = 4 * wire::JournalHeader::size;
+    Buffer file(header.bytes);
+    std::ranges::fill(file.view(), std::byte{0});
+    encode(header, file.view().first(wire::JournalHeader::size));
+    const auto round = file.view().subspan(wire::JournalHeader::size);
+    std::size_t at = wire::RoundHeader::size;
+    for (std::size_t i = 0; i < rounds.size(); ++i) {
+        wire::Frame frame;
+        frame.kind = wire::Frame::Kind::term_start;
+        frame.group = GroupId(1);
+        frame.term = Term(1);
+        frame.first.index = static_cast<std::int64_t>(i);
+        frame.round = rounds[i];
+        wire::encode_header(frame, round.subspan(at).first<wire::Frame::header_size>());
+        at += wire::stored_size(frame);
+    }
+    encode(wire::RoundHeader{1, 7, header.salt, at - wire::RoundHeader::size, 2}, round);
+    return std::move(file).freeze();
+}
+
+// How many entries there are on the medium when this is the journal.
+std::size_t entries_in(const Bytes& journal) {
+    const NodeId node(1);
+    sim::World world(1);
+    world.boot(node, [&](Environment& env) {
+        CHECK(env.disk.create_directory("journal").ok());
+        const auto file = env.disk.open("journal/1.log", Disk::Open::create_new);
+        CHECK(file.value()->write_at(0, {journal}).ok());
+        CHECK(file.value()->sync().ok());
+        CHECK(env.disk.sync_directory("journal").ok());
+        CHECK(env.disk.sync_directory("").ok());
+    });
+    world.run_for(1s);
+    return NodeMedia(world.disk(node)).entries(GroupId(1)).size();
+}
+
 } // namespace
+
+// A round over bytes of the file's last life, of which a power cut has kept the first part.
+TEST_CASE("a torn round does not count, whatever good frames it is made of", "[simtest]") {
+    CHECK(entries_in(journal_file({7, 7})) == 2);
+    CHECK(entries_in(journal_file({7, 3})) == 0);
+}
 
 TEST_CASE("what is followed as it grows is what is there when it is read at once", "[simtest]") {
     CalmCluster stage(small_files());
