@@ -140,7 +140,8 @@ TEST_CASE("of candidates the first that fires the oracle is found, and none behi
         REQUIRE(results.size() == 4);
         CHECK((results[0] && !results[0]->fires("toy")));
         CHECK((results[1] && results[1]->fires("toy")));
-        CHECK_FALSE(results[3]);
+        // Several at once may have got that far before the second one was over.
+        if (jobs == 1) CHECK_FALSE(results[3]);
     }
     const auto all = replay_all(files, 2, {{}, 60s, play_toy}, {});
     CHECK(std::ranges::all_of(all, [](const auto& result) { return result.has_value(); }));
