@@ -38,6 +38,10 @@ struct RaftConfig {
                 "Ask if an election could be won before disturbing the leader with a new term.");
     }
 
+    // So much before its time a heartbeat goes out if its leader is asked then. Half of the way, so
+    // that those of any two groups come together the first time that one of them is due.
+    Duration heartbeat_slack() const { return heartbeat_interval / 2; }
+
     // What no single bound can say: two heartbeats in a row may be lost without an election.
     Result<> validate() const {
         if (heartbeat_interval * 3 > election_timeout) return Error::malformed;

@@ -92,7 +92,9 @@ public:
     // Inputs. Take the Effects after one of them, or after several: they add up, in order. Time may
     // stand still between two inputs; where it seems to go back, it stands still.
 
-    void tick(Time now); // deadline() has passed. Harmless before.
+    // deadline() has passed. Harmless before, and a leader whose heartbeats are almost due sends
+    // them then: so those of many groups can leave together.
+    void tick(Time now);
 
     // Stands for election without waiting for the deadline. Never needed; it saves a new group,
     // which nobody leads, its first timeout. Does nothing where a leader is heard.

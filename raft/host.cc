@@ -220,15 +220,9 @@ Result<> Host::keep_deadlines() {
         const Time now = env_.clock.now();
         if (!deadlines_.empty() && deadlines_.begin()->first <= now) {
             Group& group = *groups_.at(deadlines_.begin()->second);
-            const bool hangs = disk_hangs(now);
-            const bool is_unfit = group.is_unfit(now);
-            SOMETIMES(hangs && group.leads(), "host/leader-gives-way-for-its-disk");
-            SOMETIMES(is_unfit && group.leads(), "host/leader-gives-way-for-its-log");
-            if (hangs || is_unfit)
-                group.give_way(now);
-            else
-                group.tick(now);
+            tick(group, now);
             CHECK(group.consensus().deadline() > now); // So this ends.
+            if (group.leads()) tick_other_leaders(now);
             continue;
         }
         // A replica that knows of no leader may stand at any time.
@@ -244,6 +238,30 @@ Result<> Host::keep_deadlines() {
             [this, next] { return deadlines_.empty() || deadlines_.begin()->first < next; });
         if (!earlier.ok() && earlier.error() != Error::timed_out) return earlier.error();
     }
+}
+
+void Host::tick(Group& group, Time now) {
+    const bool hangs = disk_hangs(now);
+    const bool is_unfit = group.is_unfit(now);
+    SOMETIMES(hangs && group.leads(), "host/leader-gives-way-for-its-disk");
+    SOMETIMES(is_unfit && group.leads(), "host/leader-gives-way-for-its-log");
+    if (hangs || is_unfit)
+        group.give_way(now);
+    else
+        group.tick(now);
+}
+
+// Their heartbeats share packets with those that have just been queued. Without this each group
+// that is led here has a rhythm of its own, and a thousand idle groups are a thousand packets to
+// each peer and as many back, where one would do.
+void Host::tick_other_leaders(Time now) {
+    std::vector<GroupId> almost_due;
+    for (const auto& [due, group] : deadlines_) {
+        if (due > now + settings_.raft.heartbeat_slack()) break;
+        if (groups_.at(group)->leads()) almost_due.push_back(group);
+    }
+    for (const GroupId id : almost_due)
+        if (const auto group = groups_.find(id); group != groups_.end()) tick(*group->second, now);
 }
 
 // A disk that is merely slow is no reason: others may be as slow, and nobody would lead.

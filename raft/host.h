@@ -99,6 +99,8 @@ private:
     Result<> keep_deadlines();
     Result<> watch_disk();
     bool leads_any() const;
+    void tick(Group& group, Time now);
+    void tick_other_leaders(Time now);
     bool disk_hangs(Time now) const;
     void receive(NodeId from, wire::PeerMessage message);
     void peer_connected(NodeId peer);

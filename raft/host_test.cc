@@ -430,6 +430,29 @@ TEST_CASE("what was settled survives a power cut of all nodes at that moment", "
     }
 }
 
+TEST_CASE("heartbeats of all groups that a node leads leave together", "[raft]") {
+    Hosts hosts(3);
+    for (int id = 2; id <= 8; ++id) hosts.groups.push_back(hosts.member_of(GroupId(id)));
+    hosts.start_all();
+    for (const Host::Member& member : hosts.groups) (void)hosts.leader({}, member.group);
+    hosts.world.run_for(3s); // Until nobody stands any more.
+    constexpr Duration time = 6s;
+    std::int64_t packets = 0, leaders = 0;
+    for (const NodeId node : hosts.nodes) {
+        packets -= metric(hosts.world.environment(node), "pyralog_peer_sent_packets_total");
+        const auto leads = [](const auto& group) { return group.second->leads(); };
+        leaders += std::ranges::any_of(hosts.host(node).groups(), leads) ? 1 : 0;
+    }
+    hosts.world.run_for(time);
+    for (const NodeId node : hosts.nodes)
+        packets += metric(hosts.world.environment(node), "pyralog_peer_sent_packets_total");
+    // One to each peer, and one back; eight times as many if each group had its own.
+    const std::int64_t rounds = time / hosts.raft.heartbeat_interval + 1;
+    CHECK(leaders >= 1);
+    CHECK(packets <= leaders * rounds * 4);
+    CHECK(packets >= leaders * (rounds - 2) * 4);
+}
+
 // Seen first in whole clusters: heartbeats need no disk, so the followers stayed with a leader that
 // could neither store nor read.
 TEST_CASE("a leader whose disk hangs makes way for another, and stands again later", "[raft]") {

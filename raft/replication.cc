@@ -69,7 +69,8 @@ void Consensus::send_empty(NodeId to, Progress& follower) {
 
 void Consensus::send_heartbeats(bool to_all) {
     for (auto& [node, follower] : followers_)
-        if (to_all || now_ >= follower.spoken + config_.heartbeat_interval)
+        if (to_all ||
+            now_ + config_.heartbeat_slack() >= follower.spoken + config_.heartbeat_interval)
             send_empty(node, follower);
     if (to_all) barriers_sent_ = barriers_asked_;
 }
