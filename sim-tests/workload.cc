@@ -22,6 +22,8 @@ constexpr Duration pause_after_failure = 50ms;
 constexpr Duration metadata_age_max = 2s;
 constexpr int pipeline_max = 6;
 constexpr std::string_view final_topic = "final";
+// Of values on all disks, if each node has all. Much of it is there twice: the journal has it too.
+constexpr std::size_t stored_bytes_max = 24_MiB;
 
 // Percent of the time.
 bool often(Random& random, std::uint64_t percent) { return random.chance(percent, 100); }
@@ -91,7 +93,14 @@ WorkloadPlan draw_workload(Random random, int nodes) {
     plan.explorer = often(random, 40);
     plan.deletes_after = Duration(1ms) * random.between(500, 8000);
     plan.prober = often(random, 40);
+    plan.sent_bytes_max = stored_bytes_max / static_cast<std::size_t>(nodes);
     return plan;
+}
+
+std::size_t Workload::room_for(std::size_t size) {
+    if (size > plan_.sent_bytes_max - sent_bytes_) return value_size_min;
+    sent_bytes_ += size;
+    return size;
 }
 
 bool Workload::deleting(const std::string& topic) const {
@@ -228,7 +237,8 @@ private:
         for (std::int32_t i = 0; i < produce.records; ++i) {
             const auto size = static_cast<std::size_t>(
                 random_.between(1, static_cast<std::int64_t>(plan().value_bytes_max)));
-            builder.add(std::nullopt, value_of({self_.value, produce.first_number + i}, size),
+            const Ident ident{self_.value, produce.first_number + i};
+            builder.add(std::nullopt, value_of(ident, workload_.room_for(size)),
                         env_.clock.wall().unix_ms + i);
         }
         const Bytes batch = builder.build();

@@ -40,6 +40,9 @@ struct WorkloadPlan {
     Duration patience{5s};        // For one answer.
     std::int32_t records_max = 8; // In a batch.
     std::size_t value_bytes_max = 512;
+    // All values of a run together; what is sent then is as small as can be. Nothing is ever
+    // deleted, and the world holds all that lies on any disk.
+    std::size_t sent_bytes_max = 8_MiB;
     std::uint32_t pipelined_percent = 20; // Of a producer's turns.
     Duration deletes_after{0};
 };
@@ -77,6 +80,9 @@ public:
     const std::string& final_waits_for() const { return final_waits_for_; }
     std::uint64_t final_steps() const { return final_steps_; } // That were begun.
 
+    // How large a value may be that should have this size.
+    std::size_t room_for(std::size_t size);
+
     // Topics that somebody has begun to delete: nothing is expected of them.
     bool deleting(const std::string& topic) const;
 
@@ -96,6 +102,7 @@ private:
     const std::vector<Address> bootstrap_;
     const Now now_;
     std::vector<std::string> deleting_;
+    std::size_t sent_bytes_ = 0;
     bool final_done_ = false;
     std::string final_waits_for_; // For people.
     std::uint64_t final_steps_ = 0;
