@@ -10,6 +10,7 @@ namespace {
 constexpr Duration rest_least = 100ms;
 constexpr Duration rest_most = 2s;
 constexpr Duration restart_most = 60ms;
+constexpr Duration hang_before_cut_most = 60ms;
 constexpr Duration around_election = 30ms;
 
 } // namespace
@@ -48,10 +49,7 @@ void Ambush::notice(const Moment& moment) {
     case Moment::What::votes:
         if (plan_.has(FaultClass::power_cuts) && may_strike()) at_vote(moment.node);
         break;
-    case Moment::What::appends:
-        if ((plan_.has(FaultClass::pauses) || plan_.has(FaultClass::slow_disks)) && may_strike())
-            at_append(moment.node);
-        break;
+    case Moment::What::appends: at_append(moment.node); break;
     }
 }
 
@@ -65,18 +63,41 @@ void Ambush::at_vote(NodeId voter) {
 }
 
 void Ambush::at_append(NodeId leader) {
-    const bool can_pause = plan_.has(FaultClass::pauses);
-    const bool can_hang = plan_.has(FaultClass::slow_disks);
-    if (can_pause && (!can_hang || dice_.coin()))
-        pause(leader);
-    else
-        hang_and_depose(leader);
+    std::vector<void (Ambush::*)(NodeId)> strikes;
+    if (plan_.has(FaultClass::pauses)) strikes.push_back(&Ambush::pause);
+    if (plan_.has(FaultClass::slow_disks)) strikes.push_back(&Ambush::hang_and_depose);
+    if (plan_.has(FaultClass::power_cuts)) strikes.push_back(&Ambush::cut_while_writing);
+    if (strikes.empty() || !may_strike()) return;
+    (this->*strikes[static_cast<std::size_t>(dice_.pick(strikes.size()))])(leader);
+}
+
+NodeId Ambush::some_node() {
+    const auto& nodes = cluster_.nodes();
+    return nodes[static_cast<std::size_t>(dice_.pick(nodes.size()))];
+}
+
+// What is half written when the power goes is what recovery must tell from what was whole. Where
+// the disk has kept everybody waiting, the next round has all that has come meanwhile.
+void Ambush::cut_while_writing(NodeId leader) {
+    const NodeId node = dice_.coin() ? some_node() : leader;
+    Duration until_written = soon();
+    if (plan_.has(FaultClass::slow_disks) && dice_.coin()) {
+        const Duration hang = dice_.between(Duration(1ms), hang_before_cut_most);
+        sim::World& world = cluster_.world();
+        world.disk(node).hang_until(world.now() + hang);
+        until_written += hang;
+    }
+    later(until_written, [this, node] {
+        if (!cluster_.running(node)) return;
+        cluster_.world().cut_power(node);
+        later(dice_.between(Duration(1ms), restart_most), [this, node] { cluster_.start(node); });
+    });
 }
 
 // For so long that there is another one when it wakes up: the answers to what it has said are then
 // still in its sockets, and so are new questions.
 void Ambush::pause(NodeId leader) {
-    const Duration time = dice_.between(election_timeout_, 4 * election_timeout_);
+    const Duration time = dice_.between(election_timeout_, 5 * election_timeout_);
     later(soon(), [this, leader, time] {
         if (!cluster_.running(leader)) return;
         sim::World& world = cluster_.world();
@@ -87,8 +108,7 @@ void Ambush::pause(NodeId leader) {
 
 // The entry waits for a disk when its leader is overruled, and so do those that take its place.
 void Ambush::hang_and_depose(NodeId leader) {
-    const auto& nodes = cluster_.nodes();
-    const NodeId slow = nodes[dice_.pick(nodes.size())];
+    const NodeId slow = some_node();
     sim::World& world = cluster_.world();
     world.disk(slow).hang_until(world.now() + dice_.between(Duration(200ms), Duration(3s)));
     if (!plan_.has(FaultClass::kills)) return;

@@ -1,9 +1,9 @@
 // sim-tests/ambush.h
 //
 // Strikes at the moments that matter, which a fault that comes at any time seldom meets: right
-// behind a vote, while an entry is on its way to the disks, when a leader has spoken and has not
-// heard the answers. Only with faults of the classes that the run has anyway, and only so often.
-// And it tells the prober when to ask.
+// behind a vote, while an entry is on its way to the disks, while many entries are that had to wait
+// for one, when a leader has spoken and has not heard the answers. Only with faults of the classes
+// that the run has anyway, and only so often. And it tells the prober when to ask.
 #pragma once
 
 #include "sim-tests/check_cluster.h"
@@ -30,6 +30,8 @@ private:
     void at_append(NodeId leader);
     void pause(NodeId leader);
     void hang_and_depose(NodeId leader);
+    void cut_while_writing(NodeId leader);
+    NodeId some_node();
 
     Cluster& cluster_;
     const Plan& plan_;

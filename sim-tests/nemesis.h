@@ -63,6 +63,7 @@ private:
     void end_process(NodeId node, bool power_cut, sim::Dice& dice);
     void kill(sim::Dice& dice);
     void cut_power(sim::Dice& dice);
+    void cut_who_writes();
     void black_out(sim::Dice& dice);
     void cut_rack(sim::Dice& dice);
     void begin_storm(sim::Dice& dice);
@@ -98,12 +99,21 @@ private:
         Strike strike;
     };
 
+    // A power cut that waits until a disk is at work.
+    struct AwaitedCut {
+        NodeId node;
+        std::size_t units = 0; // So many must be un-synced,
+        Duration until{0};     // unless they never are.
+        sim::Dice* dice = nullptr;
+    };
+
     Cluster& cluster_;
     std::map<NodeId, NodeMedia>& media_;
     const Plan& plan_;
     const Atlas atlas_;
     std::vector<NodeId> clients_;
     std::deque<Repeated> repeated_; // Strikes refer to their dice for as long as they last.
+    std::vector<AwaitedCut> awaited_cuts_;
     sim::Dice ambush_dice_;
     sim::Dice start_dice_;    // When brokers that ended by themselves are started again.
     sim::Dice recovery_dice_; // Whether, and when, what has just started is ended again.

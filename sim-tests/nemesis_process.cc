@@ -6,6 +6,12 @@
 
 namespace pyralog::simtest {
 
+namespace {
+
+constexpr Duration awaited_cut_most = 2s;
+
+} // namespace
+
 Duration Nemesis::down_time(sim::Dice& dice) {
     return dice.between(Duration(1ms), plan_.nemesis.down_most);
 }
@@ -40,6 +46,7 @@ void Nemesis::start(NodeId node, int nested) {
 }
 
 void Nemesis::observe() {
+    if (!awaited_cuts_.empty()) cut_who_writes();
     for (const NodeId node : cluster_.take_ended()) {
         if (active_) {
             start_later(node, start_dice_);
@@ -61,7 +68,24 @@ void Nemesis::end_process(NodeId node, bool power_cut, sim::Dice& dice) {
 }
 
 void Nemesis::kill(sim::Dice& dice) { end_process(some_node(dice), false, dice); }
-void Nemesis::cut_power(sim::Dice& dice) { end_process(some_node(dice), true, dice); }
+
+// At any time; or while the disk is at work, which matters most and is seldom so by itself.
+void Nemesis::cut_power(sim::Dice& dice) {
+    const NodeId node = some_node(dice);
+    if (!dice.coin()) return end_process(node, true, dice);
+    const auto units = static_cast<std::size_t>(scaled(dice, 1ns, 8ns).count());
+    awaited_cuts_.push_back({node, units, cluster_.world().now() + awaited_cut_most, &dice});
+}
+
+void Nemesis::cut_who_writes() {
+    sim::World& world = cluster_.world();
+    std::erase_if(awaited_cuts_, [&](const AwaitedCut& cut) {
+        if (world.now() < cut.until && world.disk(cut.node).unsynced_units() < cut.units)
+            return false;
+        later(Duration{0}, [this, cut] { end_process(cut.node, true, *cut.dice); });
+        return true;
+    });
+}
 
 void Nemesis::black_out(sim::Dice& dice) {
     cluster_.world().cut_power(cluster_.nodes());
@@ -132,10 +156,13 @@ void Nemesis::pause(sim::Dice& dice) {
     std::vector<NodeId> nodes = cluster_.nodes();
     shuffle(dice, nodes);
     if (dice.pick(4) < 3) nodes.resize(1);
-    // A leader has the most to sleep through.
+    // A leader has the most to sleep through, above all the election of the next one.
     const std::vector<NodeId> leading = leaders();
-    if (nodes.size() == 1 && !leading.empty() && dice.pick(3) == 2)
+    const Duration election = plan_.nemesis.election_timeout;
+    if (nodes.size() == 1 && !leading.empty() && dice.pick(2) == 1) {
         nodes.front() = leading[static_cast<std::size_t>(dice.pick(leading.size()))];
+        if (dice.coin()) return pause(nodes.front(), dice.between(election, 4 * election));
+    }
     for (const NodeId node : nodes) pause(node, scaled(dice, 1ms, plan_.nemesis.pause_most));
 }
 

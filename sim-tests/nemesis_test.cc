@@ -89,6 +89,16 @@ TEST_CASE("the power of a rack goes for several nodes at one moment", "[simtest]
     CHECK(counts.fired(sim::Fault::power_cut) > counts.fired(sim::Fault::rack_cut));
 }
 
+TEST_CASE("power cuts wait for a disk that is at work", "[simtest][sim]") {
+    // Whatever was un-synced is lost, so that a cut has an effect if there was anything.
+    const sim::FaultCounts counts = counts_of([](Plan& plan) {
+        plan.nemesis.power_cuts = 400ms;
+        plan.faults.cut_keeps_all = plan.faults.cut_by_unit = 0;
+    });
+    INFO(counts.effective(sim::Fault::power_cut) << " of " << counts.fired(sim::Fault::power_cut));
+    CHECK(3 * counts.effective(sim::Fault::power_cut) > counts.fired(sim::Fault::power_cut));
+}
+
 TEST_CASE("a leader sleeps through the election of the next one", "[simtest][sim]") {
     const sim::FaultCounts counts = counts_of([](Plan& plan) {
         plan.length = 30s;

@@ -215,6 +215,8 @@ void draw_disk(Plan& plan, Random& random) {
     }
     faults.unit_torn = static_cast<std::uint32_t>(random.between(0, 4));
     faults.unit_garbage = static_cast<std::uint32_t>(random.between(0, 4));
+    // Of some disks nearly all arrives before the power is gone, and so there are holes.
+    if (often(random, 50)) faults.unit_survives = static_cast<std::uint32_t>(scaled(random, 8, 64));
 }
 
 void draw_nemesis(Plan& plan, Random& random) {
