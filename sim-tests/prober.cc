@@ -11,7 +11,10 @@ using kafka::ErrorCode;
 
 namespace {
 
-constexpr Duration calm_gap_max = 250ms;
+constexpr Duration calm_gap_max = 500ms;
+// Whoever leaves so many requests unanswered is asked at a steady pace, so that there is room for
+// those that come when others lead already.
+constexpr std::size_t waiting_some = 6;
 constexpr Duration reconnect_pause_max = 100ms;
 // Longer than any leader stands still.
 constexpr Duration answer_patience = 20s;
@@ -67,8 +70,10 @@ void Prober::keep_talking(Environment& env, Broker& broker) {
 }
 
 // As often within microseconds as within milliseconds.
-Duration Prober::next_gap(Broker& broker) {
+Duration Prober::next_gap(const Talk& talk) {
+    Broker& broker = talk.broker;
     if (now_() >= excited_until_) return broker.dice.between(Duration(1ms), calm_gap_max);
+    if (talk.waiting.size() >= waiting_some) return broker.dice.between(gap_ / 2, 3 * gap_ / 2);
     std::uint64_t doublings = 8;
     while (Duration(std::int64_t{2} << doublings) < gap_) ++doublings;
     const auto most = std::int64_t{1} << broker.dice.between(std::uint64_t{8}, doublings);
@@ -79,7 +84,7 @@ Result<> Prober::ask(Talk& talk) {
     while (asked_ < asked_max) {
         const bool was_excited = now_() < excited_until_;
         {
-            const Deadline gap(talk.env.fibers, talk.env.clock.now() + next_gap(talk.broker));
+            const Deadline gap(talk.env.fibers, talk.env.clock.now() + next_gap(talk));
             const Result<> waited =
                 talk.changed.wait([&] { return !was_excited && now_() < excited_until_; });
             if (!waited.ok() && waited.error() != Error::timed_out) return waited;

@@ -19,10 +19,11 @@ namespace pyralog::simtest {
 
 class Prober {
 public:
-    static constexpr std::size_t asked_max = 3000; // In one run, by all.
+    static constexpr std::size_t asked_max = 5000; // In one run, by all.
     static constexpr std::size_t waiting_max = 16; // For the answers of one broker.
 
-    // `now` is the world's time; `dice` one for each broker.
+    // `now` is the world's time; `dice` one for each of `brokers`, with each of whom there is one
+    // conversation; who is in the list twice has two.
     Prober(NodeId self, std::vector<TopicPartition> partitions, History& history,
            std::vector<Address> brokers, std::function<Duration()> now,
            std::vector<sim::Dice> dice);
@@ -61,7 +62,7 @@ private:
     Result<> ask_one(Talk& talk);
     Result<> listen(Talk& talk);
     Result<> hear_one(Talk& talk, const Asked& asked);
-    Duration next_gap(Broker& broker);
+    Duration next_gap(const Talk& talk);
 
     const NodeId self_;
     const std::vector<TopicPartition> partitions_;

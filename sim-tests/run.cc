@@ -22,6 +22,8 @@ namespace {
 constexpr std::uint64_t broken_steps_max = 500'000;
 constexpr NodeId finisher{first_client.value + 900};
 constexpr NodeId prober{first_client.value + 800};
+// With each broker, so that what one of them waits for keeps the others from nothing.
+constexpr int prober_talks = 3;
 
 // Clients have no facts.
 std::unique_ptr<KvStore> store_for(const sim::World::StoreContext& context) {
@@ -87,10 +89,15 @@ private:
             for (std::int32_t i = 0; i < topic.partitions; ++i)
                 partitions.push_back({topic.name, i});
         std::vector<sim::Dice> dice;
-        for (const NodeId node : cluster_.nodes())
-            dice.push_back(world_.dice("prober/" + std::to_string(node.value)));
+        std::vector<Address> brokers;
+        for (int talk = 1; talk <= prober_talks; ++talk)
+            for (const NodeId node : cluster_.nodes()) {
+                dice.push_back(world_.dice("prober/" + std::to_string(node.value) + '/' +
+                                           std::to_string(talk)));
+                brokers.push_back(kafka_address_of(node));
+            }
         return Prober(
-            prober, std::move(partitions), history_, cluster_.kafka_addresses(),
+            prober, std::move(partitions), history_, std::move(brokers),
             [this] { return world_.now(); }, std::move(dice));
     }
 

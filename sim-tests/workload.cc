@@ -92,7 +92,7 @@ WorkloadPlan draw_workload(Random random, int nodes) {
     plan.pipelined_percent = static_cast<std::uint32_t>(random.between(0, 60));
     plan.explorer = often(random, 40);
     plan.deletes_after = Duration(1ms) * random.between(500, 8000);
-    plan.prober = often(random, 40);
+    plan.prober = often(random, 55);
     plan.sent_bytes_max = stored_bytes_max / static_cast<std::size_t>(nodes);
     return plan;
 }
