@@ -110,7 +110,8 @@ std::vector<PlantedBug> disks_and_restarts() {
          "recovery accepts what lies behind a hole",
          {refused_recovery, durable_kept, recovered_less, durable_not_on_media,
           committed_not_durable, matching},
-         {}},
+         {},
+         rare_bug_budget},
         {"M21",
          "rot is taken for a torn tail",
          {durable_kept, recovered_less, completeness, majority},
@@ -132,7 +133,8 @@ std::vector<PlantedBug> reads_and_progress() {
         {"M23",
          "a leader answers for the end without asking the others",
          {old_leader_told, stale_end},
-         {}},
+         {},
+         rare_bug_budget},
         {"M24", "a new leader answers reads before it has committed", {stale_end, not_stale}, {}},
         {"M25",
          "an old answer counts for a new read",
@@ -161,8 +163,9 @@ std::vector<PlantedBug> what_clients_see() {
          {}},
         {"M32",
          "a cache knows batches by their offsets alone",
+         // Clients read what was overruled, and so does the controller.
          {two_at_one_offset, read_then_lost, acknowledged_lost, invented, duplicated, batch_broken,
-          moved, not_contiguous, out_of_order, refused_yet_stored},
+          moved, not_contiguous, out_of_order, refused_yet_stored, watermark, catalogues_differ},
          {}},
         {"M33", "the log's start races with reads and cuts", {}, "retention"},
         {"M34", "a new leader does not know the producers", {}, "idempotent producers"},
@@ -205,7 +208,10 @@ std::string list_bugs() {
     std::ostringstream out;
     for (const PlantedBug& bug : planted_bugs()) {
         out << bug.name << std::string(6 - bug.name.size(), ' ') << bug.what;
-        if (!bug.planted()) out << "; waits for " << bug.waits_for;
+        if (bug.planted())
+            out << " (" << bug.budget / 1s << " s)";
+        else
+            out << "; waits for " << bug.waits_for;
         out << '\n';
         for (const std::string_view oracle : bug.oracles) out << "      " << oracle << '\n';
     }

@@ -19,6 +19,7 @@ public:
         add_time(*command, options_.budget,
                  "At most this much CPU time for each, instead of its own");
         add_jobs(*command, options_.jobs);
+        options_.jobs = 1; // More of them find another seed first each time.
         add_bug(*command, options_.only);
         command->add_option("--from", options_.first_seed, "The first seed")
             ->type_name("SEED")

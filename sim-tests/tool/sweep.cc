@@ -124,7 +124,7 @@ private:
             runner.next = report->seed + step_;
             if (options_.twice && report->exit_code == exit_pass)
                 compare_with_another_run(*report, options_.bug);
-            runner.worker->begins_anew();
+            runner.worker->begins_anew(report->cpu);
             take(*report);
             if (enough_) return;
         }

@@ -22,14 +22,18 @@ namespace pyralog::simtest {
 
 namespace {
 
-Duration cpu_now() {
-    rusage used{};
-    getrusage(RUSAGE_SELF, &used);
+Duration cpu_of(const rusage& used) {
     const auto of = [](const timeval& t) {
         return Duration(std::chrono::seconds(t.tv_sec)) +
                Duration(std::chrono::microseconds(t.tv_usec));
     };
     return of(used.ru_utime) + of(used.ru_stime);
+}
+
+Duration cpu_now() {
+    rusage used{};
+    getrusage(RUSAGE_SELF, &used);
+    return cpu_of(used);
 }
 
 void plant(const std::string& bug, Progress* progress) {
@@ -171,8 +175,10 @@ SeedReport Worker::post_mortem(bool hangs) {
     report.oracle = hangs ? "hang" : "crash";
     int status = 0;
     if (hangs) kill(pid_, SIGKILL);
-    waitpid(pid_, &status, 0);
+    rusage used{};
+    wait4(pid_, &status, 0, &used);
     pid_ = -1;
+    report.cpu = std::max(cpu_of(used) - cpu_told_, Duration{0});
     report.seed = progress_->seed;
     report.event = progress_->event;
     report.time = progress_->time;

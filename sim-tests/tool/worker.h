@@ -32,7 +32,11 @@ public:
 
     int fd() const { return fd_; }
     Duration began() const { return began_; }
-    void begins_anew() { began_ = real_now(); } // It has got somewhere.
+    // It has got somewhere, for so much CPU time.
+    void begins_anew(Duration cpu) {
+        began_ = real_now();
+        cpu_told_ += cpu;
+    }
 
     // The next whole line that it has sent, if there is one.
     std::optional<std::string> take_line();
@@ -50,6 +54,7 @@ private:
     Progress* progress_ = nullptr; // In memory that both see.
     std::string unread_;
     Duration began_{0};
+    Duration cpu_told_{0};
 };
 
 // In a worker. Ends the process if nobody listens any more.
