@@ -61,6 +61,8 @@ public:
         calm.classes = {};
         calm.faults = {};
         calm.workload = {};
+        calm.config.raft.election_timeout = 400ms; // There is a leader soon.
+        calm.config.raft.heartbeat_interval = 50ms;
         calm.workload.topics.push_back({"t", 1, -1, false, false});
         return calm;
     }

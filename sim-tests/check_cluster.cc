@@ -234,6 +234,7 @@ std::optional<Finding> ClusterCheck::check_acknowledged() {
         const Produce& produce = history_.produces()[stored[acknowledged_]];
         // What only the leader's disk had may have been overruled before the answer arrived.
         if (produce.acks != Acks::all) continue;
+        if (deleted_ && deleted_(history_.name(produce.partition).topic)) continue;
         std::int32_t copies = 0;
         for (auto& [node, media] : media_)
             copies += media.has_batch(produce.base_offset, produce.batch_crc) ? 1 : 0;

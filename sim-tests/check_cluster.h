@@ -66,6 +66,12 @@ public:
         promises_[node] = {cluster_.boots(node), false, std::move(entries)};
     }
 
+    // Whether somebody has begun to delete this topic: its records may be gone from all disks
+    // before an acknowledgement that was sent earlier arrives.
+    void on_deleted(std::function<bool(const std::string& topic)> deleted) {
+        deleted_ = std::move(deleted);
+    }
+
     // This replica, which was seen, told this when it was last looked at: instead of what it did.
     void recall(NodeId node, GroupId group, Position committed, Position start) {
         Look& last = groups_.at(group).looks.at(node);
@@ -165,6 +171,7 @@ private:
     const History& history_;
     std::map<GroupId, GroupState> groups_;
     Changes changes_;
+    std::function<bool(const std::string& topic)> deleted_;
     std::map<NodeId, Seen> seen_;
     std::vector<Moment> moments_;
     std::map<NodeId, Promise> promises_;

@@ -95,10 +95,22 @@ std::optional<NodeMedia::Place> NodeMedia::settled_byte(sim::Dice& dice) {
     };
     for (const auto& [path, file] : journal_)
         if (file.header) add(path, wire::JournalHeader::size, file.last_round);
-    for (const auto& [path, file] : segments_)
+    for (const auto& [path, file] : segments_) {
         add(path, wire::SegmentHeader::size, file.file_position);
+        add(path, file.file_position, footer_end(path, file));
+    }
     if (places.empty()) return {};
     return places[dice.pick(places.size())];
+}
+
+// Zero if the segment has none. It is there once the segment is sealed: all frames are durable.
+std::uint64_t NodeMedia::footer_end(const std::string& path, const SegmentFile& file) const {
+    constexpr std::size_t trailer_size = wire::SegmentFooter::trailer_size;
+    const auto content = medium_.durable_content(path);
+    if (!content || content->size() < file.file_position + trailer_size) return 0;
+    const auto trailer = wire::decode_trailer(
+        content->view().subspan(content->size() - trailer_size), content->size());
+    return trailer && trailer->file_position == file.file_position ? content->size() : 0;
 }
 
 bool NodeMedia::settled(const sim::Medium::Range& range) {

@@ -146,6 +146,7 @@ private:
     void apply(const Change& change, std::uint64_t life);
     void forget_journaled(OfGroup::Slot& slot);
     void read_segment(SegmentFile& file);
+    std::uint64_t footer_end(const std::string& path, const SegmentFile& file) const;
     bool read(Inode file, std::uint64_t position, std::span<std::byte> into);
     void add_batch(const Entry& entry, std::int64_t count);
 

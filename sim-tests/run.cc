@@ -44,6 +44,7 @@ public:
         if (options.listener) world_.set_listener(options.listener);
         if (options.record) world_.set_recorder(options.record);
         check_.on_change(options.replicas);
+        check_.on_deleted([this](const std::string& topic) { return workload_.deleting(topic); });
         world_.trace(to_string(plan));
         if (plan_.engine) world_.use_store(store_for);
         // Disks are there before the first boot, so that oracles can look at them at any time.

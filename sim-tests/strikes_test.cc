@@ -52,6 +52,12 @@ TEST_CASE("each strike that is planned strikes", "[simtest][sim]") {
     quiet.faults = {};
     quiet.nemesis = {};
     quiet.nemesis.disk_quota = 16 << 10;
+    quiet.config.raft.election_timeout = 400ms; // There is a leader soon.
+    quiet.config.raft.heartbeat_interval = 50ms;
+    quiet.config.journal.file_bytes = 64_KiB; // So that there are new files all the time,
+    quiet.workload.producers = 3;             // with enough to fill them.
+    quiet.workload.think_time = 1ms;
+    quiet.workload.value_bytes_max = 4000;
     quiet.nemesis.down_most = 1s;
     quiet.length = 2s;
     quiet.workload.topics.resize(1);

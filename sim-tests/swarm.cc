@@ -109,6 +109,23 @@ void draw_config(server::Config& config, Random& random) {
     set(settings, "topic.auto_create", "true");
 }
 
+// Records are large, queues to peers and journals small: whoever was away is sent more at once than
+// a queue holds, and a journal fills up.
+void draw_crowd(Plan& plan, Random& random) {
+    std::vector<Setting> settings = settings_of(plan.config);
+    set_size(settings, "peer.queue_bytes_max", 256 << 10);
+    set_size(settings, "raft.append_bytes_max", 1 << 20);
+    set(settings, "raft.append_entries_max", 64);
+    set(settings, "raft.appends_in_flight_max", random.between(1, 8));
+    set(settings, "raft.uncommitted_entries_max", 4096);
+    set_size(settings, "topic.message_bytes_max", 1 << 20);
+    set_size(settings, "journal.file_bytes", 64 << 10);
+    set_size(settings, "journal.journal_bytes_max", (64 << 10) * random.between(8, 16));
+    plan.workload.producers = 3;
+    plan.workload.value_bytes_max = 9000;
+    plan.workload.records_max = 12;
+}
+
 Duration election_timeout_of(server::Config config) {
     std::vector<Setting> settings = settings_of(config);
     const Setting* election = find_setting(settings, "raft.election_timeout");
@@ -264,7 +281,9 @@ void edit_workload(WorkloadPlan& plan, const PlanEdits& edits) {
         topic.partitions = std::min(topic.partitions, edits.partitions.value_or(topic.partitions));
     plan.producers = std::min(plan.producers, edits.producers.value_or(plan.producers));
     plan.consumers = std::min(plan.consumers, edits.consumers.value_or(plan.consumers));
-    if (edits.plain_clients) plan.vandal = plan.explorer = false;
+    if (!edits.plain_clients) return;
+    plan.vandal = plan.explorer = false;
+    plan.passing_topics = 0;
 }
 
 } // namespace
@@ -343,6 +362,7 @@ Plan draw_plan(std::uint64_t seed, const PlanEdits& edits) {
     // Many partitions make long runs, so they are rare.
     if (often(shape, 4))
         plan.workload.topics.front().partitions = static_cast<std::int32_t>(scaled(shape, 4, 64));
+    if (often(shape, 6) && !edits.plain_settings) draw_crowd(plan, shape);
     edit_workload(plan.workload, edits);
     if (edits.length) plan.length = *edits.length;
     if (edits.engine) plan.engine = *edits.engine;

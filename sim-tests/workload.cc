@@ -24,6 +24,7 @@ constexpr int pipeline_max = 6;
 constexpr std::string_view final_topic = "final";
 // Of values on all disks, if each node has all. Much of it is there twice: the journal has it too.
 constexpr std::size_t stored_bytes_max = 24_MiB;
+constexpr std::string_view passing_prefix = "passing-";
 
 // Percent of the time.
 bool often(Random& random, std::uint64_t percent) { return random.chance(percent, 100); }
@@ -94,6 +95,7 @@ WorkloadPlan draw_workload(Random random, int nodes) {
     plan.deletes_after = Duration(1ms) * random.between(500, 8000);
     plan.prober = often(random, 55);
     plan.sent_bytes_max = stored_bytes_max / static_cast<std::size_t>(nodes);
+    if (often(random, 30)) plan.passing_topics = static_cast<int>(random.between(2, 8));
     return plan;
 }
 
@@ -105,6 +107,10 @@ std::size_t Workload::room_for(std::size_t size) {
 
 bool Workload::deleting(const std::string& topic) const {
     return std::ranges::find(deleting_, topic) != deleting_.end();
+}
+
+bool Workload::stays(const std::string& topic) const {
+    return !deleting(topic) && !topic.starts_with(passing_prefix);
 }
 
 // What producers, consumers and the admin have in common.
@@ -361,57 +367,99 @@ private:
 
 // ---- The admin, and the vandal ----
 
-void Workload::administer(Environment& env) {
-    Client client(*this, env, "admin");
-    std::vector<std::string> made_at_once;
-    for (const TopicPlan& topic : plan_.topics) {
-        for (int attempt = 0; !topic.auto_created; ++attempt) {
-            client.stale_ = true;
-            client.learn();
-            const auto told = [&]() -> Result<ErrorCode> {
-                const Deadline patience(env.fibers, env.clock.now() + plan_.patience);
-                const auto known = client.kafka_.controller();
-                KafkaConnection* connection =
-                    TRY(known ? client.kafka_.connection(*known) : client.kafka_.any_connection());
-                kafka::CreateTopicsRequest request;
-                request.timeout_ms = static_cast<std::int32_t>(plan_.patience / 1ms);
-                request.topics.push_back({topic.name, topic.partitions, topic.replication, {}, {}});
-                // Before version 4 nobody can leave the number of replicas to the broker.
-                const auto asked = connection->send(request, 4);
-                if (!asked.ok()) return asked.error();
-                const auto answer =
-                    TRY(connection->receive<kafka::CreateTopicsResponse>(asked.value()));
-                if (answer.topics.size() != 1) return Error::malformed;
-                return answer.topics[0].error;
-            }();
-            if (told.ok() && told.value() == ErrorCode::none && attempt == 0)
-                made_at_once.push_back(topic.name);
-            if (told.ok() && (told.value() == ErrorCode::none ||
-                              told.value() == ErrorCode::topic_already_exists))
-                break;
-            if (!told.ok() && client.kafka_.controller())
-                client.kafka_.drop(*client.kafka_.controller());
-            if (!client.rest(4 * pause_after_failure)) return;
+class Admin : public Client {
+public:
+    Admin(Workload& workload, Environment& env) : Client(workload, env, "admin") {}
+
+    void run() {
+        std::vector<std::string> made_at_once;
+        for (const TopicPlan& topic : plan().topics) {
+            for (int attempt = 0; !topic.auto_created; ++attempt) {
+                const auto told = make(topic);
+                if (attempt == 0 && told.ok() && told.value() == ErrorCode::none)
+                    made_at_once.push_back(topic.name);
+                if (told.ok() && (told.value() == ErrorCode::none ||
+                                  told.value() == ErrorCode::topic_already_exists))
+                    break;
+                if (!rest(4 * pause_after_failure)) return;
+            }
         }
+        if (!rest(plan().deletes_after)) return;
+        for (const TopicPlan& topic : plan().topics)
+            // An earlier attempt to create it, thought lost, could bring it back.
+            if (topic.deleted && std::ranges::find(made_at_once, topic.name) != made_at_once.end())
+                remove(topic.name);
+        for (int i = 0; i < plan().passing_topics; ++i)
+            if (!pass(std::string(passing_prefix) + std::to_string(i))) return;
     }
-    if (!client.rest(plan_.deletes_after)) return;
-    for (const TopicPlan& topic : plan_.topics) {
-        // An earlier attempt to create it, thought lost, could bring it back.
-        if (!topic.deleted || std::ranges::find(made_at_once, topic.name) == made_at_once.end())
-            continue;
-        deleting_.push_back(topic.name);
-        const Deadline patience(env.fibers, env.clock.now() + plan_.patience);
-        const auto connection = client.kafka_.controller()
-                                    ? client.kafka_.connection(*client.kafka_.controller())
-                                    : client.kafka_.any_connection();
-        if (!connection.ok()) continue;
+
+private:
+    static constexpr Duration pass_most = 4s; // Some clients get to know it.
+
+    Result<KafkaConnection*> controller() {
+        const auto known = kafka_.controller();
+        return known ? kafka_.connection(*known) : kafka_.any_connection();
+    }
+
+    Result<ErrorCode> make(const TopicPlan& topic) {
+        stale_ = true;
+        learn();
+        const Result<ErrorCode> told = ask_for(topic);
+        if (!told.ok() && kafka_.controller()) kafka_.drop(*kafka_.controller());
+        return told;
+    }
+
+    Result<ErrorCode> ask_for(const TopicPlan& topic) {
+        const Deadline patience(env_.fibers, env_.clock.now() + plan().patience);
+        KafkaConnection* const connection = TRY(controller());
+        kafka::CreateTopicsRequest request;
+        request.timeout_ms = static_cast<std::int32_t>(plan().patience / 1ms);
+        request.topics.push_back({topic.name, topic.partitions, topic.replication, {}, {}});
+        // Before version 4 nobody can leave the number of replicas to the broker.
+        const auto asked = TRY(connection->send(request, 4));
+        const auto answer = TRY(connection->receive<kafka::CreateTopicsResponse>(asked));
+        if (answer.topics.size() != 1) return Error::malformed;
+        return answer.topics[0].error;
+    }
+
+    // Comes and goes, if it comes at once. False: cancelled.
+    bool pass(const std::string& name) {
+        const auto told = make({name, 1, -1, false, true});
+        const bool made = told.ok() && told.value() == ErrorCode::none;
+        if (!rest(random_.between(Duration{0}, pass_most))) return false;
+        if (made) remove(name);
+        return rest(random_.between(Duration{0}, pass_most));
+    }
+
+    // Whether it was deleted is open in any case. Now and then two brokers are asked at once.
+    void remove(const std::string& name) {
+        workload_.deleting_.push_back(name);
+        const Deadline patience(env_.fibers, env_.clock.now() + plan().patience);
         kafka::DeleteTopicsRequest request;
-        request.topic_names = {topic.name};
-        request.topics.push_back({topic.name, {}});
-        request.timeout_ms = static_cast<std::int32_t>(plan_.patience / 1ms);
-        (void)connection.value()->call(request); // Whether it was deleted is open in any case.
+        request.topic_names = {name};
+        request.topics.push_back({name, {}});
+        request.timeout_ms = static_cast<std::int32_t>(plan().patience / 1ms);
+        struct Asked {
+            std::unique_ptr<KafkaConnection> connection;
+            kafka::RequestHeader header;
+        };
+        std::vector<Asked> asked;
+        const auto ask = [&](std::int32_t broker) {
+            auto connection = kafka_.open(broker);
+            if (!connection.ok()) return;
+            const auto sent = connection.value()->send(request);
+            if (sent.ok()) asked.push_back({std::move(connection.value()), sent.value()});
+        };
+        const auto brokers = kafka_.brokers();
+        if (brokers.empty()) return;
+        const std::int32_t some = brokers[random_.below(brokers.size())];
+        ask(kafka_.controller().value_or(some));
+        if (random_.chance(1, 2)) ask(some);
+        SOMETIMES(asked.size() > 1, "client/deletes-a-topic-twice-at-once");
+        for (const Asked& one : asked)
+            (void)one.connection->receive<kafka::DeleteTopicsResponse>(one.header);
     }
-}
+};
 
 // None of this may disturb anybody else, and the broker has to survive it.
 void Workload::vandalise(Environment& env) {
@@ -461,7 +509,7 @@ std::vector<Workload::Program> Workload::programs() {
         programs.push_back({next, what, std::move(main)});
         next = NodeId(next.value + 1);
     };
-    add("admin", [this](Environment& env) { administer(env); });
+    add("admin", [this](Environment& env) { Admin(*this, env).run(); });
     for (int i = 0; i < plan_.producers; ++i)
         add("producer",
             [this, self = next](Environment& env) { Producer(*this, env, self).run(); });
@@ -498,7 +546,7 @@ public:
             if (leaves_out(attempts, FinalStep::create, {std::string(final_topic), 0})) break;
         }
         for (const auto& [name, known] : kafka_.partitions())
-            if (!workload_.deleting(name.topic)) wanted.push_back(name);
+            if (workload_.stays(name.topic)) wanted.push_back(name);
         for (const TopicPartition& name : wanted) {
             if (insist(name, FinalStep::store, [&] { return probe(name); }))
                 answered.push_back(name);

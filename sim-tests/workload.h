@@ -45,6 +45,7 @@ struct WorkloadPlan {
     std::size_t sent_bytes_max = 8_MiB;
     std::uint32_t pipelined_percent = 20; // Of a producer's turns.
     Duration deletes_after{0};
+    int passing_topics = 0; // That the admin makes, and deletes soon after, one by one.
 };
 
 WorkloadPlan draw_workload(Random random, int nodes);
@@ -85,16 +86,18 @@ public:
 
     // Topics that somebody has begun to delete: nothing is expected of them.
     bool deleting(const std::string& topic) const;
+    // Those that stay, of which something is expected in the end.
+    bool stays(const std::string& topic) const;
 
 private:
     friend class Client;
     friend class Producer;
     friend class Consumer;
     friend class Finisher;
+    friend class Admin;
 
     void produce(Environment& env, NodeId self);
     void consume(Environment& env, NodeId self);
-    void administer(Environment& env);
     void vandalise(Environment& env);
 
     const WorkloadPlan plan_;
