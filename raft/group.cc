@@ -14,6 +14,17 @@ namespace {
 // need one to miss it, and few to agree. If they cannot, a bad leader is better than none.
 constexpr int unfit_timeouts = 5;
 
+// A fiber that waits may be slow to look: until `late` is true, or for a while.
+constexpr Duration late_most = 1s;
+
+template <class Late>
+Result<> look_late(Environment& env, Condition& changed, Late late) {
+    const Deadline most(env.fibers, env.clock.now() + late_most);
+    const Result<> waited = changed.wait(late);
+    if (!waited.ok() && waited.error() == Error::timed_out) return {};
+    return waited;
+}
+
 } // namespace
 
 Group::Group(Environment& env, Host& host, GroupId id, const RaftConfig& config,
@@ -83,6 +94,13 @@ Result<> Group::wait_settled(const Proposal& proposal, bool here) {
         const Result<> now = settled(proposal, here);
         return closing_ || now.ok() || now.error() != Error::timed_out;
     }));
+    // Some look when all is decided.
+    const auto is_open = [&] {
+        const Result<> now = settled(proposal, here);
+        return !closing_ && !now.ok() && now.error() != Error::not_leader;
+    };
+    if (is_open() && BUGGIFY("group/settles-late", 1'000'000))
+        TRY(look_late(env_, changed_, [&] { return !is_open(); }));
     SOMETIMES(closing_, "group/closed-while-a-proposal-waited");
     if (closing_) return Error::not_found;
     return settled(proposal, here);
@@ -99,6 +117,9 @@ Result<Offset> Group::read_barrier() {
     TRY(changed_.wait([&] {
         return closing_ || barriers_passed_ >= number || !leads() || consensus_.term() != term;
     }));
+    // Some look when this replica leads again.
+    if (!closing_ && !leads() && BUGGIFY("group/reads-late", 1'000'000))
+        TRY(look_late(env_, changed_, [&] { return closing_ || leads(); }));
     if (closing_) return Error::not_found;
     SOMETIMES(!leads(), "group/deposed-while-a-read-waited");
     SOMETIMES(leads() && consensus_.term() != term, "group/leads-again-after-a-read-waited");

@@ -7,7 +7,7 @@ namespace pyralog::simtest {
 
 namespace {
 
-constexpr std::array<Excused, 16> excused{{
+constexpr std::array<Excused, 14> excused{{
     {"probe/broker/cannot-accept", "no accept of the simulated network fails"},
     {"probe/broker/too-many-clients",
      "runs have fewer clients; whim broker/turns-a-client-away goes the same way"},
@@ -24,10 +24,8 @@ constexpr std::array<Excused, 16> excused{{
     {"probe/transport/a-stranger-calls", "no run has a node that is in no list; host_test has"},
     {"probe/transport/another-cluster-calls", "no run has two clusters; host_test has"},
     {"probe/transport/another-node-answers", "no run moves an address; host_test does"},
-    {"probe/group/proposal-overruled",
-     "a deposed leader tells its producers at once, before it is overruled; host_test waits"},
-    {"probe/group/proposal-cut-and-perhaps-elsewhere", "the same"},
-    {"probe/produce/overruled", "the same"},
+    {"probe/controller/command-overruled",
+     "few commands, and few proposals are overruled before their proposer looks"},
 }};
 
 bool is_excused(const std::string& name) {
