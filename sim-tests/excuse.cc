@@ -3,6 +3,7 @@
 
 #include "core/wire/journal.h"
 #include "core/wire/segment.h"
+#include "server/catalogue.h"
 
 #include <algorithm>
 #include <array>
@@ -201,19 +202,25 @@ std::vector<Missing> lost_entries(const sim::Medium& medium, GroupId group) {
 std::optional<Excuse> excuse_for(GroupId group, bool to_read, const Disks& disks) {
     const auto members = disks.groups.find(group);
     if (members == disks.groups.end()) return {};
-    Excuse excuse{Excuse::Kind::no_majority, group, {}};
+    Excuse excuse{Excuse::Kind::no_majority, group, {}, {}};
+    if (group != server::controller_group)
+        if (auto controller = excuse_for(server::controller_group, false, disks))
+            excuse.controllers = std::move(controller->voters);
     std::set<NodeId> well;
     bool one_runs = false;
     for (const NodeId voter : raft::nodes_of(members->second)) {
         const Disks::One& disk = disks.nodes.at(voter);
         auto missing = disk.gone ? missing_on(*disk.medium) : lost_entries(*disk.medium, group);
-        if (missing.empty()) {
+        const bool untold = !disk.gone && missing.empty() && !excuse.controllers.empty() &&
+                            disk.knows && !disk.knows->contains(group);
+        if (missing.empty() && !untold) {
             if (!disk.gone) well.insert(voter);
             continue;
         }
-        one_runs |= !disk.gone;
-        excuse.voters.push_back({voter, std::move(missing)});
+        one_runs |= !disk.gone && !untold;
+        excuse.voters.push_back({voter, std::move(missing), untold});
     }
+    if (std::ranges::none_of(excuse.voters, &Deprived::untold)) excuse.controllers.clear();
     if (raft::reached_by_majority<int>(
             members->second, [&](NodeId voter) { return well.contains(voter) ? 1 : 0; }) == 0)
         return excuse;

@@ -30,6 +30,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -69,20 +70,24 @@ struct Missing {
 };
 std::string_view to_string(Missing::What what);
 
-// A node, and what is missing from its disk.
+// A node, and what is missing from its disk; or it has lost nothing, and was never told that there
+// is such a group.
 struct Deprived {
     NodeId node;
     std::vector<Missing> missing;
+    bool untold = false;
 };
 
 // Why a group stands still: a majority of its voters cannot be had, because each of the others is
-// gone or has lost entries of this very group from its segments; or, of reads, one that runs and
-// has lost some may lead.
+// gone, or has lost entries of this very group from its segments, or has not heard of it while the
+// controller, which alone could tell, stands still itself; or, of reads, one that runs and has lost
+// some may lead.
 struct Excuse {
     enum class Kind : std::uint8_t { no_majority, unreadable };
     Kind kind = Kind::no_majority;
     GroupId group;
-    std::vector<Deprived> voters; // Without those that are well.
+    std::vector<Deprived> voters;      // Without those that are well.
+    std::vector<Deprived> controllers; // The same of the controller's, if anybody is untold.
 };
 std::string_view to_string(Excuse::Kind kind);
 
@@ -91,6 +96,8 @@ struct Disks {
     struct One {
         const sim::Medium* medium = nullptr;
         bool gone = false; // Its node has refused it, or it was lost.
+        // The groups that its node has heard of; nothing if it does not run.
+        std::optional<std::set<GroupId>> knows = {};
     };
     std::map<NodeId, One> nodes;
     std::map<GroupId, raft::Members> groups;

@@ -2,8 +2,10 @@
 #include "sim-tests/excuse.h"
 
 #include "core/base/crc32c.h"
+#include "core/log/file_names.h"
 #include "core/wire/journal.h"
 #include "core/wire/segment.h"
+#include "server/catalogue.h"
 
 #include <algorithm>
 #include <set>
@@ -134,6 +136,36 @@ std::optional<std::string> flaw_of_refusal(std::span<const Missing> missing,
 }
 
 // Each voter that the proof names must be gone, or lack something of this very group.
+namespace {
+
+// Nobody has told it of the group: nothing on its disk is of it, and nobody can tell it now.
+std::optional<std::string> flaw_of_ignorance(const Excuse& excuse, const Disks& disks,
+                                             const Disks::One& disk) {
+    const Excuse controller{
+        Excuse::Kind::no_majority, server::controller_group, excuse.controllers, {}};
+    if (excuse.group == server::controller_group) return "everybody knows the controller";
+    if (std::ranges::any_of(excuse.controllers, &Deprived::untold)) return "of a wrong node";
+    if (auto flaw = flaw_of(controller, disks)) return "the controller could tell: " + *flaw;
+    if (disk.gone || !disk.knows || disk.knows->contains(excuse.group)) return "it has been told";
+    for (const auto& [inode, path] : disk.medium->durable_files()) {
+        if (path.starts_with(group_directory(excuse.group) + '/')) return "it has been told";
+        if (!path.starts_with("journal/")) continue;
+        Buffer all(static_cast<std::size_t>(disk.medium->durable_size(inode)));
+        disk.medium->read_durable(inode, 0, all.view());
+        for (std::size_t at = 0; at + wire::Frame::header_size <= all.size();
+             at += wire::frame_alignment) {
+            const auto header =
+                wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
+                    all.view().subspan(at, wire::Frame::header_size)));
+            if (header.ok() && header.value().frame.group == excuse.group)
+                return "it has been told";
+        }
+    }
+    return {};
+}
+
+} // namespace
+
 std::optional<std::string> flaw_of(const Excuse& excuse, const Disks& disks) {
     const auto members = disks.groups.find(excuse.group);
     if (members == disks.groups.end()) return "there is no such group";
@@ -143,6 +175,10 @@ std::optional<std::string> flaw_of(const Excuse& excuse, const Disks& disks) {
     for (const Deprived& voter : excuse.voters) {
         const auto disk = disks.nodes.find(voter.node);
         if (disk == disks.nodes.end() || deprived(voter.node) != 1) return "of a wrong node";
+        if (voter.untold) {
+            if (auto flaw = flaw_of_ignorance(excuse, disks, disk->second)) return flaw;
+            continue;
+        }
         if (auto flaw = flaw_of_refusal(voter.missing, *disk->second.medium)) return flaw;
         for (const Missing& missing : voter.missing)
             if (!disk->second.gone &&

@@ -153,6 +153,44 @@ TEST_CASE("a group stands still only when too many of its voters are gone", "[si
           "a node that runs does not need what it has lost");
 }
 
+// Seen first in whole clusters: with the controller's majority gone, a node that was down when a
+// topic was made never hears of it.
+TEST_CASE("who was never told of a group is excused while nobody can tell him", "[simtest]") {
+    Stopped stopped;
+    const GroupId group{77};
+    const auto disks_without = [&](std::initializer_list<NodeId> gone) {
+        Disks disks = stopped.disks(gone);
+        disks.groups[group].voters = {three};
+        disks.nodes[three].knows = {server::controller_group};
+        return disks;
+    };
+    stopped.harm(one);
+    CHECK_FALSE(excuse_for(group, false, disks_without({one}))); // The controller can tell.
+    stopped.harm(two);
+    Disks disks = disks_without({one, two});
+    disks.nodes[three].knows->insert(group);
+    CHECK_FALSE(excuse_for(group, false, disks));
+    disks.nodes[three].knows = {server::controller_group};
+    const auto excuse = excuse_for(group, false, disks);
+    REQUIRE(excuse);
+    CHECK_FALSE(flaw_of(*excuse, disks));
+
+    Disks others = disks;
+    others.nodes[two].gone = false;
+    CHECK(flaw_of(*excuse, others).value_or("none").starts_with("the controller could tell"));
+    others = disks;
+    others.nodes[three].knows = {};
+    CHECK_FALSE(excuse_for(group, false, others)); // It does not run, for some other reason.
+    CHECK(flaw_of(*excuse, others) == "it has been told");
+    // There is something of this one on its disk, whatever it says.
+    const GroupId told = std::prev(std::prev(disks.groups.end()))->first;
+    REQUIRE(told != server::controller_group);
+    disks.groups[told].voters = {three};
+    const auto lie = excuse_for(told, false, disks);
+    REQUIRE(lie);
+    CHECK(flaw_of(*lie, disks) == "it has been told");
+}
+
 namespace {
 
 Plan unlimited_plan() {

@@ -157,11 +157,16 @@ private:
 
     std::vector<server::Topic> known_topics() {
         std::vector<server::Topic> topics;
+        const auto add = [&](const server::Catalogue& catalogue) {
+            for (const auto& [name, topic] : catalogue.topics()) topics.push_back(topic);
+        };
         for (const NodeId node : cluster_.nodes()) {
+            // Facts that are in RocksDB cannot be seen from here; who runs has them in memory, too.
+            if (const server::Catalogue* running = cluster_.catalogue(node)) add(*running);
             server::Catalogue catalogue({});
             for (const auto& [key, value] : world_.facts(node).durable())
                 if (key.starts_with(server::Catalogue::prefix)) (void)catalogue.restore(key, value);
-            for (const auto& [name, topic] : catalogue.topics()) topics.push_back(topic);
+            add(catalogue);
         }
         return topics;
     }
@@ -268,9 +273,18 @@ private:
         for (const NodeId node : cluster_.nodes()) {
             const auto status = world_.running(node) ? std::nullopt : world_.exit_status(node);
             const bool refused = status && !status->ok() && status->error() == Error::corrupt;
-            all.nodes[node] = {&world_.disk(node), refused || cluster_.lost(node)};
+            all.nodes[node] = {&world_.disk(node), refused || cluster_.lost(node), known_to(node)};
         }
         return all;
+    }
+
+    std::optional<std::set<GroupId>> known_to(NodeId node) {
+        const server::Catalogue* catalogue = cluster_.catalogue(node);
+        if (!catalogue) return {};
+        std::set<GroupId> known{server::controller_group};
+        for (const auto& [name, topic] : catalogue->topics())
+            for (const auto& partition : topic.partitions) known.insert(partition.group);
+        return known;
     }
 
     // The group that this step needs. Nobody knows it yet of a topic that is still to be made: that
