@@ -333,7 +333,7 @@ Plan draw_plan(std::uint64_t seed, const PlanEdits& edits) {
     if (plan.has(FaultClass::slow_fibers)) plan.faults.run_cost = {1us, 30us, {2'000}, 20ms};
     if (plan.has(FaultClass::clocks)) {
         // Now and then so far off that no timeout means what it says.
-        const std::int64_t most = often(shape, 15) ? 400'000 : 50'000;
+        const std::int64_t most = often(shape, 35) ? 400'000 : 50'000;
         plan.faults.drift_ppm_most = static_cast<std::uint32_t>(scaled(shape, 100, most));
         plan.faults.monotonic_offset_most = 3600s;
         plan.faults.wall_offset_most = 3600s;
