@@ -177,6 +177,9 @@ Result<> SegmentWriter::move(GroupId group, std::int64_t end) {
     for (Log* log = find(group); log; log = find(group)) {
         if (log->segments_end().index >= end) return {};
         busy_ = log;
+        // If this is cancelled, so is what follows.
+        if (BUGGIFY("segment-writer/moves-slowly", 100'000))
+            (void)env_.fibers.sleep_until(env_.clock.now() + 100ms);
         const Result<std::size_t> moved = log->move_piece();
         busy_ = nullptr;
         if (idle_) std::exchange(idle_, nullptr)->set(); // `log` may be gone from here on.

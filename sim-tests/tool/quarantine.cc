@@ -7,7 +7,7 @@ namespace pyralog::simtest {
 
 namespace {
 
-constexpr std::array<Excused, 14> excused{{
+constexpr std::array<Excused, 13> excused{{
     {"probe/broker/cannot-accept", "no accept of the simulated network fails"},
     {"probe/broker/too-many-clients",
      "runs have fewer clients; whim broker/turns-a-client-away goes the same way"},
@@ -24,8 +24,6 @@ constexpr std::array<Excused, 14> excused{{
     {"probe/transport/a-stranger-calls", "no run has a node that is in no list; host_test has"},
     {"probe/transport/another-cluster-calls", "no run has two clusters; host_test has"},
     {"probe/transport/another-node-answers", "no run moves an address; host_test does"},
-    {"probe/controller/command-overruled",
-     "few commands, and few proposals are overruled before their proposer looks"},
 }};
 
 bool is_excused(const std::string& name) {
