@@ -20,6 +20,7 @@ std::vector<Address> Cluster::kafka_addresses() const {
 
 void Cluster::start(NodeId node) {
     if (running(node) || lost(node)) return;
+    refused_opens_[node] = world_.disk(node).refused_opens();
     world_.boot(node, sim::World::Main([this, node](Environment& env) {
                     server::Broker broker(env, configs_.at(node));
                     brokers_.at(node) = &broker;
@@ -53,6 +54,14 @@ std::optional<Finding> Cluster::judge_end(NodeId node, const Result<>& status) {
     switch (status.error()) {
     case Error::device_failed:
     case Error::out_of_space: ended_.push_back(node); return {};
+    case Error::unavailable: {
+        // Who may not open a file that he cannot do without says so, and is started again.
+        const bool was_refused = world_.disk(node).refused_opens() > refused_opens_[node];
+        if (!was_refused)
+            return report(oracle::broker_ended, who + " ended and could have gone on");
+        ended_.push_back(node);
+        return {};
+    }
     case Error::corrupt:
         if (!damaged(node))
             return report(oracle::refused_recovery, who + " says that its disk is damaged");

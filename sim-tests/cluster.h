@@ -66,6 +66,7 @@ private:
     std::map<NodeId, const server::Broker*> brokers_;
     std::map<NodeId, std::uint64_t> ends_seen_; // Up to this boot.
     std::set<NodeId> damaged_, lost_;
+    std::map<NodeId, std::uint64_t> refused_opens_; // By its disk, when it was started.
     std::vector<NodeId> ended_;
     ExcuseCounts excuses_;
 };

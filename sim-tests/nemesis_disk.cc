@@ -9,10 +9,18 @@ void Nemesis::hang_disk(sim::Dice& dice) {
     world.disk(node).hang_until(world.now() + time);
 }
 
+// For a while there is no room for more bytes, or for more open files than there are.
 void Nemesis::fill_disk(sim::Dice& dice) {
     const NodeId node = some_node(dice);
-    cluster_.world().disk(node).set_quota(plan_.nemesis.disk_quota);
-    later(down_time(dice), [this, node] { cluster_.world().disk(node).set_quota({}); });
+    sim::Medium& disk = cluster_.world().disk(node);
+    const Duration time = down_time(dice);
+    if (dice.pick(3) < 2) {
+        disk.set_quota(plan_.nemesis.disk_quota);
+        later(time, [&disk] { disk.set_quota({}); });
+    } else {
+        disk.limit_open_files(disk.open_files() + dice.pick(4));
+        later(time, [&disk] { disk.limit_open_files({}); });
+    }
 }
 
 void Nemesis::damage(sim::Dice& dice) {

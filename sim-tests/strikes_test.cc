@@ -39,7 +39,7 @@ TEST_CASE("each strike that is planned strikes", "[simtest][sim]") {
         {"rolling-restarts", &NemesisPlan::rolling_restarts, {Fault::kill}},
         {"pauses", &NemesisPlan::pauses, {Fault::pause}},
         {"hung-disks", &NemesisPlan::hung_disks, {Fault::hung_disk}},
-        {"full-disks", &NemesisPlan::full_disks, {Fault::out_of_space}},
+        {"full-disks", &NemesisPlan::full_disks, {Fault::out_of_space, Fault::too_many_files}},
         {"rot",
          &NemesisPlan::rot,
          {Fault::rot, Fault::unreadable_sector, Fault::lost_write, Fault::misdirected_write}},

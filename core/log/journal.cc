@@ -374,9 +374,12 @@ Result<> Journal::prepare_files() {
         }
         preparing_ = false;
         files_wanted_.notify_all();
-        const bool short_now = !done.ok() && done.error() == Error::out_of_space;
+        // Of space, or of files that may be open at once.
+        const bool short_now = !done.ok() && (done.error() == Error::out_of_space ||
+                                              done.error() == Error::unavailable);
         if (short_now && !space_short_)
-            env_.log.error("no space for the next journal file", {{"bytes", config_.file_bytes}});
+            env_.log.error("cannot make the next journal file",
+                           {{"error", done.error()}, {"bytes", config_.file_bytes}});
         space_short_ = short_now;
         if (short_now)
             TRY(env_.fibers.sleep_until(env_.clock.now() + space_retry_delay));

@@ -387,6 +387,27 @@ TEST_CASE("a full disk is waited out by the segment writer", "[log]") {
     CHECK(reopen(node, 1, 9).ok());
 }
 
+TEST_CASE("too many open files are waited out by the segment writer and the journal", "[log]") {
+    TestNode node;
+    const Result<> done = node.live([&](Life& life) -> Result<> {
+        node.disk().limit_open_files(node.disk().open_files());
+        TRY(fill(life, 1, 0)); // No segment yet, and nothing to be moved.
+        Log& log = *TRY(life.log(1));
+        for (int i = 0; i < 9; ++i) TRY(life.append(1, Term(1), 1000, 2));
+        TRY(life.journal.sync());
+        log.set_committed(log.end());
+        TRY(life.env.fibers.sleep_until(life.env.clock.now() + 3s));
+        CHECK(log.segments_end().index == 0);
+        CHECK(node.disk().refused_opens() > 0);
+        node.disk().limit_open_files({});
+        TRY(life.env.fibers.sleep_until(life.env.clock.now() + 3s));
+        CHECK(log.segments_end().index == 9);
+        return {};
+    });
+    CHECK(done.ok());
+    CHECK(reopen(node, 1, 9).ok());
+}
+
 TEST_CASE("a log may leave while it is being moved", "[log]") {
     for (int delay = 0; delay < 300; delay += 7) {
         TestNode node(static_cast<std::uint64_t>(delay));

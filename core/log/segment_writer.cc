@@ -72,10 +72,13 @@ Result<> SegmentWriter::run() {
             [this] { return file_full_ || !ready_.empty() || flushes_done_ < flushes_wanted_; }));
         const Result<> done = work();
         if (done.ok()) continue;
-        if (done.error() != Error::out_of_space) return done;
-        REACHABLE("segment-writer/no-space");
+        const bool no_files = done.error() == Error::unavailable;
+        if (done.error() != Error::out_of_space && !no_files) return done;
+        SOMETIMES(no_files, "segment-writer/too-many-open-files");
+        SOMETIMES(!no_files, "segment-writer/no-space");
         // What is not moved stays in the journal, which says when that becomes too much.
-        env_.log.error("no space for segments");
+        env_.log.error(no_files ? "too many open files for another segment"
+                                : "no space for segments");
         TRY(env_.fibers.sleep_until(env_.clock.now() + space_retry_delay));
     }
 }

@@ -96,6 +96,10 @@ public:
 
     void hang_until(Duration when) { hangs_until_ = std::max(hangs_until_, when); }
     void set_quota(std::optional<std::uint64_t> bytes) { quota_ = bytes; }
+    // With so many files open at once, the next open is Error::unavailable, as on a real disk.
+    void limit_open_files(std::optional<std::uint64_t> files) { open_files_max_ = files; }
+    std::uint64_t open_files() const;
+    std::uint64_t refused_opens() const { return refused_opens_; } // So far.
     // Flips bits where they are. False: there is no such byte.
     bool rot(std::string_view path, std::uint64_t position, std::byte mask);
     // One bit of one file, drawn among those that are durable; where it was.
@@ -279,6 +283,7 @@ private:
     void size(Call& call, Entry& file);
     bool room_for(const Entry& file, std::uint64_t end) const;
     bool lacks_room(bool refused);
+    bool may_open();
     void rewritten(Entry& file, std::uint64_t position, std::size_t size);
     void add_change(Entry& file, Change change);
     void make_durable(Entry& file, const Change& change);
@@ -406,6 +411,8 @@ private:
     std::vector<Later> later_; // Sorted by id.
     Duration hangs_until_{0};
     std::optional<std::uint64_t> quota_;
+    std::optional<std::uint64_t> open_files_max_;
+    std::uint64_t refused_opens_ = 0;
     bool fail_next_sync_ = false;
     bool fail_next_write_ = false;
     bool lie_at_next_sync_ = false;

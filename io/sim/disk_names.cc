@@ -50,9 +50,25 @@ void Medium::name_call(Call& call) {
     } else if (lacks_room(call.no_space || (needs_space(call) && call.kind != Kind::rename &&
                                             quota_ && used() >= *quota_))) {
         call.result = Error::out_of_space;
+    } else if (call.kind == Kind::open && !may_open()) {
+        call.result = Error::unavailable;
     } else {
         call.result = change_names(call);
     }
+}
+
+std::uint64_t Medium::open_files() const {
+    std::uint64_t open = 0;
+    for (const auto& [inode, file] : entries_) open += file.handles;
+    return open;
+}
+
+bool Medium::may_open() {
+    if (!open_files_max_ || open_files() < *open_files_max_) return true;
+    if (!timeline_.inject(Fault::too_many_files)) return true;
+    timeline_.counts.effect(Fault::too_many_files);
+    ++refused_opens_;
+    return false;
 }
 
 Result<> Medium::change_names(Call& call) {

@@ -462,6 +462,27 @@ TEST_CASE("a full disk refuses to grow, and has room again when something is rem
     CHECK(machine.counts().effective(Fault::out_of_space) == 2);
 }
 
+TEST_CASE("a process that has as many files open as it may opens no other", "[sim]") {
+    Machine machine;
+    machine.disk().limit_open_files(2);
+    machine.runs([&](Environment& env) {
+        auto first = file_in(env, "first");
+        const auto second = file_in(env, "second");
+        CHECK(machine.disk().open_files() == 2);
+        CHECK(env.disk.open("third", create_new).error() == Error::unavailable);
+        CHECK(env.disk.open("first", existing).error() == Error::unavailable);
+        CHECK(env.disk.list("").value() == std::vector<std::string>{"first", "second"});
+        first.reset();
+        CHECK(env.disk.open("third", create_new).ok());
+        machine.disk().limit_open_files({});
+        CHECK(env.disk.open("first", existing).ok());
+    });
+    CHECK(machine.disk().refused_opens() == 2);
+    CHECK(machine.counts().effective(Fault::too_many_files) == 2);
+    machine.world.kill(one);
+    CHECK(machine.disk().open_files() == 0); // They were the process's.
+}
+
 TEST_CASE("a sector that cannot be read stays so until it is written", "[sim]") {
     Machine machine;
     machine.runs([](Environment& env) { durable_file(env, "f", std::string(2'000, 'x')); });

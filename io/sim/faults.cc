@@ -40,6 +40,7 @@ constexpr std::array names{
     Name{Fault::size_error, "size_error"},
     Name{Fault::name_error, "name_error"},
     Name{Fault::out_of_space, "out_of_space"},
+    Name{Fault::too_many_files, "too_many_files"},
     Name{Fault::unreadable_sector, "unreadable_sector"},
     Name{Fault::rot, "rot"},
     Name{Fault::lost_write, "lost_write"},

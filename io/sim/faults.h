@@ -156,6 +156,7 @@ enum class Fault : std::uint8_t {
     size_error,
     name_error,
     out_of_space,
+    too_many_files,    // An open was refused: the process has as many as it may.
     unreadable_sector, // Effective: a read failed of it.
     rot,               // Effective: a read returned it.
     lost_write,        // The same.
