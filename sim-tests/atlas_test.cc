@@ -60,7 +60,7 @@ TEST_CASE("without a limit every disk may be damaged", "[simtest]") {
 TEST_CASE("a cluster whose disks are all damaged refuses, and never lies", "[simtest]") {
     sim::FaultCounts counts;
     std::uint64_t read = 0;
-    for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+    for (std::uint64_t seed = 1; seed <= 16; ++seed) {
         Plan plan = draw_plan(seed);
         plan.nodes = 3;
         plan.config.topic.replication_factor = 0;

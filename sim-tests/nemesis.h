@@ -87,6 +87,7 @@ private:
     void hang_disk(sim::Dice& dice);
     void fill_disk(sim::Dice& dice);
     void damage(sim::Dice& dice);
+    void misdirect_read(NodeId node, sim::Dice& dice);
     bool damage_disk(NodeId node, sim::Dice& dice);
     void lose_disk(sim::Dice& dice);
     void jump_clock(sim::Dice& dice);

@@ -23,8 +23,24 @@ void Nemesis::fill_disk(sim::Dice& dice) {
     }
 }
 
+// A read of the log will be wrong, once. Nothing is harmed, so any disk may do it, and all that is
+// demanded of a node stays. RocksDB's files are left alone: it gives up at the first wrong block.
+void Nemesis::misdirect_read(NodeId node, sim::Dice& dice) {
+    sim::Medium& disk = cluster_.world().disk(node);
+    std::vector<std::pair<std::string, std::uint64_t>> files;
+    for (const auto& [inode, path] : disk.durable_files())
+        if ((path.starts_with("journal/") || path.starts_with("groups/")) &&
+            disk.durable_size(inode) > 0)
+            files.emplace_back(path, disk.durable_size(inode));
+    if (files.empty()) return;
+    const auto& [path, size] = files[static_cast<std::size_t>(dice.pick(files.size()))];
+    disk.misdirect_read(path, dice.pick(size));
+    if (dice.coin()) end_process(node, false, dice); // Most of it is read at the start.
+}
+
 void Nemesis::damage(sim::Dice& dice) {
     const NodeId node = some_node(dice);
+    if (dice.pick(4) == 3) return misdirect_read(node, dice);
     if (!atlas_.allows(node) || !damage_disk(node, dice)) return;
     cluster_.damage(node);
     // Most of what is on a disk is read when a node starts.

@@ -209,6 +209,55 @@ TEST_CASE("a crash at any point of sealing and marking, and of the recovery, los
     crash_everywhere(seal_and_mark);
 }
 
+// ---- Reads that return another sector ----
+
+namespace {
+
+// Lives once, and then again with a read of this place gone wrong, or with none. What is wrong.
+std::string misread(const LogSubject::Scenario& scenario, std::string_view path,
+                    std::uint64_t position, std::uint64_t& effective,
+                    const std::function<void(const sim::Medium&)>& look = {}) {
+    LogSubject subject(1, scenario);
+    sim::World& world = subject.world();
+    const auto live = [&](std::size_t life) {
+        subject.boot(life);
+        const Duration limit = world.now() + std::chrono::hours(1);
+        return world.run_until(limit, [&] { return !world.running(TestNode::id); });
+    };
+    if (!live(0)) return "hangs";
+    world.cut_power(TestNode::id);
+    sim::Medium& disk = world.disk(TestNode::id);
+    if (look) look(disk);
+    if (!path.empty()) disk.misdirect_read(path, position);
+    if (!live(1)) return "hangs";
+    effective += world.counts().effective(sim::Fault::misdirected_read);
+    return subject.judge();
+}
+
+void misread_everything(const LogSubject::Scenario& scenario) {
+    constexpr std::uint64_t sector = sim::Medium::sector_size;
+    std::vector<std::pair<std::string, std::uint64_t>> files;
+    std::uint64_t effective = 0;
+    CHECK(misread(scenario, {}, 0, effective, [&](const sim::Medium& disk) {
+              for (const auto& [inode, path] : disk.durable_files())
+                  files.emplace_back(path, disk.durable_size(inode));
+          }).empty());
+    for (const auto& [path, size] : files) {
+        for (std::uint64_t at = 0; at < size; at += sector) {
+            const std::string trouble = misread(scenario, path, at, effective);
+            if (!trouble.empty()) FAIL(trouble << ", after a read of " << path << " at " << at);
+        }
+    }
+    CHECK(effective > 40);
+}
+
+} // namespace
+
+TEST_CASE("a wrong sector read once, at any place of the disk, loses nothing", "[log][crash]") {
+    misread_everything(roll_journal);
+    misread_everything(roll_segments);
+}
+
 // ---- The round that was being written ----
 
 namespace {

@@ -16,6 +16,10 @@ namespace {
 
 constexpr std::size_t read_bytes = 4_MiB;
 
+// A device may return another sector's bytes, and the right ones the next time. What would be given
+// up, or forgotten, for what was read is read again.
+constexpr int reads_max = 4;
+
 // All of the file, up to `bytes`; less if it is shorter.
 Result<Bytes> read_file(File& file, std::uint64_t bytes) {
     constexpr std::size_t alignment = Buffer::disk_alignment;
@@ -58,10 +62,12 @@ Result<Journal::Found> Journal::look_at(const std::string& name, std::uint64_t n
     found.path = directory_ + '/' + name;
     found.file = TRY(env_.disk.open(found.path, Disk::Open::existing, Disk::Access::aligned));
     TRY(found.file->sync());
-    Result<Bytes> block = read_file(*found.file, wire::JournalHeader::size);
-    if (!block.ok() && block.error() != Error::corrupt) return block.error();
-    const auto header = block.ok() ? wire::decode_journal_header(block.value().view())
-                                   : std::optional<wire::JournalHeader>();
+    std::optional<wire::JournalHeader> header;
+    for (int reads = 0; reads < reads_max && !header; ++reads) {
+        Result<Bytes> block = read_file(*found.file, wire::JournalHeader::size);
+        if (!block.ok() && block.error() != Error::corrupt) return block.error();
+        if (block.ok()) header = wire::decode_journal_header(block.value().view());
+    }
     if (!header) return damaged(found.path, 0, "the header is bad");
     if (header->identity != identity_)
         return damaged(found.path, 0, "the file is another node's, or another cluster's");
@@ -129,12 +135,25 @@ Result<> Journal::settle_size(const Spare& spare) {
 
 Result<> Journal::replay_file(const Found& found, std::optional<std::uint64_t> after_round,
                               const Replay& replay) {
-    const Result<Bytes> bytes = read_file(*found.file, found.header.bytes);
+    Result<Bytes> bytes = read_file(*found.file, found.header.bytes);
+    wire::JournalScan scan;
+    for (int reads = 1; bytes.ok(); ++reads) {
+        scan = wire::scan_journal(bytes.value(), found.header, after_round);
+        // All that the next file knows of is here. Nobody knows that of the newest file, and what
+        // seems to be missing may be there the next time.
+        if (after_round && scan.end == wire::JournalScan::End::intact) break;
+        Result<Bytes> again = read_file(*found.file, found.header.bytes);
+        const bool agrees =
+            again.ok() && std::ranges::equal(again.value().view(), bytes.value().view());
+        if (agrees) break;
+        REACHABLE("journal/two-reads-differ");
+        if (reads == reads_max) return damaged(found.path, 0, "no two reads are the same");
+        bytes = std::move(again);
+    }
     SOMETIMES(!bytes.ok(), "journal/cannot-be-read");
     if (!bytes.ok() && bytes.error() == Error::corrupt)
         return damaged(found.path, 0, "a sector cannot be read");
     if (!bytes.ok()) return bytes.error();
-    const wire::JournalScan scan = wire::scan_journal(bytes.value(), found.header, after_round);
     if (scan.end == wire::JournalScan::End::damage && !BUG(M21))
         return damaged(found.path, scan.file_position, scan.reason);
     SOMETIMES(scan.end == wire::JournalScan::End::torn, "journal/torn-tail");

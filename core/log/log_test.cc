@@ -408,6 +408,23 @@ TEST_CASE("too many open files are waited out by the segment writer and the jour
     CHECK(reopen(node, 1, 9).ok());
 }
 
+TEST_CASE("a read that returned a wrong sector is repeated", "[log]") {
+    TestNode node;
+    REQUIRE(node.live(filled(1, 20)).ok());
+    const std::string path = segments(node, 1).front();
+    const std::uint64_t size = node.disk().durable_content(path)->size();
+    const std::uint64_t before = node.world.counts().effective(sim::Fault::misdirected_read);
+    for (std::uint64_t at = 0; at < size; at += sim::Medium::sector_size) {
+        const Result<> done = node.live([&](Life& life) -> Result<> {
+            node.disk().misdirect_read(path, at);
+            CHECK(read_all(life, 1).value() == 20);
+            return {};
+        });
+        CHECK(done.ok());
+    }
+    CHECK(node.world.counts().effective(sim::Fault::misdirected_read) > before + 5);
+}
+
 TEST_CASE("a log may leave while it is being moved", "[log]") {
     for (int delay = 0; delay < 300; delay += 7) {
         TestNode node(static_cast<std::uint64_t>(delay));

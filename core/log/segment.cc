@@ -5,6 +5,7 @@
 #include "core/base/probe.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pyralog {
 
@@ -46,7 +47,27 @@ public:
 
     bool at_end() const { return position_ >= end_; }
 
+    // A device may return another sector's bytes, and the right ones the next time.
     Result<wire::Frame> next() {
+        Result<wire::Frame> frame = read_next();
+        if (!frame.ok() && frame.error() == Error::corrupt) {
+            window_ = {};
+            at_ = 0;
+            frame = read_next();
+            if (frame.ok()) REACHABLE("segment/read-again");
+        }
+        if (!frame.ok() && frame.error() == Error::corrupt) log_damage();
+        return frame;
+    }
+    // The first frame is not what the index says is there.
+    Error misplaced() {
+        const Error error = bad("a frame is not where it belongs");
+        log_damage();
+        return error;
+    }
+
+private:
+    Result<wire::Frame> read_next() {
         TRY(have(wire::Frame::header_size));
         const auto decoded =
             wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
@@ -70,10 +91,6 @@ public:
         position_ += stored;
         return header.frame;
     }
-    // The first frame is not what the index says is there.
-    Error misplaced() const { return bad("a frame is not where it belongs"); }
-
-private:
     // At least `count` bytes from here on in the window.
     Result<> have(std::size_t count) {
         if (window_.size() - at_ >= count) return {};
@@ -87,12 +104,15 @@ private:
         if (window_.size() < count) return bad("the file is too short");
         return {};
     }
-    Error bad(std::string_view what) const {
+    Error bad(std::string_view what) {
+        wrong_ = what;
+        return Error::corrupt;
+    }
+    void log_damage() const {
         REACHABLE("segment/damaged-is-refused");
         segment_.env_.log.error(
             "segment is damaged",
-            {{"file", segment_.path_}, {"file_position", position_}, {"what", what}});
-        return Error::corrupt;
+            {{"file", segment_.path_}, {"file_position", position_}, {"what", wrong_}});
     }
 
     const Segment& segment_;
@@ -101,6 +121,7 @@ private:
     std::size_t window_bytes_;
     Bytes window_;
     std::size_t at_ = 0;              // In the window.
+    std::string_view wrong_;          // What is, for people.
     std::optional<Position> follows_; // Where the next frame must begin.
 };
 
@@ -121,10 +142,12 @@ Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string pat
     // entries back, synced without an error, and let the journal forget them.
     const std::unique_ptr<File> device =
         TRY(env.disk.open(path, Disk::Open::existing, Disk::Access::aligned));
-    Result<Bytes> start = read_device(*device, 0, wire::SegmentHeader::size);
-    if (!start.ok() && start.error() != Error::corrupt) return start.error();
-    const auto header = start.ok() ? wire::decode_segment_header(start.value().view())
-                                   : std::optional<wire::SegmentHeader>();
+    std::optional<wire::SegmentHeader> header;
+    for (int reads = 0; reads < 2 && !header; ++reads) {
+        Result<Bytes> start = read_device(*device, 0, wire::SegmentHeader::size);
+        if (!start.ok() && start.error() != Error::corrupt) return start.error();
+        if (start.ok()) header = wire::decode_segment_header(start.value().view());
+    }
     if (!header) {
         REACHABLE("segment/found-without-a-header");
         env.log.warning("segment has no header", {{"file", path}, {"bytes", file_size}});
@@ -174,6 +197,7 @@ Result<> Segment::scan(File& device, std::uint64_t file_size) {
     // In small pieces once a sector could not be read: what stands before it is good.
     std::size_t piece = BUGGIFY("segment/scan-in-bits") ? Buffer::disk_alignment : scan_bytes;
     std::size_t wanted = piece;
+    std::uint64_t stopped_at = 0;
     while (index_.bytes < file_size) {
         const std::size_t asked = std::min<std::uint64_t>(wanted, file_size - index_.bytes);
         Result<Bytes> read = read_device(device, index_.bytes, asked);
@@ -186,8 +210,10 @@ Result<> Segment::scan(File& device, std::uint64_t file_size) {
         const Bytes bytes = TRY(std::move(read));
         const wire::SegmentScan scan = wire::scan_segment(bytes, group_, index_);
         const bool was_last = index_.bytes + (bytes.size() - scan.taken) >= file_size;
-        if (scan.needed == 0 || was_last || bytes.size() < asked) break;
         wanted = std::max(piece, scan.needed);
+        if (scan.needed > 0 && !was_last && bytes.size() == asked) continue;
+        // Here it ends, if it does so a second time.
+        if (std::exchange(stopped_at, index_.bytes) == index_.bytes) break;
     }
     SOMETIMES(index_.bytes < file_size, "segment/torn-tail");
     SOMETIMES(index_.bytes == file_size, "segment/whole-tail");

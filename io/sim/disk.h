@@ -109,6 +109,11 @@ public:
     };
     std::optional<Rotten> rot_somewhere(std::string_view directory);
     bool make_unreadable(std::string_view path, std::uint64_t position); // Its sector.
+    // The next read of this byte, of the file that has this name then, gets another sector's bytes
+    // for its sector, or zeros. Nothing on the medium is harmed, and a second read is right.
+    void misdirect_read(std::string_view path, std::uint64_t position) {
+        misdirected_read_ = {std::string(path), position};
+    }
     void fail_next_sync() { fail_next_sync_ = true; }
     void fail_next_write() { fail_next_write_ = true; }
     // The n-th rename from now on finds no space.
@@ -284,6 +289,7 @@ private:
     bool room_for(const Entry& file, std::uint64_t end) const;
     bool lacks_room(bool refused);
     bool may_open();
+    void misdirect(const Call& call, const Entry& file, const Image& image);
     void rewritten(Entry& file, std::uint64_t position, std::size_t size);
     void add_change(Entry& file, Change change);
     void make_durable(Entry& file, const Change& change);
@@ -413,6 +419,7 @@ private:
     std::optional<std::uint64_t> quota_;
     std::optional<std::uint64_t> open_files_max_;
     std::uint64_t refused_opens_ = 0;
+    std::optional<std::pair<std::string, std::uint64_t>> misdirected_read_;
     bool fail_next_sync_ = false;
     bool fail_next_write_ = false;
     bool lie_at_next_sync_ = false;

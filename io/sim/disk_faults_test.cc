@@ -604,6 +604,38 @@ TEST_CASE("only writes that are remembered, still there and allowed to be lost a
     CHECK(other.counts().fired(Fault::misdirected_write) == 0);
 }
 
+TEST_CASE("a misdirected read returns another sector once, and harms nothing", "[sim]") {
+    Machine machine;
+    std::string sectors;
+    for (const char c : {'a', 'b', 'c', 'd'}) sectors += std::string(512, c);
+    machine.runs([&](Environment& env) {
+        const auto file = durable_file(env, "f", sectors);
+        machine.disk().misdirect_read("f", 512);
+        std::string head(100, '?'); // Does not cover that byte.
+        REQUIRE(file->read_at(0, std::as_writable_bytes(std::span(head))).ok());
+        CHECK(head == std::string(100, 'a'));
+        const std::string read = read_all(*file);
+        CHECK(read != sectors);
+        CHECK(read.substr(0, 512) == sectors.substr(0, 512));
+        CHECK(read[512] != 'b');
+        CHECK(read.substr(512, 512) == std::string(512, read[512]));
+        CHECK(read.substr(1024) == sectors.substr(1024));
+        CHECK(read_all(*file) == sectors);
+    });
+    CHECK(machine.durable("f") == sectors);
+    CHECK(machine.counts().effective(Fault::misdirected_read) == 1);
+    CHECK(machine.disk().harms().empty());
+
+    sim::Faults faults;
+    faults.misdirected_read = sim::always;
+    Machine by_itself(1, faults);
+    by_itself.runs([&](Environment& env) {
+        const auto file = durable_file(env, "f", sectors);
+        for (int i = 0; i < 20; ++i) (void)read_all(*file);
+    });
+    CHECK(by_itself.counts().effective(Fault::misdirected_read) == 20);
+}
+
 // ---- What is written down of it ----
 
 TEST_CASE("all damage is listed, with what would be there without", "[sim]") {

@@ -41,6 +41,32 @@ void Medium::read(Call& call, Entry& file) {
     for (auto at = file.damaged.lower_bound(first); at != file.damaged.end() && at->first < end;
          ++at)
         timeline_.counts.effect(at->second);
+    misdirect(call, file, *image);
+}
+
+// A device errs in the number of a sector, and reads one of this file, or one of nobody's.
+void Medium::misdirect(const Call& call, const Entry& file, const Image& image) {
+    const std::uint64_t end = call.position + call.number;
+    std::optional<std::uint64_t> hit;
+    if (error_dice_.chance(timeline_.faults.misdirected_read))
+        hit = call.position + error_dice_.pick(call.number);
+    if (misdirected_read_ && find(misdirected_read_->first, false) == file.inode &&
+        misdirected_read_->second >= call.position && misdirected_read_->second < end)
+        hit = std::exchange(misdirected_read_, {})->second;
+    if (!hit || !timeline_.inject(Fault::misdirected_read)) return;
+    const std::uint64_t sector = *hit / sector_size;
+    const std::uint64_t from = std::max(call.position, sector * sector_size);
+    const std::uint64_t to = std::min(end, (sector + 1) * sector_size);
+    std::vector<std::byte> other(to - from);
+    const std::uint64_t drawn = error_dice_.pick(image.size() / sector_size + 1);
+    if (drawn != sector) image.read(drawn * sector_size + from % sector_size, other);
+    const auto into = call.into.subspan(from - call.position, other.size());
+    if (!std::ranges::equal(into, other)) timeline_.counts.effect(Fault::misdirected_read);
+    std::ranges::copy(other, into.begin());
+    timeline_.trace(node_, [&] {
+        return "disk misdirected_read file=" + std::to_string(file.inode) +
+               " at=" + std::to_string(from);
+    });
 }
 
 void Medium::write(Call& call, Entry& file) {

@@ -42,6 +42,7 @@ constexpr std::array names{
     Name{Fault::out_of_space, "out_of_space"},
     Name{Fault::too_many_files, "too_many_files"},
     Name{Fault::unreadable_sector, "unreadable_sector"},
+    Name{Fault::misdirected_read, "misdirected_read"},
     Name{Fault::rot, "rot"},
     Name{Fault::lost_write, "lost_write"},
     Name{Fault::misdirected_write, "misdirected_write"},

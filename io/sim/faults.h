@@ -56,6 +56,7 @@ struct Faults {
     // that does this keeps the contract of core/env/disk.h, so it is damage and not an error.
     Chance late_sync_error;
     Chance unreadable_sector; // Of a read: one sector of it can not be read until it is rewritten.
+    Chance misdirected_read;  // Of a read: for one sector it gets another one's bytes, this once.
     Chance read_rot;          // Of a read: one bit of the range is found flipped, on the medium.
     // How a power cut treats what was not synced: weights of the three ways, then, for the third,
     // weights of what happens to each unit on its own.
@@ -158,6 +159,7 @@ enum class Fault : std::uint8_t {
     out_of_space,
     too_many_files,    // An open was refused: the process has as many as it may.
     unreadable_sector, // Effective: a read failed of it.
+    misdirected_read,  // Effective: the bytes were not those that are there.
     rot,               // Effective: a read returned it.
     lost_write,        // The same.
     misdirected_write, // The same, of the place that it hit.
