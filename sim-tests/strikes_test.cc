@@ -42,7 +42,8 @@ TEST_CASE("each strike that is planned strikes", "[simtest][sim]") {
         {"full-disks", &NemesisPlan::full_disks, {Fault::out_of_space, Fault::too_many_files}},
         {"rot",
          &NemesisPlan::rot,
-         {Fault::rot, Fault::unreadable_sector, Fault::lost_write, Fault::misdirected_write}},
+         {Fault::rot, Fault::unreadable_sector, Fault::lost_write, Fault::misdirected_write,
+          Fault::misdirected_read, Fault::late_sync_error}},
         {"lost-disks", &NemesisPlan::lost_disks, {Fault::power_cut}},
         {"clock-jumps", &NemesisPlan::clock_jumps, {Fault::wall_jump, Fault::drift}},
     };
