@@ -44,6 +44,35 @@ std::optional<Farewell> add_assignment(CommandLine& line, const std::string& set
     return {};
 }
 
+// `pyralog log …`: each tells of itself by its parsing.
+void add_log_commands(CLI::App& app, CommandLine& line) {
+    using Command = CommandLine::Command;
+    struct One {
+        Command command;
+        const char *name, *help;
+    };
+    constexpr One all[] = {
+        {Command::log_digest, "digest",
+         "Checksums of all logs; with several directories, whether they agree"},
+        {Command::log_verify, "verify",
+         "All that is wrong with a directory, and what a node would make of it"},
+        {Command::log_dump, "dump", "Every frame, a line each"},
+        {Command::log_stats, "stats", "What each log holds"},
+    };
+    CLI::App* const log = app.add_subcommand("log", "Look into the logs of nodes that are stopped");
+    log->require_subcommand(1);
+    for (const One& one : all) {
+        CLI::App* const added = log->add_subcommand(one.name, one.help);
+        CLI::Option* const directories = added->add_option("DIRECTORY", line.directories,
+                                                           "The data directory of a stopped node");
+        if (one.command != Command::log_digest) directories->expected(0, 1);
+        added->add_flag("--json", line.as_json, "For programs");
+        if (one.command == Command::log_dump)
+            added->add_option("--group", line.group, "Only this one's")->type_name("NUMBER");
+        added->callback([&line, command = one.command] { line.command = command; });
+    }
+}
+
 } // namespace
 
 std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
@@ -78,12 +107,7 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
     status->add_flag("--json", line.as_json, "For programs");
     show->add_flag("--json", line.as_json, "For programs");
     show->add_flag("--reference", line.as_reference, "Every setting with its bounds, as Markdown");
-    CLI::App* const log = app.add_subcommand("log", "Look into the logs of nodes that are stopped");
-    CLI::App* const digest = log->add_subcommand(
-        "digest", "Checksums of all logs; with several directories, whether they agree");
-    log->require_subcommand(1);
-    digest->add_option("DIRECTORY", line.directories, "The data directory of a stopped node");
-    digest->add_flag("--json", line.as_json, "For programs");
+    add_log_commands(app, line);
     try {
         app.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {
@@ -98,11 +122,10 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
         return Farewell{mistake("say what to do: start, stop, status, config or log"), 2};
 
     using Command = CommandLine::Command;
-    line.command = start->parsed()    ? Command::start
-                   : stop->parsed()   ? Command::stop
-                   : status->parsed() ? Command::status
-                   : show->parsed()   ? Command::config
-                                      : Command::log_digest;
+    if (start->parsed()) line.command = Command::start;
+    if (stop->parsed()) line.command = Command::stop;
+    if (status->parsed()) line.command = Command::status;
+    if (show->parsed()) line.command = Command::config;
     if (config->count() > 0) line.config_file = file;
     if (admin_option->count() > 0) {
         line.admin = parse_address(admin);

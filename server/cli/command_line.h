@@ -16,7 +16,16 @@
 namespace pyralog::cli {
 
 struct CommandLine {
-    enum class Command : std::uint8_t { start, stop, status, config, log_digest };
+    enum class Command : std::uint8_t {
+        start,
+        stop,
+        status,
+        config,
+        log_digest,
+        log_verify,
+        log_dump,
+        log_stats,
+    };
 
     Command command = Command::start;
     std::optional<std::string> config_file;
@@ -24,6 +33,7 @@ struct CommandLine {
     bool as_json = false;
     std::vector<std::string> directories; // `log digest`: of stopped nodes.
     bool as_reference = false;            // `config`: the table for README.md.
+    std::optional<std::int64_t> group;    // `log dump`: of this one only.
     std::vector<server::Assignment> assignments;
 };
 

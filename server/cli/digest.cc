@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <map>
 #include <set>
 
@@ -21,25 +20,12 @@ struct NodeLogs {
     std::map<GroupId, LogDigest> logs;
 };
 
-// Empty if it can be read, else what is in the way.
-std::string look_at(const std::string& directory) {
-    std::error_code error;
-    if (!std::filesystem::is_regular_file(std::filesystem::path(directory) / "identity", error))
-        return directory + ": no node has run here";
-    if (DataDir::owner(directory) != 0)
-        return directory + ": the node is running: stop it first, with `pyralog stop`";
-    return {};
-}
-
 std::optional<NodeLogs> read(const std::string& directory, const real::IoConfig& io) {
-    if (const std::string wrong = look_at(directory); !wrong.empty()) {
+    if (const std::string wrong = look_at_stopped(directory); !wrong.empty()) {
         complain(wrong);
         return {};
     }
-    real::IoConfig config = io;
-    config.data_dir = directory;
-    config.log_level = Level::error;
-    real::World world(config);
+    real::World world(reading_config(io, directory));
     NodeLogs node{directory, {}};
     const Result<> done = world.run([&](Environment& env) -> Result<> {
         for (LogDigest& log : TRY(digest_logs(env, "journal"))) {

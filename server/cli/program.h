@@ -48,6 +48,14 @@ int show_config(const CommandLine& line, const Program& program);
 int show_status(const CommandLine& line, const Program& program);
 int stop_node(const CommandLine& line, const Program& program);
 int show_digest(const CommandLine& line, const Program& program);
+int verify_logs(const CommandLine& line, const Program& program);
+int dump_logs(const CommandLine& line, const Program& program);
+int show_log_stats(const CommandLine& line, const Program& program);
+
+// Has a node run in this directory, and does none now? Empty, or what is in the way.
+std::string look_at_stopped(const std::string& directory);
+// The world of that node, for whoever only reads.
+real::IoConfig reading_config(const real::IoConfig& io, const std::string& directory);
 
 // Columns as wide as their widest cell; the first row is the heading.
 std::string format_table(const std::vector<std::vector<std::string>>& rows);

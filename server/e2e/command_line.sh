@@ -148,6 +148,19 @@ expect 1 'no node is running here' "$pyralog" stop --data-dir d/deep
 expect 1 'no node has run here' "$pyralog" log digest d
 "$pyralog" log digest --json d/deep d/deep | python3 -c 'import json, sys
 for log in json.load(sys.stdin): assert not log["differs"], log' || fail "a node differs from itself"
+"$pyralog" log verify d/deep | grep -q '^nothing is damaged$' || fail "a good directory is not called so"
+"$pyralog" log verify --json d/deep | python3 -c 'import json, sys
+found = json.load(sys.stdin); assert not found["damaged"] and found["files"], found' || fail "verify --json"
+"$pyralog" log stats --json d/deep | python3 -c 'import json, sys
+assert [g["group"] for g in json.load(sys.stdin)] == [0]' || fail "stats --json"
+"$pyralog" log dump --group 0 d/deep | grep -q ' vote group=0 ' || fail "dump shows no vote"
+# Damage that is done by hand is named with file, place and kind.
+cp -r d/deep d/harmed
+victim=$(cd d/harmed && ls journal/*.log | tail -n 1)
+printf 'X' | dd of="d/harmed/$victim" bs=1 seek=4200 conv=notrunc status=none
+"$pyralog" log verify d/harmed >out && fail "verify calls a harmed directory good"
+grep -qE "^$victim:41[0-9]+: .* is bad: the node does not start$" out || fail "verify says: $(cat out)"
+expect 1 'the node has ended: corrupt' "$pyralog" start --data-dir d/harmed "${ports[@]}"
 expect 1 'belongs to node 1, not to node 2' "$pyralog" start --data-dir d/deep "${ports[@]}" --node-id 2
 expect 1 'belongs to cluster "pyralog", not to "other"' \
     "$pyralog" start --data-dir d/deep "${ports[@]}" --cluster-name other
