@@ -194,8 +194,12 @@ void Group::receive(NodeId from, wire::PeerMessage message) {
         }
         // A follower has no other way to say that it cannot take more: the leader will ask again.
         if (!message.frames.empty() && host_.is_full()) {
-            REACHABLE("group/full-and-drops-an-append");
-            return;
+            const std::size_t count = count_in_place(message.frames);
+            SOMETIMES(count > 0, "group/full-and-takes-what-is-in-place");
+            SOMETIMES(count == 0, "group/full-and-drops-an-append");
+            if (count == 0) return;
+            append->entries.resize(count);
+            message.frames.resize(count);
         }
         value = std::move(*append);
     } else if (auto* reply = std::get_if<wire::AppendReply>(&message.body)) {
@@ -209,6 +213,21 @@ void Group::receive(NodeId from, wire::PeerMessage message) {
     }
     consensus_.receive(env_.clock.now(), from, value);
     input_done(std::move(message.frames));
+}
+
+// How many of these, from the first on, stand where the log has entries already: the same ones, of
+// which it may learn that they are committed, and then at most one that overrules ours and all that
+// is behind it. Both make room in a journal that is full, and may be all that can: perhaps its
+// files are held by just what is overruled.
+std::size_t Group::count_in_place(std::span<const wire::Frame> frames) const {
+    std::size_t count = 0;
+    for (const wire::Frame& frame : frames) {
+        const std::int64_t index = frame.first.index;
+        if (index >= log_->end().index) break;
+        ++count;
+        if (index >= log_->start().index && log_->terms().at(index) != frame.term) break;
+    }
+    return count;
 }
 
 void Group::saved(const Effects& effects) {

@@ -98,6 +98,7 @@ public:
 private:
     friend class GroupRef;
 
+    std::size_t count_in_place(std::span<const wire::Frame> frames) const;
     void input_done(std::vector<wire::Frame> material = {});
     void persist(const Append& step, std::vector<wire::Frame>& material);
     void persist(const Cut& step, std::vector<wire::Frame>& material);
