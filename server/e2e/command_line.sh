@@ -157,10 +157,11 @@ assert [g["group"] for g in json.load(sys.stdin)] == [0]' || fail "stats --json"
 # Damage that is done by hand is named with file, place and kind.
 cp -r d/deep d/harmed
 victim=$(cd d/harmed && ls journal/*.log | tail -n 1)
-printf 'X' | dd of="d/harmed/$victim" bs=1 seek=4200 conv=notrunc status=none
+printf 'X' | dd of="d/harmed/$victim" bs=1 seek=8292 conv=notrunc status=none
 "$pyralog" log verify d/harmed >out && fail "verify calls a harmed directory good"
-grep -qE "^$victim:41[0-9]+: .* is bad: the node does not start$" out || fail "verify says: $(cat out)"
-expect 1 'the node has ended: corrupt' "$pyralog" start --data-dir d/harmed "${ports[@]}"
+grep -qE "^$victim:8256: .* is bad: the node does not start$" out || fail "verify says: $(cat out)"
+timeout 20 "$pyralog" start --data-dir d/harmed "${ports[@]}" >out 2>&1 && fail "a harmed node starts"
+grep -q '^pyralog: the node has ended: corrupt' out || fail "a harmed node says: $(cat out)"
 expect 1 'belongs to node 1, not to node 2' "$pyralog" start --data-dir d/deep "${ports[@]}" --node-id 2
 expect 1 'belongs to cluster "pyralog", not to "other"' \
     "$pyralog" start --data-dir d/deep "${ports[@]}" --cluster-name other
