@@ -439,6 +439,31 @@ TEST_CASE("a journal full of what was overruled is emptied by what overrules it"
     CHECK(hosts.values(old_leader) == Strings{"settled", "overrules"});
 }
 
+// Seen first in whole clusters: two of three nodes were gone for good, and the third, whose journal
+// their group's last entries held, stored nothing for its other groups any more.
+TEST_CASE("entries that can never commit do not hold the journal of other groups", "[raft]") {
+    Hosts hosts(3);
+    hosts.journal = {.file_bytes = 64_KiB, .journal_bytes_max = 256_KiB, .round_bytes_max = 64_KiB};
+    hosts.start_all();
+    const NodeId node = hosts.leader();
+    for (const NodeId other : hosts.all_but(node)) hosts.world.kill(other);
+    for (int i = 0; i < 2; ++i)
+        hosts.begin(node, [](Environment& env, Host& host) {
+            return produce(env, host, std::string(50'000, 'x'));
+        });
+    hosts.world.run_for(1s);
+    hosts.groups.push_back({group_two, {{node}, {}, {}}});
+    for (int life = 0; life < 20; ++life) {
+        hosts.world.kill(node);
+        hosts.start(node);
+        REQUIRE(hosts.until([&] { return hosts.up(node); }));
+    }
+    CHECK(hosts.host(node).is_full());
+    CHECK(hosts.leader({}, group_two) == node);
+    CHECK(hosts.until([&] { return !hosts.host(node).is_full(); }));
+    CHECK(hosts.produce(node, "goes on", group_two).ok());
+}
+
 TEST_CASE("what was settled survives a power cut of all nodes at that moment", "[raft]") {
     for (std::uint64_t seed = 1; seed <= 8; ++seed) {
         INFO("seed " << seed);

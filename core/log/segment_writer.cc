@@ -4,6 +4,7 @@
 #include "core/base/probe.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace pyralog {
 
@@ -152,8 +153,13 @@ Result<> SegmentWriter::free_oldest_file() {
     }
     const bool needless = BUGGIFY("segment-writer/carries-over-needlessly");
     if (pins.empty() || (!journal_.crowded() && !needless)) return {};
-    // Never more than half a file, so that files come free faster than this fills them.
+    // Never more than half a file, so that files come free faster than this fills them. But a
+    // journal may be full of files of which next to nothing is needed, since each start begins one:
+    // then it pays to carry over whatever it is.
     std::size_t budget = journal_.config().file_bytes / 2;
+    const bool is_hollow = journal_.backlogged() && journal_.bytes_in_use() > 2 * bytes_held();
+    SOMETIMES(is_hollow, "segment-writer/journal-is-hollow");
+    if (is_hollow) budget = std::numeric_limits<std::size_t>::max();
     for (const Journal::Pin& pin : pins) {
         Log* const log = find(pin.group);
         if (!log) continue;
@@ -165,6 +171,13 @@ Result<> SegmentWriter::free_oldest_file() {
         carried_total_.add();
     }
     return {};
+}
+
+// What would have to be carried over to empty the journal of all that is not in segments.
+std::size_t SegmentWriter::bytes_held() const {
+    std::size_t bytes = 0;
+    for (const auto& [group, log] : logs_) bytes += log->bytes_before(log->end());
+    return bytes;
 }
 
 Result<> SegmentWriter::move_all() {

@@ -48,6 +48,7 @@ private:
     Result<> move_all();
     Result<> move(GroupId group, std::int64_t end);
     Log* find(GroupId group) const;
+    std::size_t bytes_held() const;
 
     Environment& env_;
     Journal& journal_;
