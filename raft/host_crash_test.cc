@@ -16,17 +16,9 @@
 using namespace pyralog;
 using namespace pyralog::raft;
 using sim::Crash;
+using sim::sanitized;
 
 namespace {
-
-// The sanitizers' builds are ten times slower, and check the memory, not the rules: they do less.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool sanitized = true;
-#elif defined(__has_feature)
-constexpr bool sanitized = __has_feature(address_sanitizer);
-#else
-constexpr bool sanitized = false;
-#endif
 
 constexpr NodeId self{1};
 constexpr GroupId first{1}, second{2};

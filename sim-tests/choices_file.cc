@@ -1,21 +1,12 @@
 #include "sim-tests/choices_file.h"
 
 #include <algorithm>
-#include <charconv>
 
 namespace pyralog::simtest {
 
 namespace {
 
 constexpr std::string_view first_line = "pyralog-choices 1";
-
-std::optional<std::uint64_t> number(std::string_view text) {
-    std::uint64_t value = 0;
-    const auto end = text.data() + text.size();
-    const auto [parsed, error] = std::from_chars(text.data(), end, value);
-    if (text.empty() || error != std::errc{} || parsed != end) return {};
-    return value;
-}
 
 // "word rest" without the word; nothing if it begins otherwise.
 std::optional<std::string_view> after(std::string_view line, std::string_view word) {
@@ -46,9 +37,9 @@ std::string parse_line(std::string_view line, ChoicesFile& file) {
     if (const auto oracle = after(line, "expect")) return file.oracle = *oracle, std::string();
     if (line == "otherwise seed") return file.listed = false, std::string();
     if (const auto text = after(line, "seed"))
-        if (const auto seed = number(*text)) return file.seed = *seed, std::string();
+        if (const auto seed = sim::parse_number(*text)) return file.seed = *seed, std::string();
     if (const auto text = after(line, "dice"))
-        if (const auto seed = number(*text)) return file.dice = *seed, std::string();
+        if (const auto seed = sim::parse_number(*text)) return file.dice = *seed, std::string();
     return "what is '" + std::string(line.substr(0, 60)) + "'?";
 }
 
@@ -82,7 +73,7 @@ std::string parse_edit(std::string_view line, PlanEdits& edits) {
     }
     if (const auto text = after(line, "length_us")) {
         constexpr std::uint64_t most = 3'600'000'000;
-        const auto value = number(*text);
+        const auto value = sim::parse_number(*text);
         if (!value || *value > most) return unknown;
         edits.length = Duration(1us) * static_cast<std::int64_t>(*value);
         return {};
@@ -90,7 +81,7 @@ std::string parse_edit(std::string_view line, PlanEdits& edits) {
     for (const NumberEdit& edit : number_edits) {
         const auto text = after(line, edit.name);
         if (!text) continue;
-        const auto value = number(*text);
+        const auto value = sim::parse_number(*text);
         if (!value || *value < static_cast<std::uint64_t>(edit.least) ||
             *value > static_cast<std::uint64_t>(edit.most))
             return unknown;

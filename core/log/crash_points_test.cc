@@ -7,17 +7,9 @@
 using namespace pyralog;
 using namespace pyralog::log_test;
 using sim::Crash;
+using sim::sanitized;
 
 namespace {
-
-// The sanitizers' builds are ten times slower, and check the memory, not the log: they do less.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool sanitized = true;
-#elif defined(__has_feature)
-constexpr bool sanitized = __has_feature(address_sanitizer);
-#else
-constexpr bool sanitized = false;
-#endif
 
 // So small that a file takes a handful of rounds, and a segment a handful of entries.
 Settings tiny() {

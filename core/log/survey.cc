@@ -45,6 +45,12 @@ Result<Content> read_content(Environment& env, const std::string& path) {
     return content;
 }
 
+// All of the header must be there.
+Result<wire::FrameHeader> header_at(const Bytes& bytes, std::uint64_t at) {
+    return wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
+        bytes.view().subspan(at, wire::Frame::header_size)));
+}
+
 // An entry of the journal that may yet be cut, or come again.
 struct Waiting {
     Position first, end;
@@ -272,8 +278,7 @@ bool Surveyor::round(const File& file, const wire::RoundHeader& header, std::uin
     for (std::uint32_t i = 0; i < header.frames; ++i) {
         Result<wire::FrameHeader> decoded = Error::corrupt;
         if (end <= bytes.size() && end - at >= wire::Frame::header_size && at < end)
-            decoded = wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
-                bytes.view().subspan(at, wire::Frame::header_size)));
+            decoded = header_at(bytes, at);
         if (!decoded.ok() || decoded.value().frame.round != header.round ||
             wire::stored_size(decoded.value().payload_size) > end - at) {
             find(file.path, at, Consequence::refused,
@@ -406,9 +411,7 @@ std::uint64_t Surveyor::frames_of(GroupId id, const Content& content, std::uint6
     std::uint64_t at = wire::SegmentHeader::size;
     while (at < end) {
         Result<wire::FrameHeader> decoded = Error::corrupt;
-        if (end - at >= wire::Frame::header_size)
-            decoded = wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
-                bytes.view().subspan(at, wire::Frame::header_size)));
+        if (end - at >= wire::Frame::header_size) decoded = header_at(bytes, at);
         const bool fits = decoded.ok() && decoded.value().frame.group == id &&
                           decoded.value().frame.is_entry() && decoded.value().frame.first == next &&
                           wire::stored_size(decoded.value().payload_size) <= end - at;
@@ -419,10 +422,7 @@ std::uint64_t Surveyor::frames_of(GroupId id, const Content& content, std::uint6
             const auto behind = next_frame(id, bytes, at + 8, end, next.index);
             if (!behind) return at;
             at = *behind;
-            next = wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
-                                           bytes.view().subspan(at, wire::Frame::header_size)))
-                       .value()
-                       .frame.first;
+            next = header_at(bytes, at).value().frame.first;
             continue;
         }
         wire::Frame frame = std::move(decoded.value().frame);
@@ -451,9 +451,7 @@ std::optional<std::uint64_t> Surveyor::next_frame(GroupId id, const Bytes& bytes
                                                   std::int64_t least) const {
     for (std::uint64_t at = from; at + wire::Frame::header_size <= end;
          at += wire::frame_alignment) {
-        const auto decoded =
-            wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
-                bytes.view().subspan(at, wire::Frame::header_size)));
+        const auto decoded = header_at(bytes, at);
         if (decoded.ok() && decoded.value().frame.group == id &&
             decoded.value().frame.first.index > least)
             return at;

@@ -13,16 +13,6 @@ using namespace pyralog::log_test;
 
 namespace {
 
-Survey look(TestNode& node) {
-    Survey found;
-    node.world.boot(TestNode::id, [&](Environment& env) -> Result<> {
-        found = TRY(survey(env, "journal"));
-        return {};
-    });
-    CHECK(node.finish().ok());
-    return found;
-}
-
 bool opens(TestNode& node) {
     (void)node.live([](Life&) -> Result<> { return {}; });
     return node.opened.ok();

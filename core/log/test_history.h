@@ -7,7 +7,6 @@
 // done to the very last round of the journal, which cannot be told from a torn one.
 #pragma once
 
-#include "core/log/survey.h"
 #include "core/log/test_node.h"
 
 #include <array>
@@ -105,17 +104,6 @@ public:
         return reopen();
     }
 
-    // What somebody says of the disk who only looks at it.
-    Survey look() {
-        Survey found;
-        node_.world.boot(TestNode::id, [&](Environment& env) -> Result<> {
-            found = TRY(survey(env, "journal"));
-            return {};
-        });
-        CHECK(node_.finish().ok());
-        return found;
-    }
-
 private:
     bool may_refuse(Error error) {
         refused_ = harmed_ && error == Error::corrupt;
@@ -176,7 +164,7 @@ private:
     std::string reopen() {
         for (int time = 0; time < 2; ++time) {
             Model found;
-            const Survey seen = look();
+            const Survey seen = look(node_);
             if (seen.damaged() && !harmed_)
                 return "called damaged: " + seen.findings.front().path + ": " +
                        seen.findings.front().what;

@@ -7,6 +7,7 @@
 #include "core/log/journal.h"
 #include "core/log/log.h"
 #include "core/log/segment_writer.h"
+#include "core/log/survey.h"
 #include "io/sim/world.h"
 
 #include <functional>
@@ -180,5 +181,16 @@ public:
     Settings settings;
     Result<> opened;
 };
+
+// What somebody says of the node's disk who only looks at it, while it does not run.
+inline Survey look(TestNode& node) {
+    Survey found;
+    node.world.boot(TestNode::id, [&](Environment& env) -> Result<> {
+        found = TRY(survey(env, "journal"));
+        return {};
+    });
+    CHECK(node.finish().ok());
+    return found;
+}
 
 } // namespace pyralog::log_test

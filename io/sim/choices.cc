@@ -5,6 +5,14 @@
 
 namespace pyralog::sim {
 
+std::optional<std::uint64_t> parse_number(std::string_view text) {
+    std::uint64_t value = 0;
+    const auto end = text.data() + text.size();
+    const auto [parsed, error] = std::from_chars(text.data(), end, value);
+    if (text.empty() || error != std::errc{} || parsed != end) return {};
+    return value;
+}
+
 namespace {
 
 using Kind = Choice::Kind;
@@ -24,14 +32,6 @@ std::uint64_t mixed(std::uint64_t z) {
     return z ^ (z >> 31);
 }
 
-std::optional<std::uint64_t> number(std::string_view text) {
-    std::uint64_t value = 0;
-    const auto end = text.data() + text.size();
-    const auto [parsed, error] = std::from_chars(text.data(), end, value);
-    if (text.empty() || error != std::errc{} || parsed != end) return {};
-    return value;
-}
-
 // One word of a stream's line.
 std::optional<Choice> parse_choice(std::string_view word) {
     if (word == "!") return Choice{Kind::struck, 1};
@@ -39,11 +39,11 @@ std::optional<Choice> parse_choice(std::string_view word) {
     if (word.starts_with('-')) kind = Kind::missing;
     if (word.starts_with('/')) kind = Kind::calm;
     if (kind == Kind::pick) {
-        const auto value = number(word);
+        const auto value = parse_number(word);
         return value ? std::optional(Choice{kind, *value}) : std::nullopt;
     }
     word.remove_prefix(1);
-    const auto count = word.empty() ? std::optional<std::uint64_t>(1) : number(word);
+    const auto count = word.empty() ? std::optional<std::uint64_t>(1) : parse_number(word);
     if (!count || *count == 0) return {};
     return Choice{kind, *count};
 }

@@ -55,6 +55,9 @@ struct ChoiceList {
     std::uint64_t picks() const;  // Other than 0.
 };
 
+// All of the text as a decimal number; nothing if it is none, or too large.
+std::optional<std::uint64_t> parse_number(std::string_view text);
+
 // One line for each stream: "stream NAME: 12 45 -2 /7 ! 300". A number is a pick; -N are N that are
 // missing; /N are N chances that did not strike; ! is one that did. N is left out where it is 1.
 std::string to_string(std::string_view name, const StreamChoices& choices);

@@ -20,6 +20,16 @@
 
 namespace pyralog::sim {
 
+// The sanitizers' builds are ten times slower, and check the memory, not the rules: tests that try
+// every point do less in them.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool sanitized = true;
+#elif defined(__has_feature)
+inline constexpr bool sanitized = __has_feature(address_sanitizer);
+#else
+inline constexpr bool sanitized = false;
+#endif
+
 // How a life ends: its process only, or the power, and then what was not synced survives in one of
 // these ways.
 enum class Crash : std::uint8_t { kill, keeps_none, keeps_all, by_unit };
