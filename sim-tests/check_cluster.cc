@@ -32,7 +32,8 @@ std::optional<Finding> ClusterCheck::observe() {
 std::optional<Finding> ClusterCheck::check_node(NodeId node) {
     Promise& promise = promises_[node];
     if (promise.boot != cluster_.boots(node))
-        promise = {cluster_.boots(node), false, media_.at(node).all_entries()};
+        promise = {cluster_.boots(node), false, media_.at(node).all_entries(),
+                   media_.at(node).known()};
     if (auto finding = each_changed([&](NodeId on, const raft::Group& group, GroupId id) {
             return check_replica(on, group, id);
         }))
@@ -50,16 +51,30 @@ std::optional<Finding> ClusterCheck::check_recovered(NodeId node, const raft::Ho
     for (const auto& [id, group] : host.groups()) {
         const auto entries = promised.find(id);
         if (entries == promised.end()) continue;
-        const raft::Consensus& replica = group->consensus();
         for (const auto& [index, entry] : entries->second)
-            if (index >= group->log().start().index &&
-                (index >= replica.end().index || replica.terms().at(index) != entry.term))
+            if (!has_recovered(node, *group, entry, promises_.at(node).known))
                 return report(oracle::recovered_less,
                               on_node(node, id) + "index " + std::to_string(index) + " of term " +
                                   std::to_string(entry.term.value) +
                                   " was durable, and is not in the log that was recovered");
     }
     return {};
+}
+
+// What the kernel held of a killed process's writes is durable now as well: a cut among it
+// overrules what was durable before, and then the replica must have what the disk has now.
+bool ClusterCheck::has_recovered(NodeId node, const raft::Group& group,
+                                 const NodeMedia::Entry& entry, const NodeMedia::Known& known) {
+    const raft::Consensus& replica = group.consensus();
+    const std::int64_t index = entry.first.index;
+    const auto has = [&](std::optional<Term> term) {
+        return index < replica.end().index ? replica.terms().at(index) == term : !term;
+    };
+    if (index < group.log().start().index || has(entry.term)) return true;
+    NodeMedia& media = media_.at(node);
+    if (!media.overruled(group.id(), index, known)) return false;
+    const NodeMedia::Entry* const now = media.group(group.id()).find(index);
+    return has(now ? std::optional(now->term) : std::nullopt);
 }
 
 // Read from what is stored, and not from the Controller: so it sees what a power cut would leave.

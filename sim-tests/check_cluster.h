@@ -63,7 +63,8 @@ public:
 
     // What this node, which was just started, must find on its disk: instead of what its media say.
     void promise(NodeId node, std::map<GroupId, NodeMedia::Entries> entries) {
-        promises_[node] = {cluster_.boots(node), false, std::move(entries)};
+        promises_[node] = {cluster_.boots(node), false, std::move(entries),
+                           media_.at(node).known()};
     }
 
     // Whether somebody has begun to delete this topic: its records may be gone from all disks
@@ -142,6 +143,7 @@ private:
         std::uint64_t boot = 0;
         bool kept = false; // It has recovered, and was asked.
         std::map<GroupId, NodeMedia::Entries> entries;
+        NodeMedia::Known known; // What of the journal said so.
     };
 
     // What has changed since the last look, if anything has.
@@ -161,6 +163,8 @@ private:
     std::optional<Finding> check_durable(NodeId node, const raft::Group& replica, GroupState& group,
                                          bool started);
     std::optional<Finding> check_recovered(NodeId node, const raft::Host& host);
+    bool has_recovered(NodeId node, const raft::Group& group, const NodeMedia::Entry& entry,
+                       const NodeMedia::Known& known);
     std::optional<Finding> check_catalogue(NodeId node);
     std::optional<Finding> check_commit(GroupId id, GroupState& group,
                                         const raft::Consensus& leader);

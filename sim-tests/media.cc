@@ -60,6 +60,29 @@ std::int64_t NodeMedia::take_kept(GroupId group) {
     return std::exchange(groups_[group].kept_, std::numeric_limits<std::int64_t>::max());
 }
 
+NodeMedia::Known NodeMedia::known() {
+    refresh();
+    Known known;
+    for (const Part& part : replayed_) known.changes[part.life] = part.count;
+    return known;
+}
+
+bool NodeMedia::overruled(GroupId group, std::int64_t index, const Known& since) {
+    refresh();
+    std::vector<Part> parts = parts_that_count();
+    if (!parts.empty()) parts.pop_back();
+    for (const Part& part : parts) {
+        const auto known = since.changes.find(part.life);
+        const std::size_t first = known == since.changes.end() ? 0 : known->second;
+        for (std::size_t i = first; i < part.count; ++i) {
+            const Change& change = (*part.changes)[i];
+            if (change.group == group && change.is_cut && change.entry.first.index <= index)
+                return true;
+        }
+    }
+    return false;
+}
+
 bool NodeMedia::has_batch(std::int64_t base_offset, std::uint32_t batch_crc) {
     refresh();
     return batches_.contains({base_offset, batch_crc});

@@ -82,6 +82,16 @@ public:
     // at first.
     std::int64_t take_kept(GroupId group);
 
+    // Up to where the journal is known now.
+    struct Known {
+        std::map<std::uint64_t, std::size_t> changes; // By the life of a file: how many it told of.
+    };
+    Known known();
+    // Has anything become durable since, in a file that the journal had before its newest one, that
+    // overrules what the group had at this index? So it is when a process is killed while a cut is
+    // written: what the kernel holds of it becomes durable with the next start's first sync.
+    bool overruled(GroupId group, std::int64_t index, const Known& since);
+
     // Is this batch durable, in any group, at this offset?
     bool has_batch(std::int64_t base_offset, std::uint32_t batch_crc);
 

@@ -64,6 +64,40 @@ Bytes journal_file(std::array<std::uint64_t, 2> rounds) {
     return std::move(file).freeze();
 }
 
+// And behind it a round that cuts the group's log at this index.
+Bytes with_cut(const Bytes& journal, std::int64_t index) {
+    const auto first = wire::decode_round_header(
+        journal.view().subspan(wire::JournalHeader::size).first<wire::RoundHeader::size>());
+    REQUIRE(first.has_value());
+    Buffer file(journal.size());
+    std::ranges::copy(journal.view(), file.view().begin());
+    const auto round = file.view().subspan(wire::JournalHeader::size + first->stored_size());
+    wire::Frame frame;
+    frame.kind = wire::Frame::Kind::cut;
+    frame.group = GroupId(1);
+    frame.first.index = index;
+    frame.round = first->round + 1;
+    wire::encode_header(frame,
+                        round.subspan(wire::RoundHeader::size).first<wire::Frame::header_size>());
+    encode(wire::RoundHeader{1, frame.round, first->salt, wire::stored_size(frame), 1}, round);
+    return std::move(file).freeze();
+}
+
+// The next file, which says that this round was the last of the one before.
+Bytes successor(std::uint64_t after_round) {
+    wire::JournalHeader header;
+    header.number = 2;
+    header.oldest = 1;
+    header.salt = 6;
+    header.after_round = after_round;
+    header.first_round = after_round + 2;
+    header.bytes = 4 * wire::JournalHeader::size;
+    Buffer file(header.bytes);
+    std::ranges::fill(file.view(), std::byte{0});
+    encode(header, file.view().first(wire::JournalHeader::size));
+    return std::move(file).freeze();
+}
+
 // How many entries there are on the medium when this is the journal.
 std::size_t entries_in(const Bytes& journal) {
     const NodeId node(1);
@@ -143,6 +177,54 @@ TEST_CASE("media tell of entries that have gone from them", "[simtest]") {
         gone += entries.size() - after.size();
     }
     CHECK(gone > 0);
+}
+
+// The round with the cut is in the page cache only when the process is killed, and the next start
+// syncs it.
+TEST_CASE("a cut that becomes durable after a kill overrules what was durable", "[simtest]") {
+    const GroupId group(1);
+    const NodeId node(1);
+    sim::World world(1);
+    const Bytes before = journal_file({7, 7});
+    const auto write = [&](Environment& env, std::string_view name, const Bytes& bytes, bool sync) {
+        const std::string path = "journal/" + std::string(name);
+        auto file = env.disk.open(path, Disk::Open::existing);
+        if (!file.ok()) file = env.disk.open(path, Disk::Open::create_new);
+        CHECK(file.value()->write_at(0, {bytes}).ok());
+        if (!sync) return;
+        CHECK(file.value()->sync().ok());
+        CHECK(env.disk.sync_directory("journal").ok());
+        CHECK(env.disk.sync_directory("").ok());
+    };
+    const auto live = [&](auto main) {
+        world.boot(node, main);
+        world.run_for(1s);
+        world.kill(node);
+    };
+    live([&](Environment& env) {
+        CHECK(env.disk.create_directory("journal").ok());
+        write(env, "1.log", before, true);
+    });
+    NodeMedia media(world.disk(node));
+    live([&](Environment& env) { write(env, "1.log", with_cut(before, 1), false); });
+    const NodeMedia::Known known = media.known();
+    CHECK(media.entries(group).size() == 2);
+
+    live([&](Environment& env) { write(env, "1.log", with_cut(before, 1), true); });
+    CHECK(media.entries(group).size() == 1);
+    // The newest file is the recovery's own: what it says is nothing that it found.
+    CHECK_FALSE(media.overruled(group, 1, known));
+
+    live([&](Environment& env) { write(env, "2.log", successor(8), true); });
+    CHECK(media.entries(group).size() == 1);
+    CHECK(media.overruled(group, 1, known));
+    CHECK_FALSE(media.overruled(group, 0, known));
+    CHECK_FALSE(media.overruled(GroupId(2), 1, known));
+    CHECK_FALSE(media.overruled(group, 1, media.known()));
+
+    // A round that is dropped has overruled nothing.
+    live([&](Environment& env) { write(env, "2.log", successor(7), true); });
+    CHECK_FALSE(media.overruled(group, 1, known));
 }
 
 } // namespace pyralog::simtest
