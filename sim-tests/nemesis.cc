@@ -96,6 +96,7 @@ void Nemesis::heal(std::span<const NodeId> core) {
     for (const NodeId node : cluster_.nodes()) {
         world.disk(node).set_quota({});
         world.disk(node).limit_open_files({});
+        world.network().limit_streams(node, {});
         world.resume(node);
         world.time(node).limit_drift(healed_drift_ppm_max);
         if (std::ranges::find(core, node) != core.end()) cluster_.start(node);

@@ -9,7 +9,7 @@ void Nemesis::hang_disk(sim::Dice& dice) {
     world.disk(node).hang_until(world.now() + time);
 }
 
-// For a while there is no room for more bytes, or for more open files than there are.
+// For a while there is no room for more bytes, or for more open files and streams than there are.
 void Nemesis::fill_disk(sim::Dice& dice) {
     const NodeId node = some_node(dice);
     sim::Medium& disk = cluster_.world().disk(node);
@@ -18,8 +18,15 @@ void Nemesis::fill_disk(sim::Dice& dice) {
         disk.set_quota(plan_.nemesis.disk_quota);
         later(time, [&disk] { disk.set_quota({}); });
     } else {
-        disk.limit_open_files(disk.open_files() + dice.pick(4));
-        later(time, [&disk] { disk.limit_open_files({}); });
+        // The process may have no more descriptors, or only few.
+        sim::Fabric& network = cluster_.world().network();
+        const std::uint64_t more = dice.pick(4);
+        disk.limit_open_files(disk.open_files() + more);
+        network.limit_streams(node, network.open_streams(node) + more);
+        later(time, [&disk, &network, node] {
+            disk.limit_open_files({});
+            network.limit_streams(node, {});
+        });
     }
 }
 

@@ -69,6 +69,7 @@ constexpr std::array names{
     Name{Fault::refuse, "refuse"},
     Name{Fault::black_hole, "black_hole"},
     Name{Fault::slow_connect, "slow_connect"},
+    Name{Fault::too_many_streams, "too_many_streams"},
     Name{Fault::backlog_full, "backlog_full"},
     Name{Fault::zero_window, "zero_window"},
     Name{Fault::linger, "linger"},

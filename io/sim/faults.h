@@ -186,6 +186,7 @@ enum class Fault : std::uint8_t {
     refuse,
     black_hole,
     slow_connect,
+    too_many_streams, // A connect was refused, or an accept put off: as too_many_files.
     backlog_full,     // A connect was put off because too many waited to be accepted.
     zero_window,      // Effective: the writer had filled its window by then.
     linger,           // Effective: bytes came behind those of a newer stream on the link.

@@ -18,6 +18,7 @@ public:
     }
     ~SimStream() override {
         end().stream = nullptr;
+        if (end().host->incarnation == incarnation_) fabric_.wake_listeners(*end().host);
         fabric_.close(connection_, side_);
     }
 
@@ -55,7 +56,7 @@ public:
 
     Result<std::unique_ptr<Stream>> accept() override {
         if (!fabric_.serves(host_, incarnation_, false)) return Error::cancelled;
-        TRY(changed_.wait([this] { return !backlog_.empty(); }));
+        TRY(changed_.wait([this] { return !backlog_.empty() && fabric_.may_open(host_); }));
         Fabric::Connection* connection = fabric_.find(backlog_.front());
         CHECK(connection != nullptr); // This process holds its end.
         backlog_.pop_front();
@@ -69,6 +70,7 @@ public:
         backlog_.push_back(connection);
         changed_.notify_all();
     }
+    void wake() { changed_.notify_all(); }
 
 private:
     Fabric& fabric_;
@@ -243,6 +245,7 @@ Result<std::unique_ptr<Stream>> Fabric::connect(Host& from, std::uint64_t incarn
     if (!serves(from, incarnation, true)) return Error::cancelled;
     Host* to = find_host(from, remote.host);
     if (!to) return Error::disconnected; // No such name.
+    if (!may_open(from)) return Error::disconnected;
     Link& there = link(from.id, to->id);
     Attempt attempt(fibers, from, *to, remote.port);
     attempt.id = next_id_++;
@@ -260,6 +263,30 @@ Result<std::unique_ptr<Stream>> Fabric::connect(Host& from, std::uint64_t incarn
     // Broken, and forgotten by both sides, in the moment since it was established.
     if (!connection) return Error::disconnected;
     return std::unique_ptr<Stream>(std::make_unique<SimStream>(*this, fibers, *connection, 0));
+}
+
+void Fabric::limit_streams(NodeId node, std::optional<std::uint64_t> streams) {
+    host(node).streams_max = streams;
+    wake_listeners(host(node));
+}
+
+void Fabric::wake_listeners(Host& host) {
+    for (const auto& [port, listener] : host.listeners) listener->wake();
+}
+
+std::uint64_t Fabric::open_streams(NodeId node) const {
+    std::uint64_t open = 0;
+    for (const auto& [id, connection] : connections_)
+        for (const End& end : connection->ends)
+            if (end.host->id == node && end.stream) ++open;
+    return open;
+}
+
+bool Fabric::may_open(const Host& host) {
+    if (!host.streams_max || open_streams(host.id) < *host.streams_max) return true;
+    if (!timeline_.inject(Fault::too_many_streams)) return true;
+    timeline_.counts.effect(Fault::too_many_streams);
+    return false;
 }
 
 // No answer comes, for as long as somebody waits for one.

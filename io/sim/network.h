@@ -73,6 +73,11 @@ public:
     // a wall that lets pass what is known to it. Streams that are there go on.
     void bar(NodeId from, NodeId to);
 
+    // With so many streams open at once, the node's process connects to nobody, and accepts nobody:
+    // who connects to it waits in the backlog.
+    void limit_streams(NodeId node, std::optional<std::uint64_t> streams);
+    std::uint64_t open_streams(NodeId node) const;
+
     // Breaks every stream between two nodes, so that both ends see it.
     void reset_streams(NodeId a, NodeId b);
 
@@ -97,6 +102,7 @@ private:
         bool up = false;               // Is there a system that answers for dead processes?
         std::map<std::uint16_t, SimListener*> listeners;
         std::uint16_t next_port = first_free_port;
+        std::optional<std::uint64_t> streams_max;
     };
 
     struct Link {
@@ -189,6 +195,8 @@ private:
     Duration delay(Link& link);
     void obstruct(Link& link); // It is blocked, and that has an effect.
     static std::uint16_t free_port(Host& host);
+    bool may_open(const Host& host); // One more stream.
+    static void wake_listeners(Host& host);
 
     // ---- Connecting ----
     Result<std::unique_ptr<Listener>> listen(Host& host, std::uint64_t incarnation,

@@ -433,6 +433,49 @@ TEST_CASE("connections are refused, and swallowed, as often as the faults say", 
     CHECK(refused + swallowed < 150);
 }
 
+TEST_CASE("a process that has as many streams as it may opens no other", "[sim]") {
+    Two two;
+    auto& network = two.world.network();
+    const auto connects = [&](Environment& env) {
+        const Deadline deadline(env.fibers, env.clock.now() + 1s);
+        return env.network.connect({"node1", port});
+    };
+    two.world.boot(client, [&](Environment& env) {
+        auto first = connected(env);
+        CHECK(network.open_streams(client) == 1);
+        network.limit_streams(client, 1);
+        CHECK(connects(env).error() == Error::disconnected);
+        say(*first, "a");
+        first.reset();
+        CHECK(connects(env).ok());
+        network.limit_streams(client, {});
+
+        // Who has no room accepts nobody, and who connects does not see that.
+        REQUIRE(pause(env, 1s).ok());
+        network.limit_streams(server, 0);
+        const auto waits = connected(env);
+        say(*waits, "b");
+        REQUIRE(pause(env, 1s).ok());
+        CHECK(two.sink.bytes == "a");
+        CHECK(network.open_streams(server) == 0);
+        network.limit_streams(server, {});
+        REQUIRE(pause(env, 1s).ok());
+        CHECK(two.sink.bytes == "ab");
+
+        // Or until another stream ends.
+        network.limit_streams(server, 1);
+        auto third = connected(env);
+        say(*third, "c");
+        REQUIRE(pause(env, 1s).ok());
+        CHECK(two.sink.bytes == "ab");
+        REQUIRE(network.open_streams(server) == 1);
+        CHECK(two.sink.finished > 0);
+    });
+    two.world.run_for(60s);
+    CHECK(two.sink.bytes == "abc"); // The client has gone, and with it what was in the way.
+    CHECK(two.counts().effective(Fault::too_many_streams) >= 3);
+}
+
 TEST_CASE("a stream that is reset ends for both", "[sim]") {
     sim::Faults faults;
     faults.reset = {100'000};
