@@ -403,6 +403,69 @@ TEST_CASE("a connection on which nothing comes is closed after a while", "[serve
     CHECK(client.is_closed(20s));
 }
 
+TEST_CASE("a client that stops in the middle of a request is not waited for", "[server]") {
+    Cluster cluster(1, [](Config& config) {
+        config.kafka.connection_idle_max = 60s;
+        config.kafka.stall_max = 5s;
+    });
+    Client client = cluster.connect();
+    const Bytes request = joined(encode_request(MetadataRequest(), 12, 1));
+    client.write({request.slice(0, request.size() / 2)});
+    CHECK(!client.is_closed(4s));
+    CHECK(client.is_closed(2s));
+    // Between two requests there is time.
+    Client other = cluster.connect();
+    CHECK(other.ask(ApiVersionsRequest(), 0).error == ErrorCode::none);
+    CHECK(!other.is_closed(20s));
+}
+
+TEST_CASE("clients that read no answer keep others waiting for as long as they may, and no longer",
+          "[server]") {
+    constexpr std::size_t batch_bytes = 600'000; // More than a stream takes that nobody reads.
+    Cluster cluster(1, [](Config& config) {
+        config.kafka.answers_bytes_max = 1_MiB;
+        config.topic.message_bytes_max = 1_MiB;
+        config.kafka.stall_max = 5s;
+    });
+    cluster.make_topic("log");
+    Client client = cluster.connect();
+    const Bytes batch = batch_of({std::string(batch_bytes, 'x')});
+    CHECK(produce(client, produce_of("log", batch)).error == ErrorCode::none);
+    // The second takes more than there is, as one may; for a third there is nothing.
+    std::vector<Client> deaf;
+    for (int i = 0; i < 2; ++i) {
+        deaf.push_back(cluster.connect());
+        deaf.back().send(fetch_of("log", 0), 12);
+        cluster.world.run_for(100ms);
+    }
+    const Duration began = cluster.world.now();
+    CHECK(values_of(fetch(client, fetch_of("log", 0))).size() == 1);
+    const Duration took = cluster.world.now() - began;
+    CHECK(took > 4s);
+    CHECK(took < 6s);
+    // Where nothing is to be had, nothing is waited for.
+    const Duration empty = cluster.world.now();
+    CHECK(values_of(fetch(client, fetch_of("log", 1))).empty());
+    CHECK(cluster.world.now() - empty < soon);
+}
+
+TEST_CASE("requests of several clients come through where there is room for less than one",
+          "[server]") {
+    Cluster cluster(1, [](Config& config) { config.kafka.requests_bytes_max = 64_KiB; });
+    cluster.make_topic("log");
+    const Bytes batch = batch_of({std::string(900'000, 'x')});
+    const Bytes request = joined(encode_request(produce_of("log", batch), 9, 1));
+    // Each has sent a part of its request, and so holds memory that the others wait for.
+    std::vector<Client> clients;
+    for (int i = 0; i < 4; ++i) {
+        clients.push_back(cluster.connect());
+        clients.back().write({request.slice(0, 30'000)});
+    }
+    const std::size_t rest = request.size() - 30'000;
+    for (Client& client : clients) client.write({request.slice(30'000, rest)});
+    for (Client& client : clients) CHECK(client.read_frame().ok());
+}
+
 TEST_CASE("there are no more clients than may be", "[server]") {
     Cluster cluster(1, [](Config& config) { config.kafka.connections_max = 2; });
     Client first = cluster.connect();

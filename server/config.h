@@ -39,7 +39,10 @@ struct KafkaConfig {
     std::int64_t requests_in_flight_max = 64;
     std::size_t request_bytes_max = 100_MiB;
     std::size_t fetch_bytes_max = 55_MiB;
+    std::size_t requests_bytes_max = 256_MiB;
+    std::size_t answers_bytes_max = 256_MiB;
     Duration connection_idle_max = 10min;
+    Duration stall_max = 30s;
 
     template <class Visitor>
     void describe(Visitor& setting);
@@ -173,8 +176,16 @@ void KafkaConfig::describe(Visitor& setting) {
             "A request that claims to be longer ends its connection.");
     setting("kafka.fetch_bytes_max", fetch_bytes_max, Bounds<std::size_t>{64_KiB, 1_GiB},
             "The most record bytes in one answer to a fetch, whatever was asked for.");
+    setting("kafka.requests_bytes_max", requests_bytes_max, Bounds<std::size_t>{64_KiB, 1024_GiB},
+            "The memory for requests of all clients that are not answered yet. One request at a "
+            "time may exceed it.");
+    setting("kafka.answers_bytes_max", answers_bytes_max, Bounds<std::size_t>{64_KiB, 1024_GiB},
+            "The memory for records that were fetched and are not sent yet, of all clients.");
     setting("kafka.connection_idle_max", connection_idle_max, Bounds<Duration>{1s, 24h},
             "A client that has said nothing for so long is disconnected.");
+    setting("kafka.stall_max", stall_max, Bounds<Duration>{1s, 1h},
+            "A client that takes longer to send the next MiB of a request, or to take the next MiB "
+            "of an answer, is disconnected.");
 }
 
 template <class Visitor>

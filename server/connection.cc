@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 namespace pyralog::server {
 
@@ -13,6 +14,9 @@ namespace {
 
 // So much of a frame is believed to come. Beyond that its buffer doubles as it fills.
 constexpr std::size_t believed_bytes = 256_KiB;
+
+// So much has stall_max to come through.
+constexpr std::size_t stall_bytes = 1_MiB;
 
 } // namespace
 
@@ -49,49 +53,90 @@ void Connection::run() {
 
 Result<> Connection::start_all() {
     for (;;) {
-        const Deadline idle(node_.env.fibers,
-                            node_.env.clock.now() + node_.config.kafka.connection_idle_max);
-        Bytes frame = TRY(read_frame(*stream_, node_.config.kafka.request_bytes_max));
+        ByteBudget::Share memory(node_.request_bytes);
+        Bytes frame = TRY(read_frame(memory));
         if (BUGGIFY("connection/hangs-up", 2'000)) return Error::disconnected;
         SOMETIMES(started_.size() > 1, "connection/requests-wait-for-earlier-ones");
-        TRY(started_.push(TRY(start(node_, std::move(frame)))));
+        TRY(started_.push({TRY(start(node_, std::move(frame))), std::move(memory)}));
     }
 }
 
 Result<> Connection::answer_all() {
     for (;;) {
-        const std::unique_ptr<Started> request = TRY(started_.pop());
-        const BytesChain answer = TRY(request->finish());
+        const Request request = TRY(started_.pop());
+        const BytesChain answer = TRY(request.started->finish());
         if (BUGGIFY("connection/answers-late", 50'000))
             TRY(node_.env.fibers.sleep_until(node_.env.clock.now() + 5ms));
-        if (answer.empty()) continue;
-        const Deadline stuck(node_.env.fibers,
-                             node_.env.clock.now() + node_.config.kafka.connection_idle_max);
-        TRY(stream_->write(answer));
+        if (!answer.empty()) TRY(write(answer));
     }
 }
 
-Result<Bytes> read_frame(Stream& stream, std::size_t bytes_max) {
+Time Connection::stall_deadline() const {
+    return node_.env.clock.now() + node_.config.kafka.stall_max;
+}
+
+// The next one, without its size.
+Result<Bytes> Connection::read_frame(ByteBudget::Share& memory) {
     std::array<std::byte, 4> prefix{};
-    TRY(read_exactly(stream, prefix));
+    {
+        const Deadline idle(node_.env.fibers,
+                            node_.env.clock.now() + node_.config.kafka.connection_idle_max);
+        TRY(read_exactly(*stream_, prefix));
+    }
     std::int32_t claimed = 0;
     wire::Reader reader(Bytes::copy_of(prefix));
     reader(claimed);
-    const bool absurd = claimed < 0 || static_cast<std::size_t>(claimed) > bytes_max;
+    const bool absurd =
+        claimed < 0 || static_cast<std::size_t>(claimed) > node_.config.kafka.request_bytes_max;
     SOMETIMES(absurd, "connection/absurd-length");
     if (absurd) return Error::malformed;
     const auto size = static_cast<std::size_t>(claimed);
     const std::size_t believed = BUGGIFY("connection/believes-little") ? 16 : believed_bytes;
-    Buffer frame(std::min(size, believed));
-    TRY(read_exactly(stream, frame.view()));
+    TRY(memory.grow(std::min(size, believed)));
+    Buffer frame(memory.bytes());
+    TRY(read(frame.view()));
     while (frame.size() < size) {
-        Buffer larger(std::min(size, frame.size() * 2));
+        const std::size_t wanted = std::min(size, frame.size() * 2);
+        TRY(memory.grow(wanted)); // While it is copied, both are there.
+        Buffer larger(wanted);
         std::memcpy(larger.data(), frame.data(), frame.size());
         const std::size_t filled = frame.size();
         frame = std::move(larger);
-        TRY(read_exactly(stream, frame.view().subspan(filled)));
+        larger = {};
+        memory.shrink(wanted);
+        TRY(read(frame.view().subspan(filled)));
     }
     return std::move(frame).freeze();
+}
+
+Result<> Connection::read(std::span<std::byte> into) {
+    while (!into.empty()) {
+        const Deadline stall(node_.env.fibers, stall_deadline());
+        const std::size_t count = std::min(into.size(), stall_bytes);
+        TRY(read_exactly(*stream_, into.first(count)));
+        into = into.subspan(count);
+    }
+    return {};
+}
+
+Result<> Connection::write(const BytesChain& answer) {
+    BytesChain round;
+    std::size_t size = 0;
+    for (const Bytes& part : answer) {
+        for (std::size_t at = 0; at < part.size();) {
+            const std::size_t count = std::min(part.size() - at, stall_bytes - size);
+            round.push_back(part.slice(at, count));
+            at += count;
+            size += count;
+            if (size < stall_bytes) continue;
+            const Deadline stall(node_.env.fibers, stall_deadline());
+            TRY(stream_->write(std::exchange(round, {})));
+            size = 0;
+        }
+    }
+    if (round.empty()) return {};
+    const Deadline stall(node_.env.fibers, stall_deadline());
+    return stream_->write(round);
 }
 
 } // namespace pyralog::server

@@ -4,7 +4,10 @@
 // which they come; the other finishes them in that order, which is the order of the answers that
 // Kafka promises. When the queue is full nobody reads, and the client feels it through TCP.
 //
-// Memory follows what has come, never what is claimed to come: a frame's buffer grows with it.
+// Memory follows what has come, never what is claimed to come: a frame's buffer grows with it, and
+// so does its share of what all clients together may take (Node::request_bytes). The share is held
+// until the answer has been sent. So that nobody sits on one, what has begun must go on: each MiB
+// of a request and of an answer has kafka.stall_max to come through.
 #pragma once
 
 #include "core/env/channel.h"
@@ -21,16 +24,22 @@ public:
     void run();
 
 private:
+    struct Request {
+        std::unique_ptr<Started> started;
+        ByteBudget::Share memory;
+    };
+
     Result<> start_all();
     Result<> answer_all();
+    Result<Bytes> read_frame(ByteBudget::Share& memory);
+    Result<> read(std::span<std::byte> into);
+    Result<> write(const BytesChain& answer);
+    Time stall_deadline() const;
 
     Node& node_;
     std::unique_ptr<Stream> stream_;
-    Channel<std::unique_ptr<Started>> started_;
+    Channel<Request> started_;
     Result<> ended_;
 };
-
-// The next frame without its size. Error::malformed if it claims to be longer than `bytes_max`.
-Result<Bytes> read_frame(Stream& stream, std::size_t bytes_max);
 
 } // namespace pyralog::server

@@ -5,6 +5,7 @@
 
 #include "core/env/environment.h"
 #include "raft/host.h"
+#include "server/byte_budget.h"
 #include "server/config.h"
 #include "server/controller.h"
 
@@ -20,8 +21,10 @@ struct Node {
           write_latency(e.metrics, "pyralog_write_latency_seconds",
                         "From a produce request to its answer."),
           fetched_bytes(e.metrics, "pyralog_fetched_bytes_total",
-                             "Record bytes that clients have fetched."),
-          connections(e.metrics, "pyralog_active_connections", "Clients that are connected.") {}
+                        "Record bytes that clients have fetched."),
+          connections(e.metrics, "pyralog_active_connections", "Clients that are connected."),
+          request_bytes(e.fibers, c.kafka.requests_bytes_max),
+          answer_bytes(e.fibers, c.kafka.answers_bytes_max) {}
 
     Environment& env;
     const Config& config;
@@ -31,6 +34,8 @@ struct Node {
     Metrics::Histogram write_latency;
     Metrics::Counter fetched_bytes;
     Metrics::Gauge connections;
+    ByteBudget request_bytes; // Of all clients: that are not answered yet,
+    ByteBudget answer_bytes;  // and that are not sent yet.
 
     // The replica of a partition on this node, and who leads it; for whoever serves it.
     struct Replica {

@@ -104,6 +104,9 @@ void draw_config(server::Config& config, Random& random) {
     draw_peers(settings, random);
     set_size(settings, "topic.message_bytes_max", scaled(random, 32 << 10, 1 << 20));
     set_size(settings, "kafka.request_bytes_max", scaled(random, 1 << 20, 8 << 20));
+    set_size(settings, "kafka.requests_bytes_max", scaled(random, 64 << 10, 16 << 20));
+    set_size(settings, "kafka.answers_bytes_max", scaled(random, 64 << 10, 16 << 20));
+    set(settings, "kafka.stall_max", scaled(random, 1s, 30s));
     set(settings, "kafka.connections_max", random.between(30, 1000));
     set(settings, "topic.partitions", random.between(1, 3));
     set(settings, "topic.auto_create", "true");

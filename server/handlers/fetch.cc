@@ -38,7 +38,7 @@ class Fetch : public Started {
 public:
     Fetch(Node& node, RequestHeader header, FetchRequest request)
         : node_(node), header_(std::move(header)), request_(std::move(request)),
-          until_(node.after_ms(request_.max_wait_ms)) {}
+          until_(node.after_ms(request_.max_wait_ms)), memory_(node.answer_bytes) {}
 
     Result<BytesChain> finish() override {
         Condition changed(node_.env.fibers);
@@ -47,7 +47,7 @@ public:
         for (;;) {
             is_final_ = false;
             bytes_ = 0;
-            FetchResponse response = look();
+            FetchResponse response = TRY(look());
             const auto enough = static_cast<std::size_t>(std::max(request_.min_bytes, 0));
             const bool late = node_.env.clock.now() >= until_;
             SOMETIMES(!is_final_ && bytes_ == 0 && late, "fetch/empty-when-time-was-up");
@@ -57,6 +57,7 @@ public:
                 node_.fetched_bytes.add(bytes_);
                 return answer(header_, response);
             }
+            memory_.shrink(0);
             if (!std::exchange(watching, true)) {
                 watches = watch(changed);
                 continue; // What came while we read from the disk went by unnoticed.
@@ -70,21 +71,24 @@ public:
     }
 
 private:
-    FetchResponse look() {
+    Result<FetchResponse> look() {
         FetchResponse response;
         for (const FetchRequest::Topic& topic : request_.topics) {
             response.topics.push_back({topic.name, {}});
             for (const FetchRequest::Partition& partition : topic.partitions) {
-                FetchResponse::Partition found = look_at(topic.name, partition);
+                FetchResponse::Partition found = TRY(look_at(topic.name, partition));
                 is_final_ |= found.error != ErrorCode::none;
                 response.topics.back().partitions.push_back(std::move(found));
             }
         }
+        // What was read is what is held: less than was asked for, or, for the first batch, more.
+        if (bytes_ > memory_.bytes()) TRY(memory_.grow(bytes_ - memory_.bytes()));
+        memory_.shrink(bytes_);
         return response;
     }
 
-    FetchResponse::Partition look_at(const std::string& topic,
-                                     const FetchRequest::Partition& wanted) {
+    Result<FetchResponse::Partition> look_at(const std::string& topic,
+                                             const FetchRequest::Partition& wanted) {
         FetchResponse::Partition found;
         found.index = wanted.index;
         found.records = BytesChain();
@@ -104,6 +108,10 @@ private:
             REACHABLE("fetch/out-of-range");
             found.error = ErrorCode::offset_out_of_range;
             return found;
+        }
+        if (from < end && memory_.bytes() == 0) {
+            TRY(memory_.grow(fair_share()));
+            return look_at(topic, wanted); // The partition has gone on while we waited.
         }
         const std::size_t room = room_for(wanted);
         SOMETIMES(from > end, "fetch/beyond-what-is-committed");
@@ -127,10 +135,20 @@ private:
         return found;
     }
 
+    // So much of the memory for answers that other fetches find some too, and at least a batch.
+    std::size_t fair_share() const {
+        const std::size_t wanted =
+            std::min(static_cast<std::size_t>(std::max(request_.max_bytes, 1)),
+                     node_.config.kafka.fetch_bytes_max);
+        const std::size_t fair =
+            std::max(node_.answer_bytes.room() / 8, node_.config.topic.message_bytes_max);
+        SOMETIMES(fair < wanted, "fetch/memory-is-short");
+        return std::min(wanted, fair);
+    }
+
     std::size_t room_for(const FetchRequest::Partition& wanted) const {
         const std::size_t whole =
-            std::min(static_cast<std::size_t>(std::max(request_.max_bytes, 0)),
-                     node_.config.kafka.fetch_bytes_max);
+            std::min(static_cast<std::size_t>(std::max(request_.max_bytes, 0)), memory_.bytes());
         const std::size_t left = whole > bytes_ ? whole - bytes_ : 0;
         const std::size_t room =
             std::min(left, static_cast<std::size_t>(std::max(wanted.max_bytes, 0)));
@@ -159,8 +177,9 @@ private:
     const RequestHeader header_;
     const FetchRequest request_;
     const Time until_;
-    std::size_t bytes_ = 0; // Of records, in the answer so far.
-    bool is_final_ = false; // There is something to tell that waiting will not improve.
+    ByteBudget::Share memory_; // Until the answer has been sent.
+    std::size_t bytes_ = 0;    // Of records, in the answer so far.
+    bool is_final_ = false;    // There is something to tell that waiting will not improve.
 };
 
 } // namespace
