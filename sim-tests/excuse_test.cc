@@ -231,9 +231,13 @@ TEST_CASE("where damage is unlimited, who lost nothing must make progress", "[si
 
 TEST_CASE("where damage is unlimited, a majority that is gone excuses the rest", "[simtest]") {
     Plan plan = unlimited_plan();
-    plan.nemesis.rot = 200ms;
-    const RunResult result = run_plan(plan);
-    INFO((result.finding ? result.finding->detail : "pass"));
-    CHECK(result.verdict == Verdict::pass);
-    CHECK(result.excuses.contains("group/no-majority"));
+    plan.nemesis.rot = 100ms;
+    bool excused = false;
+    for (plan.seed = 1; plan.seed <= 10; ++plan.seed) { // Not each loses a majority.
+        const RunResult result = run_plan(plan);
+        INFO((result.finding ? result.finding->detail : "pass"));
+        CHECK(result.verdict == Verdict::pass);
+        excused |= result.excuses.contains("group/no-majority");
+    }
+    CHECK(excused);
 }
