@@ -116,8 +116,12 @@ private:
         if (!header.ok()) return 0;
         const std::uint64_t bytes = wire::Frame::header_size + header.value().payload_size;
         if (at(position, bytes).size() < bytes) return 0;
-        const wire::Frame& frame = header.value().frame;
-        if ((!of_ || *of_ == frame.group) && differs(position, bytes))
+        wire::Frame frame = header.value().frame;
+        frame.payload = {
+            Bytes::copy_of(at(position + wire::Frame::header_size, header.value().payload_size))};
+        // Without the damage, too, a power cut may have torn it: then it is not what was taken.
+        const bool is_asked_for = !of_ || *of_ == frame.group;
+        if (is_asked_for && differs(position, bytes) && wire::payload_intact(frame))
             add({is_journal ? what_of(frame) : What::segment_entry,
                  {},
                  path_,

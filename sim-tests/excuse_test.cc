@@ -1,5 +1,6 @@
 #include "sim-tests/excuse.h"
 
+#include "core/wire/segment.h"
 #include "server/catalogue.h"
 #include "sim-tests/calm_cluster.h"
 #include "sim-tests/run.h"
@@ -92,6 +93,49 @@ TEST_CASE("what was written anew is not missing", "[simtest]") {
     stopped.world.run_for(100ms);
     for (const Missing& left : missing_on(disk)) CHECK(left.position != missing.position);
     CHECK(flaw_of(missing, disk) == "all of it is there");
+}
+
+// Seed 110746: a node had written its lost entry again when the power went, and the prover took
+// what the cut left for what had been there.
+TEST_CASE("what a power cut has torn was not taken by the damage before it", "[simtest]") {
+    Stopped stopped;
+    sim::Medium& disk = stopped.world.disk(one);
+    const std::string path = "groups/77/00000000000000000000.seg";
+    wire::Frame frame;
+    frame.group = GroupId{77};
+    frame.term = Term{1};
+    frame.records = 1;
+    frame.payload = {Bytes::copy_of(std::string(3 * disk.unit_size(), 'x'))};
+    const auto write = [&](Disk::Open how, Durability durability) {
+        return [&, how, durability](Environment& env) {
+            (void)env.disk.create_directory("groups/77");
+            const auto file = env.disk.open(path, how);
+            const Bytes header = wire::encode(wire::SegmentHeader{frame.group, {}});
+            CHECK(file.value()
+                      ->write_at(0, {header, wire::encode_header(frame), frame.payload.front()},
+                                 durability)
+                      .ok());
+            for (const char* directory : {"groups/77", "groups", ""})
+                CHECK(env.disk.sync_directory(directory).ok());
+            (void)env.fibers.sleep_until(env.clock.now() + 1h);
+        };
+    };
+    stopped.world.boot(one, write(Disk::Open::create_new, Durability::now));
+    stopped.world.run_for(100ms);
+    stopped.world.cut_power(one); // And with it goes what it had not synced when it was stopped.
+    REQUIRE(disk.rot(path, disk.unit_size() - 1, std::byte{1}));
+    const std::vector<Missing> missing = missing_on(disk, frame.group);
+    REQUIRE(missing.size() == 1);
+    CHECK_FALSE(flaw_of(missing.front(), disk));
+
+    stopped.world.boot(one, write(Disk::Open::existing, Durability::later));
+    stopped.world.run_for(100ms);
+    using Fate = sim::Medium::Fate;
+    disk.plan_cut({Fate::survives, Fate::survives, Fate::lost, Fate::garbage, Fate::survives,
+                   Fate::survives});
+    stopped.world.cut_power(one);
+    CHECK(flaw_of(missing.front(), disk) == "the frame was not whole");
+    CHECK(missing_on(disk, frame.group).empty());
 }
 
 TEST_CASE("the judge accepts no proof that says anything else than what happened", "[simtest]") {
