@@ -152,6 +152,11 @@ Result<> Journal::wait_for_work() {
     return waited;
 }
 
+// A quarter of a file at most: then little of it is left unused when the next round is larger.
+std::uint64_t Journal::round_limit() const {
+    return std::min(config_.round_bytes_max, config_.file_bytes / 4);
+}
+
 // What fits into the rest of the file, up to the limit; one frame goes in whatever its size. When
 // none waits this is a seal.
 std::vector<wire::Frame> Journal::take_round() {
@@ -160,8 +165,7 @@ std::vector<wire::Frame> Journal::take_round() {
         frames.emplace_back().kind = wire::Frame::Kind::seal;
         return frames;
     }
-    // A quarter of a file at most: then little of it is left unused when the next round is larger.
-    std::uint64_t limit = std::min(config_.round_bytes_max, config_.file_bytes / 4);
+    std::uint64_t limit = round_limit();
     const std::uint64_t left = files_.back().bytes - write_position_;
     if (left >= round_bytes(std::span(&queue_.front(), 1))) limit = std::min(limit, left);
     if (BUGGIFY("journal/small-round")) limit = 0;
@@ -304,6 +308,24 @@ Result<> Journal::begin_file(std::uint64_t round_size) {
     files_wanted_.notify_all();
     file_changed_.notify_all();
     return {};
+}
+
+std::uint64_t Journal::bytes_to_hold(std::span<const std::size_t> frames) const {
+    const std::uint64_t head = wire::JournalHeader::size + round_bytes(checkpoint());
+    std::uint64_t total = 0, left = 0; // Of the last file: left.
+    for (std::size_t i = 0; i < frames.size();) {
+        std::uint64_t round = wire::RoundHeader::size;
+        do round += frames[i++];
+        while (i < frames.size() && round + frames[i] <= round_limit());
+        round = aligned(round);
+        if (round > left) {
+            const std::uint64_t file = std::max<std::uint64_t>(config_.file_bytes, head + round);
+            total += file;
+            left = file - head;
+        }
+        left -= round;
+    }
+    return total;
 }
 
 bool Journal::wants_spare() const {

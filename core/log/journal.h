@@ -26,6 +26,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -108,6 +109,10 @@ public:
     };
     std::vector<Pin> pinned() const;
 
+    // What files would take up that hold frames of these sizes and nothing else, were they appended
+    // now one after the other.
+    std::uint64_t bytes_to_hold(std::span<const std::size_t> frames) const;
+
     std::uint64_t file_number() const; // Of the one that is being written.
     std::uint64_t bytes_in_use() const { return bytes_in_use_; }
     const JournalConfig& config() const { return config_; }
@@ -173,6 +178,7 @@ private:
     Result<> drop_old_files();
     bool wants_spare() const;
     std::string path_of(std::uint64_t number) const;
+    std::uint64_t round_limit() const;
 
     void note(const wire::Frame& frame);
     void note_entry(Known& known, const wire::Frame& frame);

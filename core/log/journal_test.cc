@@ -451,6 +451,37 @@ TEST_CASE("entries that do not commit are carried over, and do not hold the jour
     CHECK(end_after_reopen(node, 2) == 1000);
 }
 
+// Seed 107747: what was to be carried over had not been written when the next file was full, and
+// was carried over again, ever faster. And of such batches but one goes into a file, so that there
+// were always twice as many bytes of files as of entries.
+TEST_CASE("a journal is not written anew again and again", "[log]") {
+    Settings settings = Settings::small();
+    settings.journal.round_bytes_max = 64_KiB;
+    TestNode node(1, settings);
+    constexpr std::uint64_t count = 6, batch_bytes = 22'000;
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    for (std::uint64_t i = 0; i < count; ++i)
+                        TRY(life.append(1, Term(1), batch_bytes));
+                    return life.journal.sync();
+                })
+                .ok());
+    // Each start begins a file.
+    for (int i = 0; i < 20; ++i) REQUIRE(node.live([](Life&) -> Result<> { return {}; }).ok());
+    std::uint64_t before = 0, after = 0, written = 0;
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    before = life.journal.bytes_in_use();
+                    TRY(life.env.fibers.sleep_until(life.env.clock.now() + 10s));
+                    after = life.journal.bytes_in_use();
+                    written = life.env.metrics.total("pyralog_journal_bytes_total");
+                    return {};
+                })
+                .ok());
+    CHECK(before > 20 * settings.journal.file_bytes);
+    CHECK(after <= (count + 2) * settings.journal.file_bytes);
+    CHECK(written < 2 * count * batch_bytes);
+    CHECK(end_after_reopen(node, 1) == count);
+}
+
 TEST_CASE("a batch larger than a round, and one larger than a file", "[log]") {
     TestNode node;
     REQUIRE(node.live([](Life& life) -> Result<> {

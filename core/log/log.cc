@@ -486,4 +486,9 @@ std::size_t Log::bytes_before(Position end) const {
     return bytes;
 }
 
+void Log::add_sizes(std::vector<std::size_t>& frames) const {
+    for (std::int64_t i = moved_.index; i < end_.index; ++i)
+        frames.push_back(wire::stored_size(*in_memory(i)));
+}
+
 } // namespace pyralog
