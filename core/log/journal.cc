@@ -561,8 +561,11 @@ void Journal::recount() {
 
 std::vector<Journal::Pin> Journal::pinned() const {
     std::vector<Pin> pins;
-    if (needed_from_ + 1 >= files_.size()) return pins;
-    const std::uint64_t oldest = files_[needed_from_].number;
+    // What a round that is being written needs no more is not needed.
+    std::size_t first = needed_from_;
+    while (first < files_.size() && files_[first].pins == 0) ++first;
+    if (first + 1 >= files_.size()) return pins;
+    const std::uint64_t oldest = files_[first].number;
     for (const auto& [group, known] : known_)
         for (const Held& held : known.held)
             if (held.file == oldest) pins.push_back({group, held.end});

@@ -482,6 +482,32 @@ TEST_CASE("a journal is not written anew again and again", "[log]") {
     CHECK(end_after_reopen(node, 1) == count);
 }
 
+// Found with seed 107747: who asked while the round was being written that freed the oldest file
+// was told that nothing was held, and waited for the next file to become full before he asked
+// again.
+TEST_CASE("what holds the journal is known while a round is written that frees a file", "[log]") {
+    TestNode node;
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    for (const int group : {1, 2, 3}) {
+                        TRY(life.append(group, Term(1), 30'000)); // Each in a file of its own.
+                        TRY(life.journal.sync());
+                    }
+                    const auto holder = [&] {
+                        const auto pins = life.journal.pinned();
+                        return pins.size() == 1 ? pins.front().group : GroupId(-1);
+                    };
+                    CHECK(holder() == GroupId(1));
+                    node.disk().hang_until(node.world.now() + 1s);
+                    TRY(life.log(1))->cut({});
+                    TRY(life.env.fibers.sleep_until(life.env.clock.now() + 1ms));
+                    CHECK(holder() == GroupId(2));
+                    TRY(life.journal.sync());
+                    CHECK(holder() == GroupId(2));
+                    return {};
+                })
+                .ok());
+}
+
 TEST_CASE("a batch larger than a round, and one larger than a file", "[log]") {
     TestNode node;
     REQUIRE(node.live([](Life& life) -> Result<> {
