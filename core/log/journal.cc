@@ -269,14 +269,18 @@ std::vector<wire::Frame> Journal::checkpoint() const {
     return marks;
 }
 
+// With room for its marks, should there soon be more of them, and for a round.
+std::uint64_t Journal::bytes_of_file(std::uint64_t marks, std::uint64_t round) const {
+    return aligned(
+        std::max<std::uint64_t>(config_.file_bytes, wire::JournalHeader::size + 2 * marks + round));
+}
+
 // The next file, with room for a round of this size. It gets its name only when its header and its
 // checkpoint are durable. So whatever has the name of a journal file was once good, and if it is
 // not good now, it is damaged: there is nothing to guess.
 Result<> Journal::begin_file(std::uint64_t round_size) {
     const std::uint64_t carried = round_bytes(checkpoint());
-    const std::uint64_t bytes = std::max<std::uint64_t>(
-        config_.file_bytes, wire::JournalHeader::size + 2 * carried + round_size);
-    const Spare spare = TRY(take_spare(aligned(bytes)));
+    const Spare spare = TRY(take_spare(bytes_of_file(carried, round_size)));
     current_ = TRY(env_.disk.open(spare.path, Disk::Open::existing, Disk::Access::aligned));
 
     recount();
@@ -311,7 +315,7 @@ Result<> Journal::begin_file(std::uint64_t round_size) {
 }
 
 std::uint64_t Journal::bytes_to_hold(std::span<const std::size_t> frames) const {
-    const std::uint64_t head = wire::JournalHeader::size + round_bytes(checkpoint());
+    const std::uint64_t marks = round_bytes(checkpoint());
     std::uint64_t total = 0, left = 0; // Of the last file: left.
     for (std::size_t i = 0; i < frames.size();) {
         std::uint64_t round = wire::RoundHeader::size;
@@ -319,9 +323,9 @@ std::uint64_t Journal::bytes_to_hold(std::span<const std::size_t> frames) const 
         while (i < frames.size() && round + frames[i] <= round_limit());
         round = aligned(round);
         if (round > left) {
-            const std::uint64_t file = std::max<std::uint64_t>(config_.file_bytes, head + round);
+            const std::uint64_t file = bytes_of_file(marks, round);
             total += file;
-            left = file - head;
+            left = file - wire::JournalHeader::size - marks;
         }
         left -= round;
     }

@@ -179,6 +179,7 @@ private:
     bool wants_spare() const;
     std::string path_of(std::uint64_t number) const;
     std::uint64_t round_limit() const;
+    std::uint64_t bytes_of_file(std::uint64_t marks, std::uint64_t round) const;
 
     void note(const wire::Frame& frame);
     void note_entry(Known& known, const wire::Frame& frame);

@@ -482,6 +482,30 @@ TEST_CASE("a journal is not written anew again and again", "[log]") {
     CHECK(end_after_reopen(node, 1) == count);
 }
 
+// Each came free for another like it, as fast as the disk could write.
+TEST_CASE("batches of which but one goes into a file are not carried over for ever", "[log]") {
+    Settings settings = Settings::small();
+    settings.journal.round_bytes_max = 64_KiB;
+    TestNode node(1, settings);
+    constexpr int count = 4;
+    constexpr std::uint64_t batch_bytes = 22'000; // Less than half a file.
+    std::uint64_t written = 0;
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    for (int group = 1; group <= count; ++group) {
+                        TRY(life.append(group, Term(1), batch_bytes));
+                        TRY(life.journal.sync());
+                    }
+                    CHECK(life.journal.crowded());
+                    TRY(life.env.fibers.sleep_until(life.env.clock.now() + 10s));
+                    CHECK_FALSE(life.journal.backlogged());
+                    written = life.env.metrics.total("pyralog_journal_bytes_total");
+                    return {};
+                })
+                .ok());
+    CHECK(written < 2 * count * batch_bytes);
+    for (int group = 1; group <= count; ++group) CHECK(end_after_reopen(node, group) == 1);
+}
+
 // Found with seed 107747: who asked while the round was being written that freed the oldest file
 // was told that nothing was held, and waited for the next file to become full before he asked
 // again.

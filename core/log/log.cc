@@ -479,15 +479,8 @@ void Log::carry_over(Position end) {
         journal_.append(*in_memory(i));
 }
 
-std::size_t Log::bytes_before(Position end) const {
-    std::size_t bytes = 0;
+void Log::add_sizes(std::vector<std::size_t>& frames, Position end) const {
     for (std::int64_t i = moved_.index; i < std::min(end.index, end_.index); ++i)
-        bytes += wire::stored_size(*in_memory(i));
-    return bytes;
-}
-
-void Log::add_sizes(std::vector<std::size_t>& frames) const {
-    for (std::int64_t i = moved_.index; i < end_.index; ++i)
         frames.push_back(wire::stored_size(*in_memory(i)));
 }
 

@@ -121,8 +121,7 @@ private:
     Result<Segment*> growing_segment();
     Result<> make_directory();
     void carry_over(Position end); // Appends what is not in segments to the journal once more.
-    std::size_t bytes_before(Position end) const;           // Of what that would append.
-    void add_sizes(std::vector<std::size_t>& frames) const; // Of each that it could append.
+    void add_sizes(std::vector<std::size_t>& frames, Position end) const; // Of what that appends.
 
     void drop_cached(); // As much as cache_bytes demands.
     bool drop_oldest(); // False if there is nothing to drop.

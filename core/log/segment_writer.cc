@@ -162,16 +162,22 @@ Result<> SegmentWriter::free_oldest_file() {
     return journal_.sync();
 }
 
-// Never more than half a file, so that files come free faster than this fills them.
+// Only what goes into one file twice, so that files come free faster than this fills them.
 void SegmentWriter::carry_over(std::span<const Journal::Pin> pins) {
-    std::size_t budget = journal_.config().file_bytes / 2;
+    std::vector<std::size_t> frames;
     for (const Journal::Pin& pin : pins) {
         Log* const log = find(pin.group);
         if (!log) continue;
-        const std::size_t bytes = log->bytes_before(pin.end);
-        SOMETIMES(bytes > budget, "segment-writer/too-much-to-carry-over");
-        if (bytes > budget) continue;
-        budget -= bytes;
+        const std::size_t before = frames.size();
+        log->add_sizes(frames, pin.end);
+        std::vector<std::size_t> twice = frames;
+        twice.insert(twice.end(), frames.begin(), frames.end());
+        const bool too_much = journal_.bytes_to_hold(twice) > journal_.bytes_to_hold(frames);
+        SOMETIMES(too_much, "segment-writer/too-much-to-carry-over");
+        if (too_much) {
+            frames.resize(before);
+            continue;
+        }
         log->carry_over(pin.end);
         carried_total_.add();
     }
@@ -183,7 +189,7 @@ void SegmentWriter::carry_over(std::span<const Journal::Pin> pins) {
 // reason to do it again.
 bool SegmentWriter::pays_to_write_anew() const {
     std::vector<std::size_t> frames;
-    for (const auto& [group, log] : logs_) log->add_sizes(frames);
+    for (const auto& [group, log] : logs_) log->add_sizes(frames, log->end());
     const std::uint64_t needed = journal_.bytes_to_hold(frames);
     return journal_.bytes_in_use() > needed + needed / 2 + 2 * journal_.config().file_bytes;
 }
