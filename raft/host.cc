@@ -93,8 +93,11 @@ Result<> Host::recover(const std::vector<Member>& groups) {
         wire::Vote vote;
         if (const auto frame = journal_->vote(member.group)) {
             Result<wire::Vote> saved = wire::decode<wire::Vote>(joined(frame->payload));
-            if (!saved.ok()) return Error::corrupt;
-            vote = saved.value();
+            // Only its term is known any more: in that term this replica votes for nobody.
+            const bool is_lost = frame->payload.empty();
+            SOMETIMES(is_lost, "host/vote-has-lost-its-candidate");
+            if (!saved.ok() && !is_lost) return Error::corrupt;
+            vote = is_lost ? wire::Vote{frame->term, wire::Vote::forgotten} : saved.value();
         }
         std::unique_ptr<Log>& log = logs[member.group];
         TRY(log->finish_replay());

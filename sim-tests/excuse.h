@@ -21,6 +21,9 @@
 // one proven loss may refuse for another reason, and is excused. Of files of the store of small
 // facts (RocksDB's own), and of spare files, it is only shown that their bytes are not what was
 // written, not what they meant.
+//
+// An entry of the journal that has lost its payload is read by nobody, and keeps no node from
+// starting. It is not missing if it stands elsewhere on the disk as well, whole.
 #pragma once
 
 #include "core/wire/frame.h"
@@ -47,12 +50,13 @@ inline constexpr std::string_view excuse_unfounded = "excuse-unfounded";
 struct Missing {
     enum class What : std::uint8_t {
         journal_header,
-        journal_round, // The header of one.
-        journal_entry,
-        journal_vote,     // Or a mark, which carries one.
+        journal_round,    // The header of one.
+        journal_entry,    // With its header.
+        journal_payload,  // Of an entry whose header is there: no reason to refuse the disk.
+        journal_vote,     // With its header; or a mark, which carries one.
         journal_note,     // A cut, or a seal.
-        journal_unneeded, // Padding, or behind the rounds; only a sector that cannot be read.
-                          // Nothing is lost, but nodes read a file of the journal as a whole.
+        journal_unneeded, // Behind the rounds of the newest file; only a sector that cannot be
+                          // read. Nothing is lost, but a node cannot know that.
         segment_header,
         segment_entry,
         segment_footer,
@@ -111,6 +115,10 @@ constexpr std::size_t missing_max = 64; // In one proof, of one disk: more prove
 std::vector<Missing> missing_on(const sim::Medium& medium, std::optional<GroupId> of = {});
 // Nothing: there is none.
 std::optional<Excuse> excuse_for(GroupId group, bool to_read, const Disks& disks);
+
+// A node reads its journal past the page cache, in whole blocks: where one sector cannot be read,
+// neither can the others of its block.
+std::uint64_t bytes_read_at_once(std::string_view path);
 
 // ---- The judge ----
 

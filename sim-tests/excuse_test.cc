@@ -25,20 +25,22 @@ struct Stopped : CalmCluster {
         for (const NodeId node : cluster.nodes()) world.kill(node);
     }
 
-    // A bit of something that the node knows to be durable.
-    void rot(NodeId node) {
+    // An entry, header and all, or the payload of one is missing from its journal.
+    Missing harm(NodeId node) { return harm(node, What::journal_entry); }
+    // By a bit of something that the node knows to be durable, and nothing else.
+    Missing harm(NodeId node, What what) {
         sim::Dice dice = world.dice("test");
-        const auto place = media.at(node).settled_byte(dice);
-        REQUIRE(place);
-        REQUIRE(world.disk(node).rot(place->path, place->position, std::byte{1}));
-        cluster.damage(node);
-    }
-    // Until a record, or a promise, is missing from its journal.
-    Missing harm(NodeId node) {
-        for (int i = 0; i < 200; ++i) {
-            rot(node);
+        for (int i = 0; i < 4000; ++i) {
+            const auto place = media.at(node).settled_byte(dice);
+            REQUIRE(place);
+            const auto rot = [&] {
+                REQUIRE(world.disk(node).rot(place->path, place->position, std::byte{1}));
+            };
+            rot();
+            cluster.damage(node);
             for (const Missing& missing : missing_on(world.disk(node)))
-                if (missing.what == What::journal_entry) return missing;
+                if (missing.what == what) return missing;
+            rot(); // And back.
         }
         FAIL("rot has hit no entry");
         return {};
@@ -163,6 +165,40 @@ TEST_CASE("the judge accepts no proof that says anything else than what happened
     disk.lose_all();
     CHECK(flaw([](Missing& m) { m.what = What::disk; }) == "none");
     CHECK(flaw_of_refusal({}, disk) == "nothing is missing");
+}
+
+TEST_CASE("a payload of the journal is no reason to refuse it, and one to refuse a read",
+          "[simtest]") {
+    Stopped stopped;
+    const Missing payload = stopped.harm(one, What::journal_payload);
+    sim::Medium& disk = stopped.world.disk(one);
+    CHECK_FALSE(flaw_of(payload, disk));
+    CHECK(flaw_of_refusal(std::span(&payload, 1), disk) == "only payloads are missing");
+    Missing changed = payload;
+    changed.what = What::journal_entry;
+    CHECK(flaw_of(changed, disk) == "its header is there");
+
+    // Of those that run.
+    const Disks disks = stopped.disks({});
+    const auto excuse = excuse_for(payload.group, true, disks);
+    REQUIRE(excuse);
+    CHECK(excuse->kind == Excuse::Kind::unreadable);
+    CHECK_FALSE(flaw_of(*excuse, disks));
+    CHECK_FALSE(excuse_for(payload.group, false, disks));
+
+    // Once it stands elsewhere it is not missing.
+    Buffer good(payload.size);
+    const auto file = disk.durable_file(payload.path).value();
+    CHECK(disk.read_unharmed(file, payload.position, good.view()) == payload.size);
+    const Bytes data = std::move(good).freeze();
+    stopped.world.boot(one, [&](Environment& env) {
+        const auto made = env.disk.open("journal/copy.log", Disk::Open::create_new);
+        CHECK(made.value()->write_at(0, {data}, Durability::now).ok());
+        return env.disk.sync_directory("journal");
+    });
+    stopped.world.run_for(100ms);
+    CHECK(flaw_of(payload, disk) == "it stands elsewhere as well");
+    for (const Missing& left : missing_on(disk)) CHECK(left.what != What::journal_payload);
 }
 
 TEST_CASE("a group stands still only when too many of its voters are gone", "[simtest]") {

@@ -39,6 +39,28 @@ std::uint64_t round_bytes(std::span<const wire::Frame> frames) {
     return aligned(wire::RoundHeader::size + body_bytes(frames));
 }
 
+// The vote that a vote or a mark tells of, after the one before. A copy: the payload may be a slice
+// of something large.
+wire::Frame vote_in(const wire::Frame& frame, const std::optional<wire::Frame>& before) {
+    wire::Frame vote = frame;
+    vote.kind = wire::Frame::Kind::vote;
+    vote.first = {};
+    vote.payload.clear();
+    if (frame.damaged > 0) {
+        // A mark repeats what a vote has said.
+        const bool same = before && before->term == frame.term && !before->payload.empty() &&
+                          before->payload_crc == frame.payload_crc;
+        SOMETIMES(same, "journal/damaged-vote-was-told-before");
+        SOMETIMES(!same, "journal/damaged-vote");
+        if (same) return *before;
+        vote.damaged = vote.payload_crc = 0;
+        return vote;
+    }
+    const Bytes payload = Bytes::copy_of(joined(frame.payload).view());
+    if (!payload.empty()) vote.payload.push_back(payload);
+    return vote;
+}
+
 // Header, payload and padding, at the beginning of `into`. Returns how many bytes that were.
 std::size_t put(const wire::Frame& frame, std::span<std::byte> into) {
     wire::encode_header(frame, into.first<wire::Frame::header_size>());
@@ -66,6 +88,8 @@ Journal::Journal(Environment& env, std::string directory, const JournalConfig& c
                     "Entries, cuts and votes written to the journal."),
       syncs_total_(env.metrics, "pyralog_journal_syncs_total",
                    "How often somebody asked for what was appended to be durable."),
+      damaged_total_(env.metrics, "pyralog_journal_damaged_frames_total",
+                     "Frames of which only the header was found at the start."),
       wait_(env.metrics, "pyralog_journal_wait_seconds",
             "How long they waited for it, if they had to."),
       bytes_gauge_(env.metrics, "pyralog_journal_in_use_bytes",
@@ -462,14 +486,7 @@ void Journal::note(const wire::Frame& frame) {
         if (frame.term == Term() && frame.payload.empty()) break;
         [[fallthrough]];
     case wire::Frame::Kind::vote: {
-        // A copy: the payload may be a slice of something large.
-        wire::Frame vote = frame;
-        vote.kind = wire::Frame::Kind::vote;
-        vote.first = {};
-        const Bytes payload = Bytes::copy_of(joined(frame.payload).view());
-        vote.payload.clear();
-        if (!payload.empty()) vote.payload.push_back(payload);
-        known.vote = std::move(vote);
+        known.vote = vote_in(frame, known.vote);
         break;
     }
     default: note_entry(known, frame);

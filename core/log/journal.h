@@ -47,8 +47,9 @@ public:
     // ends open(). Entries may come again, and may come after later ones: Log::replay() knows about
     // both.
     //
-    // Error::corrupt if anything that was durable is damaged or missing; the log line says what,
-    // and nothing on disk has been changed then.
+    // A payload that was durable and is damaged is left out, which Frame::damaged says; it may come
+    // again and be whole then. Error::corrupt if anything else that was durable is damaged or
+    // missing. Log lines say what, and after an error nothing on disk has been changed.
     using Replay = std::function<Result<>(const wire::Frame& frame)>;
     Result<> open(const Replay& replay);
 
@@ -79,7 +80,8 @@ public:
     // The group is deleted: nothing of it is needed any more. Its frames may still be replayed.
     void forget(GroupId group);
 
-    // The last vote frame of the group that was written or replayed.
+    // The last vote frame of the group that was written or replayed. Without a payload if that was
+    // damaged: then the term is all that is known of it.
     std::optional<wire::Frame> vote(GroupId group) const;
 
     // Groups of which something was written or replayed, and that were not forgotten since.
@@ -161,6 +163,7 @@ private:
     Result<> replay_file(const Found& found, std::optional<std::uint64_t> after_round,
                          const Replay& replay);
     Error damaged(std::string_view path, std::uint64_t file_position, std::string_view what);
+    void tell_of_damaged(std::string_view path, std::span<const wire::Frame> frames);
 
     Result<> write_rounds();
     Result<> wait_for_work();
@@ -228,6 +231,7 @@ private:
     Metrics::Counter bytes_total_;
     Metrics::Counter frames_total_;
     Metrics::Counter syncs_total_;
+    Metrics::Counter damaged_total_;
     Metrics::Histogram wait_;
     Metrics::Gauge bytes_gauge_;
 };

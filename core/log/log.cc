@@ -169,16 +169,23 @@ Result<> Log::replay_entry(const wire::Frame& frame) {
     if (index < moved_.index) return {};
     if (const wire::Frame* same = in_memory(index)) {
         REACHABLE("log/replayed-entry-again");
-        if (same->first == frame.first && same->term == frame.term) return {};
-        return damaged("two entries in one place", frame.first);
+        if (!wire::is_same_entry(*same, frame))
+            return damaged("two entries in one place", frame.first);
+        // One of the two may be all that is left of it.
+        if (same->damaged > 0 && frame.damaged == 0) heal(index, owned(frame));
+        return {};
     }
-    if (!follows(frame)) {
+    const auto known = early_.find(index);
+    const bool was_whole = known != early_.end() && wire::is_same_entry(known->second, frame) &&
+                           known->second.damaged == 0;
+    wire::Frame entry = was_whole ? std::move(known->second) : owned(frame);
+    if (!follows(entry)) {
         REACHABLE("log/replayed-entry-came-early");
-        early_.insert_or_assign(index, owned(frame));
+        early_.insert_or_assign(index, std::move(entry));
         return {};
     }
     early_.erase(index);
-    push(owned(frame));
+    push(std::move(entry));
     for (auto next = early_.begin(); next != early_.end() && follows(next->second);
          next = early_.erase(next)) {
         REACHABLE("log/early-entry-found-its-place");
@@ -204,6 +211,7 @@ Result<> Log::finish_replay() {
 
 void Log::append(const wire::Frame& frame) {
     CHECK(replayed_ && frame.is_entry() && frame.group == group_ && follows(frame));
+    CHECK(frame.damaged == 0);
     wire::Frame entry = frame;
     entry.round = 0;
     if (entry.payload_crc == 0) entry.payload_crc = crc32c(entry.payload);
@@ -247,6 +255,7 @@ void Log::push(wire::Frame frame) {
     terms_.append(frame.term, frame.first);
     end_ = frame.end();
     budget_.change(static_cast<std::int64_t>(weight(frame)), 0);
+    if (frame.damaged > 0) note_damaged(frame);
     tail_.push_back(std::move(frame));
 }
 
@@ -255,11 +264,12 @@ void Log::pop() {
     end_ = tail_.back().first;
     terms_.cut(end_);
     budget_.change(-static_cast<std::int64_t>(weight(tail_.back())), 0);
+    if (tail_.back().damaged > 0) note_whole(tail_.back().first.index);
     tail_.pop_back();
 }
 
 std::size_t Log::weight(const wire::Frame& frame) {
-    return sizeof(wire::Frame) + size_of(frame.payload);
+    return sizeof(wire::Frame) + size_of(frame.payload) + frame.damaged;
 }
 
 // ---- Memory ----
@@ -291,6 +301,7 @@ std::vector<wire::Frame> Log::tail(Position from, std::size_t bytes_max) const {
     std::size_t total = 0;
     if (BUGGIFY("log/short-tail")) bytes_max = 0;
     for (std::int64_t i = from.index; const wire::Frame* frame = in_memory(i); ++i) {
+        if (frame->damaged > 0) break;
         total += size_of(frame->payload);
         if (!frames.empty() && total > bytes_max) break;
         frames.push_back(*frame);
@@ -318,7 +329,8 @@ Result<std::vector<wire::Frame>> Log::read_frames(Position from, Position limit,
     if (from.index < start_.index) return Error::not_found;
     const std::int64_t end = std::min(limit.index, end_.index);
     if (from.index >= end) return std::vector<wire::Frame>();
-    if (in_memory(from.index)) {
+    if (const wire::Frame* const front = in_memory(from.index)) {
+        if (front->damaged > 0) return Error::corrupt;
         std::vector<wire::Frame> frames = tail(from, bytes_max);
         while (!frames.empty() && frames.back().first.index >= end) frames.pop_back();
         return frames;
@@ -367,8 +379,10 @@ Result<BytesChain> Log::read(Offset from, Offset limit, std::size_t bytes_max) {
         const wire::Frame& frame = cached(tail_[i]);
         if (frame.kind != wire::Frame::Kind::records) continue;
         if (frame.first.offset >= limit) break;
+        SOMETIMES(frame.damaged > 0, "log/read-up-to-a-damaged-entry");
+        if (frame.damaged > 0 && batches.empty()) return Error::corrupt;
         total += size_of(frame.payload);
-        if (!batches.empty() && total > bytes_max) break;
+        if (!batches.empty() && (total > bytes_max || frame.damaged > 0)) break;
         batches.insert(batches.end(), frame.payload.begin(), frame.payload.end());
     }
     return batches;
@@ -386,9 +400,11 @@ Result<Offset> Log::offset_for_time(std::int64_t timestamp_ms, Offset limit) {
         REACHABLE("log/time-found-in-a-segment");
         return answer(TRY(segment->find_time(timestamp_ms)).offset);
     }
-    for (const wire::Frame& frame : tail_)
-        if (frame.first.index >= moved_.index && wire::batch_timestamp_max(frame) >= timestamp_ms)
-            return answer(frame.first.offset);
+    for (const wire::Frame& frame : tail_) {
+        if (frame.first.index < moved_.index) continue;
+        if (frame.damaged > 0) return Error::corrupt; // It may have been this one.
+        if (wire::batch_timestamp_max(frame) >= timestamp_ms) return answer(frame.first.offset);
+    }
     REACHABLE("log/no-such-time");
     return Error::not_found;
 }
@@ -435,8 +451,11 @@ Result<Segment*> Log::growing_segment() {
 }
 
 Result<std::size_t> Log::move_piece() {
-    const Position limit = committed_;
-    if (moved_.index >= limit.index) return std::size_t{0};
+    std::int64_t limit = committed_.index;
+    const bool is_held = is_damaged_before(committed_);
+    SOMETIMES(is_held, "log/nothing-moves-past-what-is-damaged");
+    if (is_held) limit = *damaged_->journaled.begin();
+    if (moved_.index >= limit) return std::size_t{0};
     // A majority may have an entry before this node's disk has it. Segments never get ahead of the
     // journal, so that recovery finds in it all that led to what they hold, cuts included.
     TRY(journal_.sync());
@@ -447,7 +466,7 @@ Result<std::size_t> Log::move_piece() {
         BUGGIFY("log/small-piece") ? 0 : std::min<std::uint64_t>(piece_bytes_max, room);
     std::vector<wire::Frame> frames;
     std::size_t total = 0;
-    for (std::int64_t i = segment.end().index; i < limit.index; ++i) {
+    for (std::int64_t i = segment.end().index; i < limit; ++i) {
         const wire::Frame& frame = *in_memory(i);
         total += wire::stored_size(frame);
         if (!frames.empty() && total > piece_bytes) break;
@@ -475,6 +494,7 @@ Result<std::size_t> Log::move_piece() {
 
 void Log::carry_over(Position end) {
     REACHABLE("log/carried-over");
+    CHECK(!is_damaged_before(end));
     for (std::int64_t i = moved_.index; i < std::min(end.index, end_.index); ++i)
         journal_.append(*in_memory(i));
 }

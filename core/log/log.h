@@ -5,6 +5,10 @@
 // cut and never wrong, and a cut costs one frame. Entries can be read as soon as they are appended;
 // they are durable when a later Journal::sync() has returned.
 //
+// An entry can be damaged: it is there, and counts for length and terms, but some of it is not what
+// was written. Whoever reads it gets Error::corrupt, until it is mended with what another replica
+// has. In the journal it stays until then, and so do those behind it.
+//
 // Life: open() knows what the segments hold; the journal's frames of this group come through
 // replay(); finish_replay() says if the log is whole. Then append() and cut().
 //
@@ -23,6 +27,8 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -95,6 +101,16 @@ public:
     // holds it. Waits if that has to be looked up in a segment; end() if there is none.
     Result<Position> position_of(Offset offset);
 
+    // What is known to be damaged, in order. Of what is in segments that is what somebody has tried
+    // to read, and of all together not more than is worth asking for at once.
+    static constexpr std::size_t damages_max = 64;
+    std::vector<Damage> damages() const;
+
+    // Puts these frames in the place of one of the damages(), all of it. Waits, and is durable
+    // then. Error::malformed if they are not what was there; Error::unavailable if more is damaged
+    // than was known, or if the damage was cut meanwhile. Of all others only a node's end is left.
+    Result<> mend(std::span<const wire::Frame> frames);
+
 private:
     friend class SegmentWriter;
     friend class TailBudget;
@@ -109,6 +125,12 @@ private:
     bool follows(const wire::Frame& frame) const;
     void push(wire::Frame frame);
     void pop();
+
+    // log_damage.cc
+    void note_damaged(const wire::Frame& frame);
+    void note_whole(std::int64_t index);
+    bool heal(std::int64_t index, const wire::Frame& whole);
+    bool is_damaged_before(Position end) const;
 
     const wire::Frame* in_memory(std::int64_t index) const;
     const wire::Frame& cached(const wire::Frame& frame) const;
@@ -149,6 +171,14 @@ private:
     std::size_t movable_bytes_ = 0;
 
     std::map<std::int64_t, wire::Frame> early_; // Replayed before what comes before them.
+
+    struct Damaged {
+        explicit Damaged(Metrics& metrics);
+        std::set<std::int64_t> journaled; // By index: what is in tail_ without its payload.
+        Metrics::Gauge entries;           // So many.
+        Metrics::Counter mended;
+    };
+    std::unique_ptr<Damaged> damaged_; // Null while nothing ever was.
 #ifdef PYRALOG_BUGS
     std::map<Offset, wire::Frame> overruled_; // For M32.
 #endif

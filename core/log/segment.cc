@@ -41,7 +41,8 @@ class Segment::Cursor {
 public:
     Cursor(const Segment& segment, std::uint64_t position, std::size_t bytes_wanted)
         : segment_(segment), position_(position), end_(segment.index_.bytes),
-          window_bytes_(std::clamp(bytes_wanted, window_bytes_min, window_bytes_max)) {
+          window_bytes_(std::clamp(bytes_wanted, window_bytes_min, window_bytes_max)),
+          follows_(segment.mark_before(position).entry) {
         if (BUGGIFY("segment/small-window")) window_bytes_ = wire::Frame::header_size;
     }
 
@@ -53,21 +54,26 @@ public:
         if (!frame.ok() && frame.error() == Error::corrupt) {
             window_ = {};
             at_ = 0;
+            // And what is whole is not to suffer from a sector behind it that cannot be read.
+            const std::size_t wide = std::exchange(window_bytes_, wire::Frame::header_size);
             frame = read_next();
+            window_bytes_ = wide;
             if (frame.ok()) REACHABLE("segment/read-again");
         }
-        if (!frame.ok() && frame.error() == Error::corrupt) log_damage();
+        if (!frame.ok() && frame.error() == Error::corrupt) note_damage();
         return frame;
     }
-    // The first frame is not what the index says is there.
+    // No frame is what the index says is here.
     Error misplaced() {
         const Error error = bad("a frame is not where it belongs");
-        log_damage();
+        note_damage();
         return error;
     }
 
 private:
     Result<wire::Frame> read_next() {
+        harmed_.reset();
+        unreadable_ = 0;
         TRY(have(wire::Frame::header_size));
         const auto decoded =
             wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
@@ -81,11 +87,13 @@ private:
         if (header.payload_size > 0)
             header.frame.payload.push_back(
                 window_.slice(at_ + wire::Frame::header_size, header.payload_size));
-        if (!wire::payload_intact(header.frame)) return bad("a frame's payload is bad");
         // A frame can be whole and of this group, and yet belong elsewhere: a disk may write to
         // another place than it was told to.
-        if (follows_ && header.frame.first != *follows_)
-            return bad("a frame does not follow the one before it");
+        if (header.frame.first != follows_) return bad("a frame does not follow the one before it");
+        if (!wire::payload_intact(header.frame)) {
+            if (header.payload_size > 0) harmed_ = wire::without_payload(std::move(header.frame));
+            return bad("a frame's payload is bad");
+        }
         follows_ = header.frame.end();
         at_ += stored;
         position_ += stored;
@@ -98,7 +106,10 @@ private:
             std::min<std::uint64_t>(std::max(count, window_bytes_), end_ - position_);
         if (asked < count) return bad("a frame is longer than the segment");
         Result<Bytes> read = read_bytes(*segment_.file_, position_, asked);
-        if (!read.ok() && read.error() == Error::corrupt) return bad("a sector cannot be read");
+        if (!read.ok() && read.error() == Error::corrupt) {
+            unreadable_ = asked;
+            return bad("a sector cannot be read");
+        }
         window_ = TRY(std::move(read));
         at_ = 0;
         if (window_.size() < count) return bad("the file is too short");
@@ -108,8 +119,14 @@ private:
         wrong_ = what;
         return Error::corrupt;
     }
-    void log_damage() const {
+    void note_damage() {
         REACHABLE("segment/damaged-is-refused");
+        if (harmed_)
+            segment_.note_frame(position_, *harmed_);
+        else if (unreadable_ > 0)
+            segment_.note_unreadable(position_, unreadable_);
+        else
+            segment_.note_place(follows_, position_);
         segment_.env_.log.error(
             "segment is damaged",
             {{"file", segment_.path_}, {"file_position", position_}, {"what", wrong_}});
@@ -120,9 +137,11 @@ private:
     std::uint64_t end_;
     std::size_t window_bytes_;
     Bytes window_;
-    std::size_t at_ = 0;              // In the window.
-    std::string_view wrong_;          // What is, for people.
-    std::optional<Position> follows_; // Where the next frame must begin.
+    std::size_t at_ = 0;                // In the window.
+    std::string_view wrong_;            // What is, for people.
+    std::optional<wire::Frame> harmed_; // It is the payload of this one,
+    std::size_t unreadable_ = 0;        // or something in so many bytes from here on.
+    Position follows_;                  // Where the next frame must begin.
 };
 
 Segment::Segment(Environment& env, std::string path, GroupId group, Position first)
@@ -245,28 +264,8 @@ Result<> Segment::append(std::span<const wire::Frame> frames) {
         TRY(file_->resize(index_.bytes));
         trimmed_ = true;
     }
-    Buffer headers(frames.size() * wire::Frame::header_size);
-    for (std::size_t i = 0; i < frames.size(); ++i) {
-        wire::Frame frame = frames[i];
-        frame.round = 0;
-        wire::encode_header(
-            frame,
-            headers.view().subspan(i * wire::Frame::header_size).first<wire::Frame::header_size>());
-    }
-    const Bytes stored_headers = std::move(headers).freeze();
-    const Bytes zeros = Bytes::copy_of(std::string_view("\0\0\0\0\0\0\0\0", wire::frame_alignment));
-    BytesChain chain;
-    for (std::size_t i = 0; i < frames.size(); ++i) {
-        const wire::Frame& frame = frames[i];
-        chain.push_back(
-            stored_headers.slice(i * wire::Frame::header_size, wire::Frame::header_size));
-        chain.insert(chain.end(), frame.payload.begin(), frame.payload.end());
-        const std::size_t padding =
-            wire::stored_size(frame) - wire::Frame::header_size - size_of(frame.payload);
-        if (padding > 0) chain.push_back(zeros.slice(0, padding));
-    }
     trimmed_ = false; // Should the write fail.
-    TRY(file_->write_at(index_.bytes, chain));
+    TRY(file_->write_at(index_.bytes, wire::encode_frames(frames)));
     trimmed_ = true;
     for (const wire::Frame& frame : frames) index_.add(frame);
     return {};
@@ -290,6 +289,15 @@ Result<> Segment::seal() {
     return {};
 }
 
+namespace {
+
+// What stands before something damaged is whole.
+bool ends_before(const Result<wire::Frame>& next, const std::vector<wire::Frame>& frames) {
+    return !next.ok() && next.error() == Error::corrupt && !frames.empty();
+}
+
+} // namespace
+
 Result<std::vector<wire::Frame>> Segment::read(std::int64_t from, std::int64_t limit,
                                                std::size_t bytes_max) const {
     std::vector<wire::Frame> frames;
@@ -298,7 +306,9 @@ Result<std::vector<wire::Frame>> Segment::read(std::int64_t from, std::int64_t l
     if (BUGGIFY("segment/reads-one")) bytes_max = 0;
     Cursor cursor(*this, index_.place_of_index(from), bytes_max);
     while (!cursor.at_end()) {
-        wire::Frame frame = TRY(cursor.next());
+        Result<wire::Frame> next = cursor.next();
+        if (ends_before(next, frames)) break;
+        wire::Frame frame = TRY(std::move(next));
         if (frame.first.index < from) continue;
         if (frames.empty() && frame.first.index > from) return cursor.misplaced();
         if (frame.first.index >= end) break;
@@ -316,7 +326,9 @@ Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit
     if (BUGGIFY("segment/reads-one-batch")) bytes_max = 0;
     Cursor cursor(*this, index_.place_of(from), bytes_max);
     while (!cursor.at_end()) {
-        wire::Frame frame = TRY(cursor.next());
+        Result<wire::Frame> next = cursor.next();
+        if (ends_before(next, frames)) break;
+        wire::Frame frame = TRY(std::move(next));
         if (frame.end().offset <= from || frame.kind != wire::Frame::Kind::records) continue;
         if (frames.empty() && frame.first.offset > from) return cursor.misplaced();
         if (frame.first.offset >= limit) break;

@@ -9,8 +9,10 @@
 #pragma once
 
 #include "core/env/environment.h"
+#include "core/log/damage.h"
 #include "core/wire/segment.h"
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -45,7 +47,7 @@ public:
     Result<> seal(); // Nothing is appended afterwards.
 
     // Frames from the one with this index to before `limit`; stops at `bytes_max` of payload, never
-    // before the first. Error::corrupt if one of them is not intact.
+    // before the first. Error::corrupt if one of them is not intact, which damages() then knows.
     Result<std::vector<wire::Frame>> read(std::int64_t from, std::int64_t limit,
                                           std::size_t bytes_max) const;
 
@@ -56,14 +58,41 @@ public:
     // The first batch with a record of this time or later: the index says that there is one.
     Result<Position> find_time(std::int64_t timestamp_ms) const;
 
+    // What readers have found to be damaged, and nobody has mended: by place, and of all that was
+    // found at most so much.
+    static constexpr std::size_t damages_max = 256;
+    std::vector<Damage> damages() const;
+
+    // Writes the frames of one of these, all of it, to where they belong, and syncs. Waits.
+    // Error::malformed if they are not what belongs there. Error::unavailable if more turned out to
+    // be damaged than was known, which damages() tells now. Of all others only a node's end is
+    // left.
+    Result<> mend(std::span<const wire::Frame> frames);
+
 private:
     class Cursor;
+    struct Hole {
+        Damage damage;
+        std::uint64_t file_end = 0;
+    };
 
     Segment(Environment& env, std::string path, GroupId group, Position first);
     Result<bool> load_footer(File& device, const wire::SegmentHeader& header,
                              std::uint64_t file_size);
     Result<> scan(File& device, std::uint64_t file_size);
     Result<> make_file();
+
+    // segment_damage.cc
+    wire::SegmentIndex::Mark mark_before(std::uint64_t file_position) const;
+    wire::SegmentIndex::Mark mark_behind(std::uint64_t file_position) const;
+    void note_frame(std::uint64_t file_position, wire::Frame frame) const;
+    void note_place(Position first, std::uint64_t file_position) const;
+    void note_unreadable(std::uint64_t file_position, std::uint64_t count) const;
+    void note(std::uint64_t file_position, Hole hole) const;
+    Term term_at(Position entry) const;
+    bool fits(std::uint64_t file_position, const Hole& hole,
+              std::span<const wire::Frame> frames) const;
+    Result<> look_at_edge(std::uint64_t from, std::uint64_t end) const;
 
     Environment& env_;
     std::string path_;
@@ -73,6 +102,7 @@ private:
     bool named_ = false;   // Its name is durable.
     bool trimmed_ = false; // Nothing stands behind the last frame.
     bool sealed_ = false;
+    mutable std::map<std::uint64_t, Hole> holes_; // By where they begin in the file.
 };
 
 } // namespace pyralog

@@ -152,6 +152,13 @@ Result<> SegmentWriter::free_oldest_file() {
     }
     const bool needless = BUGGIFY("segment-writer/carries-over-needlessly");
     if (pins.empty() || (!journal_.crowded() && !needless)) return {};
+    // What is damaged cannot be written again. It holds the file, whatever becomes of the others.
+    const bool is_held = std::ranges::any_of(pins, [this](const Journal::Pin& pin) {
+        const Log* const log = find(pin.group);
+        return log && log->is_damaged_before(pin.end);
+    });
+    SOMETIMES(is_held, "segment-writer/file-held-by-what-is-damaged");
+    if (is_held) return {};
     const bool is_hollow = journal_.backlogged() && pays_to_write_anew();
     SOMETIMES(is_hollow, "segment-writer/journal-is-hollow");
     if (is_hollow)
@@ -189,7 +196,10 @@ void SegmentWriter::carry_over(std::span<const Journal::Pin> pins) {
 // reason to do it again.
 bool SegmentWriter::pays_to_write_anew() const {
     std::vector<std::size_t> frames;
-    for (const auto& [group, log] : logs_) log->add_sizes(frames, log->end());
+    for (const auto& [group, log] : logs_) {
+        if (log->is_damaged_before(log->end())) return false;
+        log->add_sizes(frames, log->end());
+    }
     const std::uint64_t needed = journal_.bytes_to_hold(frames);
     return journal_.bytes_in_use() > needed + needed / 2 + 2 * journal_.config().file_bytes;
 }

@@ -57,6 +57,7 @@ struct Waiting {
     Term term;
     std::int32_t records = 0;
     std::size_t payload_bytes = 0;
+    bool is_damaged = false;
 };
 
 class Surveyor {
@@ -77,8 +78,11 @@ private:
     Result<std::map<std::uint64_t, File>> journal_files(const std::string& directory);
     void check_chain(const std::string& directory, const std::map<std::uint64_t, File>& files);
     void journal_file(const File& file, std::optional<std::uint64_t> after_round);
-    bool round(const File& file, const wire::RoundHeader& header, std::uint64_t position,
-               std::vector<wire::Frame>& frames);
+    enum class Round : std::uint8_t { good, harmed, bad }; // Harmed: but for payloads.
+    Round round(const File& file, const wire::RoundHeader& header, std::uint64_t position,
+                std::vector<wire::Frame>& frames);
+    static std::uint64_t later_round(const File& file, std::uint64_t position,
+                                     std::uint64_t number);
     void take(const wire::Frame& frame);
 
     Result<> group(GroupId group);
@@ -110,15 +114,17 @@ private:
 
 void Surveyor::bad_payload(const std::string& path, std::uint64_t position,
                            const wire::Frame& frame, Consequence consequence) {
-    Finding& finding =
-        find(path, position, consequence,
-             "the payload of group " + number(static_cast<std::uint64_t>(frame.group.value)) +
-                 ", index " + std::to_string(frame.first.index) + ", offset " +
-                 std::to_string(frame.first.offset.value) + ", term " +
-                 std::to_string(frame.term.value) + " is bad");
+    const std::string group = number(static_cast<std::uint64_t>(frame.group.value));
+    const std::string term = std::to_string(frame.term.value);
+    const std::string what = frame.is_entry()
+                                 ? "the payload of group " + group + ", index " +
+                                       std::to_string(frame.first.index) + ", offset " +
+                                       std::to_string(frame.first.offset.value) + ", term " + term
+                                 : "the vote of group " + group + " in term " + term;
+    Finding& finding = find(path, position, consequence, what + " is bad");
     finding.group = frame.group;
-    finding.entry = frame.first;
     finding.term = frame.term;
+    if (frame.is_entry()) finding.entry = frame.first;
 }
 
 void Surveyor::unreadable(const std::string& path, const Content& content, std::uint64_t end,
@@ -210,6 +216,27 @@ Result<> Surveyor::journal(const std::string& directory) {
     return {};
 }
 
+std::optional<wire::RoundHeader> round_at(const wire::JournalHeader& header, const Bytes& bytes,
+                                          std::uint64_t position) {
+    if (position + wire::RoundHeader::size > bytes.size()) return {};
+    const auto round =
+        wire::decode_round_header(bytes.view().subspan(position, wire::RoundHeader::size));
+    if (!round || round->file != header.number || round->salt != header.salt) return {};
+    return round;
+}
+
+// Where the first one behind `position` with a greater number begins; the file's end if there is
+// none.
+std::uint64_t Surveyor::later_round(const File& file, std::uint64_t position,
+                                    std::uint64_t number) {
+    const Bytes& bytes = file.content.bytes;
+    for (position += block; position < bytes.size(); position += block) {
+        const auto found = round_at(file.header, bytes, position);
+        if (found && found->round > number) return position;
+    }
+    return bytes.size();
+}
+
 // Rounds, as far as they are known to count; behind a bad one it goes on where the next one is.
 void Surveyor::journal_file(const File& file, std::optional<std::uint64_t> after_round) {
     const wire::JournalHeader& header = file.header;
@@ -217,34 +244,31 @@ void Surveyor::journal_file(const File& file, std::optional<std::uint64_t> after
     SurveyedFile found{file.path, Kind::journal, bytes.size()};
     found.first = found.end = header.first_round;
     found.used = wire::JournalHeader::size;
-    const auto at = [&](std::uint64_t position) -> std::optional<wire::RoundHeader> {
-        if (position + wire::RoundHeader::size > bytes.size()) return {};
-        const auto round =
-            wire::decode_round_header(bytes.view().subspan(position, wire::RoundHeader::size));
-        if (!round || round->file != header.number || round->salt != header.salt) return {};
-        return round;
-    };
     if (header.number != 0 && bytes.size() < header.bytes)
         find(file.path, bytes.size(), Consequence::refused, "the file is shorter than it was made");
     bool torn = false;
     while (header.number != 0 && (!after_round || found.end <= *after_round)) {
-        const auto here = at(found.used);
+        const auto here = round_at(header, bytes, found.used);
         const std::size_t findings = survey_.findings.size();
         const bool expected = here && here->round == found.end;
         std::vector<wire::Frame> frames;
-        const bool good = expected && round(file, *here, found.used, frames);
-        if (good) {
+        const Round state = expected ? round(file, *here, found.used, frames) : Round::bad;
+        const std::uint64_t position =
+            state == Round::good ? 0 : later_round(file, found.used, found.end);
+        const bool later = position < bytes.size();
+        // What a power cut leaves half-written can be read.
+        const bool was_read = std::ranges::none_of(
+            file.content.unreadable, [&](std::uint64_t b) { return b + block > found.used; });
+        const bool was_durable =
+            later || after_round || found.end == found.first || (expected && !was_read);
+        if (state == Round::good || (state == Round::harmed && was_durable)) {
             found.used += here->stored_size();
             found.frames += frames.size();
             ++found.end;
             for (const wire::Frame& frame : frames) take(frame);
             continue;
         }
-        std::uint64_t position = found.used + block;
-        while (position < bytes.size() && !(at(position) && at(position)->round > found.end))
-            position += block;
-        const bool later = position < bytes.size();
-        if (!later && !after_round && found.end > found.first) { // The end of the newest.
+        if (!was_durable) { // The end of the newest.
             survey_.findings.resize(findings);
             torn = expected;
             break;
@@ -256,20 +280,24 @@ void Surveyor::journal_file(const File& file, std::optional<std::uint64_t> after
                                           : "round " + number(found.end) + " is bad");
         if (!later) break;
         found.used = position;
-        found.end = at(position)->round;
+        found.end = round_at(header, bytes, position)->round;
     }
     if (torn)
         find(file.path, found.used, Consequence::dropped,
              "round " + number(found.end) + " was not written to its end");
-    // Recovery reads all of a file.
-    unreadable(file.path, file.content, bytes.size(), Consequence::refused);
+    // What cannot be read behind the end of the newest may have been a round.
+    for (const std::uint64_t position : file.content.unreadable)
+        find(file.path, position,
+             !after_round && position + block > found.used ? Consequence::refused
+                                                           : Consequence::none,
+             "a sector cannot be read");
     survey_.files.push_back(std::move(found));
 }
 
-// False if anything in it is bad, which is told. Frames behind a bad payload are still found; those
-// behind a bad header are not.
-bool Surveyor::round(const File& file, const wire::RoundHeader& header, std::uint64_t position,
-                     std::vector<wire::Frame>& frames) {
+// What is bad in it is told. Frames behind a bad payload are still found; those behind a bad header
+// are not.
+Surveyor::Round Surveyor::round(const File& file, const wire::RoundHeader& header,
+                                std::uint64_t position, std::vector<wire::Frame>& frames) {
     const Bytes& bytes = file.content.bytes;
     const std::uint64_t begin = position + wire::RoundHeader::size;
     bool good = true;
@@ -284,24 +312,24 @@ bool Surveyor::round(const File& file, const wire::RoundHeader& header, std::uin
             find(file.path, at, Consequence::refused,
                  "the header of frame " + number(i + 1) + " of " + number(header.frames) +
                      " in round " + number(header.round) + " is bad");
-            return false;
+            return Round::bad;
         }
         wire::Frame frame = std::move(decoded.value().frame);
         const std::size_t size = decoded.value().payload_size;
         if (size > 0) frame.payload.push_back(bytes.slice(at + wire::Frame::header_size, size));
         const bool intact = wire::payload_intact(frame);
         if (visit_) visit_(file.path, at, frame, intact);
-        if (!intact) bad_payload(file.path, at, frame, Consequence::refused);
+        if (!intact)
+            bad_payload(file.path, at, frame,
+                        size > 0 ? Consequence::unreadable : Consequence::refused);
         good = good && intact;
         at += wire::stored_size(size);
-        frames.push_back(std::move(frame));
+        frames.push_back(intact ? std::move(frame) : wire::without_payload(std::move(frame)));
     }
-    if (good && at != end) {
-        find(file.path, at, Consequence::refused,
-             "round " + number(header.round) + " is longer than its frames");
-        good = false;
-    }
-    return good;
+    if (at == end) return good ? Round::good : Round::harmed;
+    find(file.path, at, Consequence::refused,
+         "round " + number(header.round) + " is longer than its frames");
+    return Round::bad;
 }
 
 // What the journal says of a group, as replay does it.
@@ -318,9 +346,14 @@ void Surveyor::take(const wire::Frame& frame) {
         group.voted = frame.term;
         marked_[frame.group] = std::max(marked_[frame.group], frame.first);
         break;
-    default:
-        waiting.insert_or_assign(frame.first.index, Waiting{frame.first, frame.end(), frame.term,
-                                                            frame.records, size_of(frame.payload)});
+    default: {
+        const std::size_t bytes = size_of(frame.payload) + frame.damaged;
+        Waiting& entry = waiting[frame.first.index];
+        const bool was_whole = entry.end == frame.end() && entry.term == frame.term &&
+                               entry.payload_bytes == bytes && !entry.is_damaged;
+        entry = {frame.first,   frame.end(), frame.term,
+                 frame.records, bytes,       frame.damaged > 0 && !was_whole};
+    }
     }
 }
 
@@ -465,6 +498,14 @@ void Surveyor::finish_group(GroupId id, SurveyedGroup& into) {
     auto& waiting = waiting_[id];
     const Position marked = marked_[id];
     waiting.erase(waiting.begin(), waiting.lower_bound(into.segments_end.index));
+    // What was damaged may stand in a segment, or have come again, or have been cut.
+    for (Finding& finding : survey_.findings) {
+        if (finding.group != id || !finding.entry || !finding.path.ends_with(".log")) continue;
+        const auto entry = waiting.find(finding.entry->index);
+        const bool counts = entry != waiting.end() && entry->second.is_damaged;
+        if (!counts && finding.consequence == Consequence::unreadable)
+            finding.consequence = Consequence::none;
+    }
     into.end = into.segments_end;
     if (into.segments_end.index < marked.index)
         find(group_directory(id), 0, Consequence::refused,

@@ -91,15 +91,17 @@ TEST_CASE("a harmed payload in the journal is named with its entry", "[log]") {
     CHECK(finding.group == GroupId(2));
     CHECK(finding.entry == Position{7, Offset(14)});
     CHECK(finding.term == Term(3));
-    CHECK(finding.consequence == Consequence::refused);
+    CHECK(finding.consequence == Consequence::unreadable);
     CHECK(look(node).findings.size() == 1);
-    CHECK_FALSE(opens(node));
+    CHECK(opens(node));
 
     // Its header, now: which entry it was is no longer known, and what follows is still looked at.
     REQUIRE(node.disk().rot(path, *place + 30, std::byte{4}));
     const Finding header = finding_in(look(node), path);
     CHECK(header.file_position == *place);
     CHECK_FALSE(header.entry);
+    CHECK(header.consequence == Consequence::refused);
+    CHECK_FALSE(opens(node));
 }
 
 TEST_CASE("a journal file that is missing, harmed at its head, or another's is named", "[log]") {

@@ -37,7 +37,7 @@ bool is_sensible(const Frame& frame) {
 
 void encode_header(const Frame& frame, std::span<std::byte, Frame::header_size> into) {
     const std::size_t payload_size = size_of(frame.payload);
-    CHECK(is_sensible(frame));
+    CHECK(is_sensible(frame) && frame.damaged == 0);
     const std::uint32_t payload_crc =
         frame.payload_crc != 0 ? frame.payload_crc : crc32c(frame.payload);
     FixedWriter writer(into.subspan(header_crc_size));
@@ -78,5 +78,17 @@ Result<FrameHeader> decode_header(std::span<const std::byte, Frame::header_size>
 }
 
 bool payload_intact(const Frame& frame) { return crc32c(frame.payload) == frame.payload_crc; }
+
+bool is_same_entry(const Frame& one, const Frame& other) {
+    return one.kind == other.kind && one.group == other.group && one.term == other.term &&
+           one.first == other.first && one.records == other.records &&
+           one.payload_crc == other.payload_crc && stored_size(one) == stored_size(other);
+}
+
+Frame without_payload(Frame frame) {
+    frame.damaged += static_cast<std::uint32_t>(size_of(frame.payload));
+    frame.payload.clear();
+    return frame;
+}
 
 } // namespace pyralog::wire

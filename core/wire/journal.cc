@@ -22,30 +22,42 @@ std::optional<RoundHeader> round_at(const Bytes& file, const JournalHeader& head
     return round;
 }
 
-// The frames of the round at `position`, appended to `frames`. False if any of them is not intact.
-bool take_frames(const Bytes& file, const RoundHeader& round, std::uint64_t position,
+enum class Body : std::uint8_t {
+    good,
+    harmed, // Some payload is not what its header says. The headers are good, and fill the round.
+    bad,
+};
+
+// The frames of the round at `position`, appended to `frames`.
+Body take_frames(const Bytes& file, const RoundHeader& round, std::uint64_t position,
                  std::vector<Frame>& frames) {
     const std::uint64_t room = file.size() - position - RoundHeader::size;
-    if (round.body_bytes > room) return false;
+    if (round.body_bytes > room) return Body::bad;
     const Bytes body = file.slice(position + RoundHeader::size, round.body_bytes);
     std::size_t at = 0;
+    bool harmed = false;
     for (std::uint32_t i = 0; i < round.frames; ++i) {
-        if (body.size() - at < Frame::header_size) return false;
+        if (body.size() - at < Frame::header_size) return Body::bad;
         const auto decoded = decode_header(std::span<const std::byte, Frame::header_size>(
             body.view().subspan(at, Frame::header_size)));
-        if (!decoded.ok()) return false;
+        if (!decoded.ok()) return Body::bad;
         FrameHeader header = decoded.value();
-        if (stored_size(header.payload_size) > body.size() - at) return false;
-        if (header.frame.round != round.round) return false;
+        if (stored_size(header.payload_size) > body.size() - at) return Body::bad;
+        if (header.frame.round != round.round) return Body::bad;
         if (header.payload_size > 0)
             header.frame.payload.push_back(
                 body.slice(at + Frame::header_size, header.payload_size));
         const bool intact = payload_intact(header.frame);
-        if (!intact && !BUG(M20)) return false;
+        // Nothing is no payload to be damaged: such a header was never ours.
+        if (!intact && header.payload_size == 0) return Body::bad;
         at += stored_size(header.payload_size);
-        if (intact) frames.push_back(std::move(header.frame));
+        if (!intact && BUG(M20)) continue;
+        harmed = harmed || !intact;
+        frames.push_back(intact ? std::move(header.frame)
+                                : without_payload(std::move(header.frame)));
     }
-    return at == body.size();
+    if (at != body.size()) return Body::bad;
+    return harmed ? Body::harmed : Body::good;
 }
 
 // Is there a round with a number greater than `round`, anywhere behind `position`? It was written
@@ -135,7 +147,14 @@ JournalScan scan_journal(const Bytes& file, const JournalHeader& header,
         round = round_at(file, header, scan.file_position);
         if (!round || round->round != scan.round_end) break;
         const std::size_t frames_before = scan.frames.size();
-        if (!take_frames(file, *round, scan.file_position, scan.frames)) {
+        const Body body = take_frames(file, *round, scan.file_position, scan.frames);
+        // With nothing behind it, its write was not finished. A file's first round was durable
+        // before the file had its name.
+        const auto was_durable = [&] {
+            return after_round || scan.round_end == header.first_round ||
+                   later_round_behind(file, header, scan.file_position, scan.round_end);
+        };
+        if (body == Body::bad || (body == Body::harmed && !was_durable())) {
             scan.frames.resize(frames_before);
             break;
         }

@@ -63,7 +63,9 @@ struct JournalScan {
         damage, // Something that was durable is not what was written.
     };
     End end = End::intact;
-    std::vector<Frame> frames;       // Of the good rounds, in order. Slices of the file.
+    // Of the good rounds, in order; slices of the file. A payload that was durable and is bad now
+    // is left out, which Frame::damaged says: all else in its round is known.
+    std::vector<Frame> frames;
     std::uint64_t round_end = 0;     // One more than the last good round.
     std::uint64_t file_position = 0; // Where the good rounds end.
     std::string_view reason;         // Of torn and damage, for people.

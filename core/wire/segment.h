@@ -56,6 +56,9 @@ struct SegmentIndex {
     std::uint64_t place_of_index(std::int64_t index) const;
 };
 
+// As they stand in a segment: each with its header, and zeros up to the next.
+BytesChain encode_frames(std::span<const Frame> frames);
+
 // The greatest timestamp of a batch; no_timestamp for what is not one.
 std::int64_t batch_timestamp_max(const Frame& frame);
 
