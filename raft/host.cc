@@ -201,6 +201,7 @@ Result<> Host::run(std::unique_ptr<Listener> listener) {
     keep("deadlines", [this] { return keep_deadlines(); });
     keep("disk watch", [this] { return watch_disk(); });
     keep("repair", [this] { return repair_->run(); });
+    keep("scrub", [this] { return repair_->scrub(); });
     if (listener) keep("peers", [this, &listener] { return transport_.run(std::move(listener)); });
     scope.join();
     running_ = nullptr;

@@ -15,6 +15,9 @@ constexpr std::size_t serving_max = 16; // and requests that are answered.
 constexpr std::size_t frames_bytes_max = 1_MiB;
 constexpr Duration answer_patience = 1s;
 constexpr Duration retry_pause = 1s;
+constexpr std::size_t scrub_piece = 256_KiB;
+constexpr Duration scrub_pause = 64ms; // After each: 4 MiB/s.
+constexpr Duration scrub_interval = std::chrono::hours(24);
 
 } // namespace
 
@@ -25,7 +28,12 @@ Repair::Repair(Environment& env, Host& host)
       served_total_(env.metrics, "pyralog_repair_answers_total",
                     "Entries that were sent to replicas that had lost them."),
       in_vain_total_(env.metrics, "pyralog_repair_in_vain_total",
-                     "Rounds in which no other replica had anything of what is damaged.") {}
+                     "Rounds in which no other replica had anything of what is damaged."),
+      scrubbed_total_(env.metrics, "pyralog_scrub_reads_total",
+                      "Pieces of segments, 256 KiB at most, that were read to see if they are "
+                      "whole."),
+      scrubs_total_(env.metrics, "pyralog_scrubs_total",
+                    "How often all segments of this node have been looked through.") {}
 
 void Repair::want(GroupId group) {
     if (mending_.contains(group)) return;
@@ -79,6 +87,40 @@ std::optional<Time> Repair::begin_what_is_due(Scope& scope) {
 void Repair::changed() {
     changed_since_ = true;
     changed_.notify_all();
+}
+
+// ---- Who looks for it ----
+
+Result<> Repair::scrub() {
+    for (;;) {
+        const bool early = BUGGIFY("repair/scrubs-early", 200'000);
+        TRY(env_.fibers.sleep_until(env_.clock.now() + (early ? Duration(1s) : scrub_interval)));
+        std::vector<GroupId> groups;
+        for (const auto& [id, group] : host_.groups()) groups.push_back(id);
+        for (const GroupId id : groups) TRY(scrub_group(id));
+        scrubs_total_.add();
+    }
+}
+
+Result<> Repair::scrub_group(GroupId id) {
+    std::int64_t next = 0;
+    for (;;) {
+        {
+            const GroupRef group = host_.find(id);
+            if (!group || next >= group->log().segments_end().index) return {};
+            const Result<std::int64_t> scrubbed = group->log().scrub(next, scrub_piece);
+            if (!scrubbed.ok() && scrubbed.error() == Error::cancelled) return Error::cancelled;
+            // Whoever needs to read it will hear of that. Too many files may be open just now.
+            SOMETIMES(!scrubbed.ok(), "repair/scrub-could-not-read");
+            if (!scrubbed.ok()) return {};
+            next = scrubbed.value();
+            const bool found = !group->log().damages().empty();
+            SOMETIMES(found, "repair/scrub-found-damage");
+            if (found) want(id);
+        }
+        scrubbed_total_.add();
+        TRY(env_.fibers.sleep_until(env_.clock.now() + scrub_pause));
+    }
 }
 
 // ---- Who has lost something ----

@@ -9,6 +9,9 @@
 //
 // Nobody ever answers that there was no such thing. A log takes only what fits, to the checksum.
 //
+// Another fiber reads all that is in segments, slowly and again and again, so that what nobody
+// reads is found while others have it.
+//
 // One fiber for each group that has lost something, a few at a time, each with one request under
 // way; after all peers have been asked in vain it pauses.
 #pragma once
@@ -40,6 +43,9 @@ public:
     // Until cancelled, or until the device has failed.
     Result<> run();
 
+    // Looks for damage until cancelled, or until the device has failed.
+    Result<> scrub();
+
     // A FramesRequest or a FramesReply. Does not wait.
     void receive(NodeId from, wire::PeerMessage message);
 
@@ -50,6 +56,7 @@ private:
         std::optional<std::vector<wire::Frame>> answer;
     };
 
+    Result<> scrub_group(GroupId id);
     std::optional<Time> begin_what_is_due(Scope& scope);
     void changed();
     Result<> mend(GroupId id);
@@ -73,6 +80,8 @@ private:
     Metrics::Counter asked_total_;
     Metrics::Counter served_total_;
     Metrics::Counter in_vain_total_;
+    Metrics::Counter scrubbed_total_;
+    Metrics::Counter scrubs_total_;
 };
 
 } // namespace pyralog::raft

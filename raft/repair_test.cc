@@ -197,3 +197,202 @@ TEST_CASE("a damaged entry that nobody has keeps nobody else from going on", "[r
         CHECK((hosts.values(node) == stored.values));
     }
 }
+
+// ---- Each kind of place ----
+
+namespace {
+
+struct Spot {
+    std::string what;
+    std::string path;
+    std::uint64_t position = 0;
+};
+
+// One place of each kind in each file of a node, and of frames one for each kind of frame.
+class Spots {
+public:
+    static std::vector<Spot> of(sim::Medium& disk) {
+        Spots spots(disk);
+        const auto journal = disk.durable_list("journal").value();
+        for (const std::string& name : journal)
+            spots.in_journal("journal/" + name, name == *std::ranges::max_element(journal, less));
+        const auto segments = disk.durable_list("groups/1").value();
+        for (const std::string& name : segments) spots.in_segment("groups/1/" + name);
+        return spots.found_;
+    }
+
+private:
+    explicit Spots(sim::Medium& disk) : disk_(disk) {}
+    // Spares are no newest file.
+    static bool less(const std::string& a, const std::string& b) {
+        return std::pair(a.ends_with(".log"), a) < std::pair(b.ends_with(".log"), b);
+    }
+
+    void add(const std::string& what, std::uint64_t position) {
+        const auto is_same = [&](const Spot& spot) {
+            return spot.what == what && spot.path == path_;
+        };
+        if (std::ranges::none_of(found_, is_same)) found_.push_back({what, path_, position});
+    }
+    static std::string name_of(wire::Frame::Kind kind) {
+        switch (kind) {
+        case wire::Frame::Kind::vote: return "vote";
+        case wire::Frame::Kind::mark: return "mark";
+        case wire::Frame::Kind::cut: return "cut";
+        case wire::Frame::Kind::seal: return "seal";
+        default: return "entry";
+        }
+    }
+    // How long it is.
+    std::uint64_t frame(const std::string& where, const Bytes& all, std::uint64_t at) {
+        const auto header =
+            wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
+                all.view().subspan(at, wire::Frame::header_size)));
+        if (!header.ok()) return 0;
+        const std::string kind = where + ", " + name_of(header.value().frame.kind);
+        const std::size_t size = header.value().payload_size;
+        const std::size_t stored = wire::stored_size(size);
+        for (const auto& [field, place] :
+             {std::pair("sum", 1), std::pair("payload's sum", 5), std::pair("size", 9),
+              std::pair("kind", 13), std::pair("group", 23), std::pair("index", 31),
+              std::pair("offset", 39), std::pair("round", 47), std::pair("term", 51),
+              std::pair("records", 55)})
+            add(kind + ": " + field, at + static_cast<std::uint64_t>(place));
+        if (size > 0) add(kind + ": payload", at + wire::Frame::header_size + size / 2);
+        if (stored > wire::Frame::header_size + size) add(where + ": padding", at + stored - 1);
+        return stored;
+    }
+    void in_journal(const std::string& path, bool is_newest) {
+        path_ = path;
+        const Bytes all = disk_.durable_content(path).value();
+        if (!path.ends_with(".log")) return add("spare", 5000);
+        const std::string where = is_newest ? "newest journal file" : "journal file";
+        const auto header = wire::decode_journal_header(all.view());
+        REQUIRE(header);
+        add(where + ": header", 30);
+        add(where + ": rest of the header", 2000);
+        std::uint64_t at = wire::JournalHeader::size;
+        for (std::uint64_t n = header->first_round;; ++n) {
+            const auto round = at < all.size() ? wire::decode_round_header(all.view().subspan(at))
+                                               : std::optional<wire::RoundHeader>();
+            if (!round || round->round != n || round->salt != header->salt) break;
+            const std::string which =
+                where + (n == header->first_round ? ", first round" : ", round");
+            add(which + ": header", at + 20);
+            std::uint64_t inside = at + wire::RoundHeader::size;
+            for (std::uint32_t i = 0; i < round->frames; ++i) inside += frame(which, all, inside);
+            at += round->stored_size();
+            if (inside < at) add(which + ": rest", at - 1);
+        }
+        if (at < all.size()) add(where + ": behind the rounds", all.size() - 100);
+    }
+    void in_segment(const std::string& path) {
+        path_ = path;
+        const Bytes all = disk_.durable_content(path).value();
+        add("segment: header", 20);
+        add("segment: rest of the header", 60);
+        std::uint64_t at = wire::SegmentHeader::size;
+        while (at + wire::Frame::header_size <= all.size()) {
+            const std::uint64_t size = frame("segment", all, at);
+            if (size == 0) break;
+            at += size;
+        }
+        if (at < all.size()) add("segment: footer", at + 20);
+        if (at < all.size()) add("segment: trailer", all.size() - 60);
+    }
+
+    sim::Medium& disk_;
+    std::string path_;
+    std::vector<Spot> found_;
+};
+
+// A node starts with this, and gets back what it has lost; of the rest it may say that it is
+// damaged.
+bool must_start(const Spot& spot) {
+    const std::string& what = spot.what;
+    if (what.find("payload") != std::string::npos && what.ends_with("payload")) return true;
+    return what == "spare" || what.ends_with("padding") || what.ends_with("rest") ||
+           what.ends_with("behind the rounds") || what.ends_with("footer") ||
+           what.ends_with("trailer");
+}
+
+// Of the harmed byte, or of the sector around it. What became of the node.
+std::string harmed_node(Stored& stored, NodeId node, const Spot& spot, bool is_sector) {
+    Hosts& hosts = stored.hosts;
+    sim::Medium& disk = hosts.world.disk(node);
+    const auto flip = [&] {
+        if (disk.durable_file(spot.path)) (void)disk.rot(spot.path, spot.position, std::byte{16});
+    };
+    const Bytes before = disk.durable_content(spot.path).value();
+    if (is_sector)
+        REQUIRE(disk.make_unreadable(spot.path, spot.position));
+    else
+        flip();
+    hosts.start(node);
+    REQUIRE(hosts.until([&] { return hosts.up(node) || !hosts.world.running(node); }));
+    if (!hosts.up(node)) {
+        CHECK(hosts.world.exit_status(node)->error() == Error::corrupt);
+        if (!is_sector) flip(); // Somebody brings it back.
+        return "refuses";
+    }
+    // Its end does not go back for anything that was acknowledged.
+    CHECK(hosts.group(node).log().end().offset == Offset(stored.values.size()));
+    for (int round = 0; round < 30; ++round) {
+        const auto damages = hosts.on(node, [](Environment&, Host& host) -> Result<Offset> {
+            const GroupRef group = host.find(group_one);
+            for (std::int64_t next = 0; next < group->log().segments_end().index;)
+                next = TRY(group->log().scrub(next, 1_MiB));
+            const auto count = static_cast<std::int64_t>(group->log().damages().size());
+            if (count > 0) group->log_is_damaged();
+            return Offset(count);
+        });
+        if (damages.value() == Offset(0)) break;
+        hosts.world.run_for(300ms);
+    }
+    CHECK(hosts.until([&] {
+        return stored.is_whole(node) &&
+               hosts.group(node).committed().offset == Offset(stored.values.size());
+    }));
+    CHECK((hosts.values(node) == stored.values));
+    hosts.world.run_for(50ms);
+    hosts.world.kill(node);
+    const auto now = disk.durable_content(spot.path);
+    const bool is_same =
+        !now || std::ranges::equal(now->view().first(std::min(before.size(), now->size())),
+                                   before.view().first(std::min(before.size(), now->size())));
+    if (!is_same && !is_sector) flip(); // Nobody needs it.
+    return is_same ? "is mended" : "goes on";
+}
+
+} // namespace
+
+TEST_CASE("whatever byte of a minority's disk rots, nothing is lost and nothing is wrong",
+          "[raft]") {
+    Stored stored(true);
+    Hosts& hosts = stored.hosts;
+    hosts.log.segment_bytes = 4_KiB;
+    const NodeId node = hosts.all_but(stored.leader)[0];
+    // Segments that are sealed, a vote that is not in the first round, and entries in the journal.
+    hosts.world.kill(node);
+    hosts.start(node);
+    REQUIRE(hosts.until([&] { return hosts.up(node); }));
+    for (int i = 0; i < 8; ++i) {
+        stored.values.push_back(std::string(700, static_cast<char>('A' + i)));
+        REQUIRE(hosts.produce(hosts.leader(), stored.values.back()).ok());
+    }
+    REQUIRE(hosts.until(
+        [&] { return hosts.group(node).committed().offset == Offset(stored.values.size()); }));
+    hosts.world.run_for(200ms);
+    hosts.world.kill(node);
+    std::map<std::string, std::string> outcomes;
+    for (const Spot& spot : Spots::of(hosts.world.disk(node))) {
+        INFO(spot.what << " at " << spot.path << ':' << spot.position);
+        const std::string outcome = harmed_node(stored, node, spot, false);
+        if (must_start(spot)) CHECK(outcome != "refuses");
+        outcomes[spot.what] += outcome + ' ';
+        // The others have all of it meanwhile.
+        CHECK((hosts.values(hosts.leader({node})) == stored.values));
+    }
+    for (const auto& [what, outcome] : outcomes) UNSCOPED_INFO(what << " -> " << outcome);
+    CHECK(outcomes.size() > 60);
+}

@@ -155,7 +155,8 @@ private:
             const auto round = wire::decode_round_header(at(position, wire::RoundHeader::size));
             if (!round || round->salt != header->salt || round->round != next)
                 return is_newest_ ? look_unneeded(position, good_.size()) : void();
-            look(What::journal_round, position, wire::RoundHeader::size);
+            const bool is_told = wire::round_by_frames(read_, *header, position, next).has_value();
+            if (!is_told) look(What::journal_round, position, wire::RoundHeader::size);
             std::uint64_t inside = position + wire::RoundHeader::size;
             for (std::uint32_t i = 0; i < round->frames; ++i) {
                 const std::uint64_t stored = frame(inside, true);
@@ -185,6 +186,7 @@ private:
     const std::string& path_;
     const bool is_newest_; // Of the journal.
     const std::uint64_t unit_ = bytes_read_at_once(path_);
+    const Bytes read_ = as_read(medium_, inode_);
     const Bytes good_, there_;
     std::optional<GroupId> of_;
     std::vector<Missing> found_;
@@ -219,6 +221,20 @@ std::set<std::pair<GroupId, std::int64_t>> whole_entries(const sim::Medium& medi
 
 std::uint64_t bytes_read_at_once(std::string_view path) {
     return path.starts_with("journal/") ? Buffer::disk_alignment : sector;
+}
+
+Bytes as_read(const sim::Medium& medium, Inode file) {
+    Buffer all(static_cast<std::size_t>(medium.durable_size(file)));
+    medium.read_durable(file, 0, all.view());
+    constexpr std::uint64_t block = Buffer::disk_alignment;
+    for (std::uint64_t at = 0; at < all.size(); at += sector) {
+        if (!medium.is_unreadable(file, at)) continue;
+        const std::uint64_t first = at / block * block;
+        std::ranges::fill(
+            all.view().subspan(first, std::min<std::uint64_t>(block, all.size() - first)),
+            std::byte{0});
+    }
+    return std::move(all).freeze();
 }
 
 std::vector<Missing> missing_on(const sim::Medium& medium, std::optional<GroupId> of) {

@@ -50,7 +50,7 @@ inline constexpr std::string_view excuse_unfounded = "excuse-unfounded";
 struct Missing {
     enum class What : std::uint8_t {
         journal_header,
-        journal_round,    // The header of one.
+        journal_round,    // The header of one, that its frames and its neighbours do not tell.
         journal_entry,    // With its header.
         journal_payload,  // Of an entry whose header is there: no reason to refuse the disk.
         journal_vote,     // With its header; or a mark, which carries one.
@@ -119,6 +119,8 @@ std::optional<Excuse> excuse_for(GroupId group, bool to_read, const Disks& disks
 // A node reads its journal past the page cache, in whole blocks: where one sector cannot be read,
 // neither can the others of its block.
 std::uint64_t bytes_read_at_once(std::string_view path);
+// The durable bytes of a file of the journal, with zeros for such blocks.
+Bytes as_read(const sim::Medium& medium, sim::Medium::Inode file);
 
 // ---- The judge ----
 

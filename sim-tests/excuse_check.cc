@@ -136,6 +136,16 @@ bool stands_elsewhere(const Missing& missing, std::span<const std::byte> frame,
     return false;
 }
 
+// A round can do without its header.
+bool is_told_by_frames(const Missing& missing, sim::Medium::Inode file, const sim::Medium& medium) {
+    const Bytes all = as_read(medium, file);
+    const auto header = wire::decode_journal_header(all.view());
+    if (!header || wire::round_at(all, *header, missing.position)) return false;
+    for (std::uint64_t n = header->first_round; n <= header->first_round + all.size() / 4096; ++n)
+        if (wire::round_by_frames(all, *header, missing.position, n)) return true;
+    return false;
+}
+
 // The journal's newest file has the greatest name of them.
 bool has_newer(const Missing& missing, const sim::Medium& medium) {
     return std::ranges::any_of(medium.durable_files(), [&](const auto& file) {
@@ -172,6 +182,8 @@ std::optional<std::string> flaw_of(const Missing& missing, const sim::Medium& me
         (!evidence.unreadable || has_newer(missing, medium)))
         return "nobody needs it";
     if (auto flaw = flaw_of_block(missing, evidence.restored)) return flaw;
+    if (missing.what == What::journal_round && is_told_by_frames(missing, *file, medium))
+        return "its frames tell what it said";
     const bool is_frame = missing.what == What::journal_entry ||
                           missing.what == What::journal_vote || missing.what == What::journal_note;
     if (is_frame && !is_more_than_payload(missing, evidence, *file, medium))

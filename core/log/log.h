@@ -106,6 +106,11 @@ public:
     static constexpr std::size_t damages_max = 64;
     std::vector<Damage> damages() const;
 
+    // Reads about so much of what is in segments, from this entry on, to see if it is damaged:
+    // past the page cache, and of no other use. Waits. Where to go on; segments_end() when all was
+    // read.
+    Result<std::int64_t> scrub(std::int64_t from, std::size_t bytes);
+
     // Puts these frames in the place of one of the damages(), all of it. Waits, and is durable
     // then. Error::malformed if they are not what was there; Error::unavailable if more is damaged
     // than was known, or if the damage was cut meanwhile. Of all others only a node's end is left.

@@ -53,6 +53,13 @@ std::vector<Damage> Log::damages() const {
     return damages;
 }
 
+Result<std::int64_t> Log::scrub(std::int64_t from, std::size_t bytes) {
+    from = std::max(from, start_.index);
+    Segment* const segment = from < moved_.index ? segment_at(from) : nullptr;
+    if (!segment) return moved_.index;
+    return segment->scrub(from, moved_.index, bytes);
+}
+
 // What is in the journal is appended to it once more: recovery takes of two the one that is whole.
 Result<> Log::mend(std::span<const wire::Frame> frames) {
     CHECK(replayed_);

@@ -449,6 +449,41 @@ TEST_CASE("a damaged segment takes nothing else than what stood there", "[log]")
     CHECK((durable_text(node, path) == harmed));
 }
 
+TEST_CASE("a scrub finds what nobody reads, also what the page cache still has", "[log]") {
+    TestNode node;
+    REQUIRE(node.live(stored(150)).ok());
+    const std::string path = sealed_segment(node);
+    const std::string before = durable_text(node, path);
+    const std::uint64_t each = wire::stored_size(bytes_each);
+    for (const std::uint64_t i : {0, 7, 8, 30, 61}) // Payloads and headers.
+        REQUIRE(node.disk().rot(path, wire::SegmentHeader::size + i * each + (i % 2 == 0 ? 90 : 9),
+                                std::byte{1}));
+    REQUIRE(node.disk().make_unreadable(path, 15'000));
+    REQUIRE(node.live([](Life& life) -> Result<> {
+                    Log& log = *TRY(life.log(1));
+                    std::size_t calls = 0;
+                    for (int round = 0; round < 20; ++round) {
+                        for (std::int64_t next = 0; next < log.segments_end().index; ++calls) {
+                            const std::int64_t to = TRY(log.scrub(next, 2000));
+                            REQUIRE(to > next);
+                            next = to;
+                        }
+                        const std::vector<Damage> damages = log.damages();
+                        if (damages.empty()) break;
+                        for (const Damage& damage : damages) {
+                            const Result<> mended = log.mend(frames_for(damage));
+                            CHECK((mended.ok() || mended.error() == Error::unavailable));
+                        }
+                    }
+                    CHECK(calls > 20);
+                    CHECK(log.damages().empty());
+                    CHECK(TRY(log.scrub(1000, 10)) == log.segments_end().index);
+                    return {};
+                })
+                .ok());
+    CHECK((durable_text(node, path) == before));
+}
+
 TEST_CASE("a power cut at any step of a mend leaves what can be mended", "[log]") {
     bool ended = false;
     for (std::uint64_t steps = 1; !ended; steps += sim::sanitized ? 61 : 11) {

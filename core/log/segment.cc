@@ -39,14 +39,18 @@ Result<Bytes> read_device(File& device, std::uint64_t position, std::size_t coun
 // Reads one frame after the other, in windows that frames are slices of.
 class Segment::Cursor {
 public:
-    Cursor(const Segment& segment, std::uint64_t position, std::size_t bytes_wanted)
+    // With a device past the page cache: that is, a handle for aligned access.
+    Cursor(const Segment& segment, std::uint64_t position, std::size_t bytes_wanted,
+           File* device = nullptr)
         : segment_(segment), position_(position), end_(segment.index_.bytes),
           window_bytes_(std::clamp(bytes_wanted, window_bytes_min, window_bytes_max)),
-          follows_(segment.mark_before(position).entry) {
+          follows_(segment.mark_before(position).entry), device_(device) {
         if (BUGGIFY("segment/small-window")) window_bytes_ = wire::Frame::header_size;
     }
 
     bool at_end() const { return position_ >= end_; }
+    std::uint64_t position() const { return position_; }
+    Position follows() const { return follows_; }
 
     // A device may return another sector's bytes, and the right ones the next time.
     Result<wire::Frame> next() {
@@ -105,7 +109,8 @@ private:
         const std::size_t asked =
             std::min<std::uint64_t>(std::max(count, window_bytes_), end_ - position_);
         if (asked < count) return bad("a frame is longer than the segment");
-        Result<Bytes> read = read_bytes(*segment_.file_, position_, asked);
+        Result<Bytes> read = device_ ? read_device(*device_, position_, asked)
+                                     : read_bytes(*segment_.file_, position_, asked);
         if (!read.ok() && read.error() == Error::corrupt) {
             unreadable_ = asked;
             return bad("a sector cannot be read");
@@ -142,6 +147,7 @@ private:
     std::optional<wire::Frame> harmed_; // It is the payload of this one,
     std::size_t unreadable_ = 0;        // or something in so many bytes from here on.
     Position follows_;                  // Where the next frame must begin.
+    File* device_;
 };
 
 Segment::Segment(Environment& env, std::string path, GroupId group, Position first)
@@ -338,6 +344,31 @@ Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit
         if (total >= bytes_max) break;
     }
     return frames;
+}
+
+// Behind what is damaged it goes on at the next mark.
+Result<std::int64_t> Segment::scrub(std::int64_t from, std::int64_t limit,
+                                    std::size_t bytes) const {
+    const auto device = TRY(env_.disk.open(path_, Disk::Open::existing, Disk::Access::aligned));
+    const std::int64_t end = std::min(limit, index_.end.index);
+    std::uint64_t position = index_.place_of_index(from);
+    const std::uint64_t enough = position + wire::SegmentIndex::mark_distance + bytes;
+    std::int64_t next = from;
+    while (next < end && (next <= from || position < enough)) {
+        Cursor cursor(*this, position, bytes, device.get());
+        while (next < end && (next <= from || position < enough)) {
+            const Result<wire::Frame> frame = cursor.next();
+            if (!frame.ok() && frame.error() != Error::corrupt) return frame.error();
+            const bool is_bad = !frame.ok();
+            const auto behind = is_bad
+                                    ? mark_behind(cursor.position() + 1)
+                                    : wire::SegmentIndex::Mark{cursor.follows(), cursor.position()};
+            position = behind.file_position;
+            next = behind.entry.index;
+            if (is_bad) break;
+        }
+    }
+    return next;
 }
 
 Result<Position> Segment::find_time(std::int64_t timestamp_ms) const {

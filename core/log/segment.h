@@ -63,6 +63,11 @@ public:
     static constexpr std::size_t damages_max = 256;
     std::vector<Damage> damages() const;
 
+    // Reads frames from the one with this index to before `limit`, past the page cache, for their
+    // own sake: what is damaged is in damages() then, and passed over. Stops when it has read about
+    // so much. Waits. Where to go on. Error::corrupt never.
+    Result<std::int64_t> scrub(std::int64_t from, std::int64_t limit, std::size_t bytes) const;
+
     // Writes the frames of one of these, all of it, to where they belong, and syncs. Waits.
     // Error::malformed if they are not what belongs there. Error::unavailable if more turned out to
     // be damaged than was known, which damages() tells now. Of all others only a node's end is

@@ -216,22 +216,13 @@ Result<> Surveyor::journal(const std::string& directory) {
     return {};
 }
 
-std::optional<wire::RoundHeader> round_at(const wire::JournalHeader& header, const Bytes& bytes,
-                                          std::uint64_t position) {
-    if (position + wire::RoundHeader::size > bytes.size()) return {};
-    const auto round =
-        wire::decode_round_header(bytes.view().subspan(position, wire::RoundHeader::size));
-    if (!round || round->file != header.number || round->salt != header.salt) return {};
-    return round;
-}
-
 // Where the first one behind `position` with a greater number begins; the file's end if there is
 // none.
 std::uint64_t Surveyor::later_round(const File& file, std::uint64_t position,
                                     std::uint64_t number) {
     const Bytes& bytes = file.content.bytes;
     for (position += block; position < bytes.size(); position += block) {
-        const auto found = round_at(file.header, bytes, position);
+        const auto found = wire::round_at(bytes, file.header, position);
         if (found && found->round > number) return position;
     }
     return bytes.size();
@@ -248,7 +239,9 @@ void Surveyor::journal_file(const File& file, std::optional<std::uint64_t> after
         find(file.path, bytes.size(), Consequence::refused, "the file is shorter than it was made");
     bool torn = false;
     while (header.number != 0 && (!after_round || found.end <= *after_round)) {
-        const auto here = round_at(header, bytes, found.used);
+        auto here = wire::round_at(bytes, header, found.used);
+        const bool has_header = here.has_value();
+        if (!here) here = wire::round_by_frames(bytes, header, found.used, found.end);
         const std::size_t findings = survey_.findings.size();
         const bool expected = here && here->round == found.end;
         std::vector<wire::Frame> frames;
@@ -262,6 +255,10 @@ void Surveyor::journal_file(const File& file, std::optional<std::uint64_t> after
         const bool was_durable =
             later || after_round || found.end == found.first || (expected && !was_read);
         if (state == Round::good || (state == Round::harmed && was_durable)) {
+            if (!has_header)
+                find(file.path, found.used, Consequence::none,
+                     "the header of round " + number(found.end) +
+                         " is bad, and told by its frames");
             found.used += here->stored_size();
             found.frames += frames.size();
             ++found.end;
@@ -280,7 +277,7 @@ void Surveyor::journal_file(const File& file, std::optional<std::uint64_t> after
                                           : "round " + number(found.end) + " is bad");
         if (!later) break;
         found.used = position;
-        found.end = round_at(header, bytes, position)->round;
+        found.end = wire::round_at(bytes, header, position)->round;
     }
     if (torn)
         find(file.path, found.used, Consequence::dropped,

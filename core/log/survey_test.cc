@@ -120,6 +120,8 @@ TEST_CASE("a journal file that is missing, harmed at its head, or another's is n
     }
     SECTION("its first round") {
         REQUIRE(node.disk().rot(files[1], 4096 + 10, std::byte{1}));
+        CHECK_FALSE(look(node).refused()); // It is told by its frames.
+        REQUIRE(node.disk().rot(files[1], 4096 + 64 + 10, std::byte{1}));
         CHECK(finding_in(look(node), files[1]).what == "the first round of the file is bad");
     }
     SECTION("a sector") {

@@ -13,15 +13,6 @@ constexpr std::uint32_t round_magic = 0x504c4a52; // "PLJR"
 constexpr std::uint32_t journal_version = 1;
 constexpr std::size_t crc_size = sizeof(std::uint32_t);
 
-// The round that begins at `position`, if there is one of this life of the file.
-std::optional<RoundHeader> round_at(const Bytes& file, const JournalHeader& header,
-                                    std::uint64_t position) {
-    if (position > file.size() || file.size() - position < RoundHeader::size) return {};
-    const auto round = decode_round_header(file.view().subspan(position, RoundHeader::size));
-    if (!round || round->file != header.number || round->salt != header.salt) return {};
-    return round;
-}
-
 enum class Body : std::uint8_t {
     good,
     harmed, // Some payload is not what its header says. The headers are good, and fill the round.
@@ -58,6 +49,16 @@ Body take_frames(const Bytes& file, const RoundHeader& round, std::uint64_t posi
     }
     if (at != body.size()) return Body::bad;
     return harmed ? Body::harmed : Body::good;
+}
+
+// A frame of this round, header and padding; nothing if none begins here that ends before `end`.
+std::optional<std::uint64_t> frame_size(const Bytes& file, std::uint64_t at, std::uint64_t number) {
+    if (file.size() - at < Frame::header_size) return {};
+    const auto header = decode_header(std::span<const std::byte, Frame::header_size>(
+        file.view().subspan(at, Frame::header_size)));
+    if (!header.ok() || header.value().frame.round != number) return {};
+    const std::uint64_t size = stored_size(header.value().payload_size);
+    return size > file.size() - at ? std::nullopt : std::optional(size);
 }
 
 // Is there a round with a number greater than `round`, anywhere behind `position`? It was written
@@ -128,6 +129,32 @@ std::optional<RoundHeader> decode_round_header(std::span<const std::byte> bytes)
     return header;
 }
 
+std::optional<RoundHeader> round_at(const Bytes& file, const JournalHeader& header,
+                                    std::uint64_t position) {
+    if (position > file.size() || file.size() - position < RoundHeader::size) return {};
+    const auto round = decode_round_header(file.view().subspan(position, RoundHeader::size));
+    if (!round || round->file != header.number || round->salt != header.salt) return {};
+    return round;
+}
+
+std::optional<RoundHeader> round_by_frames(const Bytes& file, const JournalHeader& header,
+                                           std::uint64_t position, std::uint64_t number) {
+    if (position > file.size() || file.size() - position < RoundHeader::size) return {};
+    RoundHeader round{header.number, number, header.salt, 0, 0};
+    std::uint64_t at = position + RoundHeader::size;
+    while (const auto size = frame_size(file, at, number)) {
+        at += *size;
+        ++round.frames;
+    }
+    round.body_bytes = at - position - RoundHeader::size;
+    const auto next = round_at(file, header, position + round.stored_size());
+    if (round.frames == 0 || !next || next->round != number + 1) return {};
+    const auto rest = file.view().subspan(at, position + round.stored_size() - at);
+    for (const std::byte byte : rest)
+        if (byte != std::byte{0}) return {};
+    return round;
+}
+
 JournalScan scan_journal(const Bytes& file, const JournalHeader& header,
                          std::optional<std::uint64_t> after_round) {
     JournalScan scan;
@@ -145,6 +172,7 @@ JournalScan scan_journal(const Bytes& file, const JournalHeader& header,
     std::optional<RoundHeader> round;
     while (!after_round || scan.round_end <= *after_round) {
         round = round_at(file, header, scan.file_position);
+        if (!round) round = round_by_frames(file, header, scan.file_position, scan.round_end);
         if (!round || round->round != scan.round_end) break;
         const std::size_t frames_before = scan.frames.size();
         const Body body = take_frames(file, *round, scan.file_position, scan.frames);

@@ -169,6 +169,52 @@ TEST_CASE("a bad payload costs no more than itself in a round that was durable",
     CHECK(damaged_in(file.scan()) == std::vector<std::size_t>{0, 2});
 }
 
+TEST_CASE("a round that has lost its header is told by its frames and its neighbours", "[wire]") {
+    FileBytes file(some_header());
+    file.add_round(10, 1);
+    const std::size_t bad = file.add_round(11, 3, 5000);
+    const std::size_t next = file.add_round(12, 1);
+    file.add_round(13, 1);
+    file.zero(bad, RoundHeader::size);
+    JournalScan scan = file.scan();
+    CHECK(scan.end == JournalScan::End::intact);
+    CHECK(scan.frames.size() == 6);
+    CHECK(scan.round_end == 14);
+    CHECK(damaged_in(scan).empty());
+    FileBytes first = file; // A file's first round, too, but not two rounds in a row.
+    first.zero(block, 8);
+    CHECK(first.scan().end == JournalScan::End::damage);
+    first = FileBytes(some_header());
+    first.add_round(10, 2);
+    first.add_round(11, 1);
+    first.zero(block, 8);
+    CHECK(first.scan().frames.size() == 3);
+    // A payload may be bad as well.
+    file.flip(bad + RoundHeader::size + Frame::header_size);
+    scan = file.scan();
+    CHECK(scan.frames.size() == 6);
+    CHECK(damaged_in(scan) == std::vector<std::size_t>{1});
+    // Not so if there could have been another frame, or if the next round does not follow.
+    FileBytes more = file;
+    more.flip(next - 1);
+    CHECK(more.scan().end == JournalScan::End::damage);
+    more = file;
+    more.flip(next);
+    CHECK(more.scan().end == JournalScan::End::damage);
+    more = file;
+    more.flip(bad + RoundHeader::size + 30);
+    CHECK(more.scan().end == JournalScan::End::damage);
+}
+
+TEST_CASE("the last round is torn if its header is bad", "[wire]") {
+    FileBytes file(some_header());
+    file.add_round(10, 1);
+    file.flip(file.add_round(11, 1) + 20);
+    CHECK(file.scan().end == JournalScan::End::intact);
+    CHECK(file.scan().round_end == 11);
+    CHECK(file.scan(11).end == JournalScan::End::damage); // Nobody knows if it had one more frame.
+}
+
 TEST_CASE("a later round is found behind one of unknown length", "[wire]") {
     FileBytes file(some_header());
     file.add_round(10, 1);
