@@ -169,7 +169,8 @@ private:
     }
 
     void in_segment() {
-        look(What::segment_header, 0, wire::SegmentHeader::size);
+        if (!wire::header_by_footer(read_.view(), GroupId()))
+            look(What::segment_header, 0, wire::SegmentHeader::size);
         std::uint64_t position = wire::SegmentHeader::size;
         while (const std::uint64_t stored = frame(position, false)) position += stored;
         if (position < good_.size()) look(What::segment_footer, position, good_.size() - position);

@@ -2,8 +2,9 @@
 //
 // Who need not work, and why: a proof that what he would need is not there any more, and that we
 // took it. A node may refuse to start only if something that it had stored is missing from its
-// disk; a group may stand still only if that is so on too many disks of its voters. Nothing repairs
-// a disk yet, so a node that refuses is gone with all its copies.
+// disk; a group may stand still only if that is so on too many disks of its voters. A node that
+// runs gets back from others what it has lost; nothing repairs the disk of one that refuses, so it
+// is gone with all its copies.
 //
 // Two sides, that know of each other nothing but the proof:
 //   - the prover (excuse.cc) compares what each file holds with what it would hold without the
@@ -57,7 +58,7 @@ struct Missing {
         journal_note,     // A cut, or a seal.
         journal_unneeded, // Behind the rounds of the newest file; only a sector that cannot be
                           // read. Nothing is lost, but a node cannot know that.
-        segment_header,
+        segment_header,   // That no footer tells.
         segment_entry,
         segment_footer,
         small_facts, // Of RocksDB, or a spare file of the journal: any bytes.
@@ -119,7 +120,7 @@ std::optional<Excuse> excuse_for(GroupId group, bool to_read, const Disks& disks
 // A node reads its journal past the page cache, in whole blocks: where one sector cannot be read,
 // neither can the others of its block.
 std::uint64_t bytes_read_at_once(std::string_view path);
-// The durable bytes of a file of the journal, with zeros for such blocks.
+// The durable bytes of a file, with zeros for such blocks.
 Bytes as_read(const sim::Medium& medium, sim::Medium::Inode file);
 
 // ---- The judge ----

@@ -184,6 +184,9 @@ std::optional<std::string> flaw_of(const Missing& missing, const sim::Medium& me
     if (auto flaw = flaw_of_block(missing, evidence.restored)) return flaw;
     if (missing.what == What::journal_round && is_told_by_frames(missing, *file, medium))
         return "its frames tell what it said";
+    if (missing.what == What::segment_header &&
+        wire::header_by_footer(as_read(medium, *file).view(), GroupId()))
+        return "its footer tells what it said";
     const bool is_frame = missing.what == What::journal_entry ||
                           missing.what == What::journal_vote || missing.what == What::journal_note;
     if (is_frame && !is_more_than_payload(missing, evidence, *file, medium))

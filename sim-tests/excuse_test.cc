@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 
 using namespace pyralog;
@@ -199,6 +200,27 @@ TEST_CASE("a payload of the journal is no reason to refuse it, and one to refuse
     stopped.world.run_for(100ms);
     CHECK(flaw_of(payload, disk) == "it stands elsewhere as well");
     for (const Missing& left : missing_on(disk)) CHECK(left.what != What::journal_payload);
+}
+
+TEST_CASE("a node that runs is not settled before it has got back what it has lost", "[simtest]") {
+    Stopped stopped;
+    (void)stopped.harm(two, What::journal_payload);
+    for (const NodeId node : {one, two, three}) stopped.cluster.start(node);
+    const std::array others{one, three};
+    stopped.world.network().isolate(two, others);
+    // At some moment between two requests.
+    const auto settles = [&] {
+        for (int i = 0; i < 4'000; ++i) {
+            if (stopped.run(1ms) != "good") return false;
+            if (stopped.check.settled()) return true;
+        }
+        return false;
+    };
+    CHECK_FALSE(settles());
+    REQUIRE(stopped.cluster.host(two));
+    stopped.world.network().heal_all();
+    CHECK(settles());
+    CHECK_FALSE(stopped.finding);
 }
 
 TEST_CASE("a group stands still only when too many of its voters are gone", "[simtest]") {

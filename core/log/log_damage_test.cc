@@ -484,6 +484,30 @@ TEST_CASE("a scrub finds what nobody reads, also what the page cache still has",
     CHECK((durable_text(node, path) == before));
 }
 
+TEST_CASE("a sealed segment does without its header until that is written again", "[log]") {
+    TestNode node;
+    REQUIRE(node.live(stored(150)).ok());
+    const std::string path = sealed_segment(node);
+    const std::string before = durable_text(node, path);
+    SECTION("a bit") { REQUIRE(node.disk().rot(path, 20, std::byte{1})); }
+    SECTION("the sector") { REQUIRE(node.disk().make_unreadable(path, 20)); }
+    SECTION("and a frame behind it") {
+        REQUIRE(node.disk().rot(path, 20, std::byte{1}));
+        REQUIRE(node.disk().rot(path, 100, std::byte{1}));
+    }
+    CHECK_FALSE(look(node).refused());
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    Log& log = *TRY(life.log(1));
+                    CHECK(log.end().index == 150);
+                    TRY(mend_all(log));
+                    TRY(log.scrub(0, 1000));
+                    return {};
+                })
+                .ok());
+    CHECK((durable_text(node, path) == before));
+    CHECK_FALSE(look(node).damaged());
+}
+
 TEST_CASE("a power cut at any step of a mend leaves what can be mended", "[log]") {
     bool ended = false;
     for (std::uint64_t steps = 1; !ended; steps += sim::sanitized ? 61 : 11) {

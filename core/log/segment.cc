@@ -173,6 +173,10 @@ Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string pat
         if (!start.ok() && start.error() != Error::corrupt) return start.error();
         if (start.ok()) header = wire::decode_segment_header(start.value().view());
     }
+    const std::optional<Footer> footer = TRY(read_footer(*device, file_size));
+    const bool has_header = header.has_value();
+    if (!header && footer)
+        header = wire::header_by_footer(footer->body.view(), footer->trailer, group);
     if (!header) {
         REACHABLE("segment/found-without-a-header");
         env.log.warning("segment has no header", {{"file", path}, {"bytes", file_size}});
@@ -186,17 +190,21 @@ Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string pat
     }
     std::unique_ptr<Segment> segment = create(env, std::move(path), group, header->first);
     segment->file_ = std::move(file);
-    if (!TRY(segment->load_footer(*device, *header, file_size)))
-        TRY(segment->scan(*device, file_size));
+    segment->has_header_ = has_header;
+    if (!has_header) {
+        REACHABLE("segment/header-told-by-its-footer");
+        env.log.error("segment has lost its header", {{"file", segment->path_}});
+    }
+    if (!footer || !segment->load_footer(*footer, *header)) TRY(segment->scan(*device, file_size));
     segment->named_ = segment->sealed_;
     return segment;
 }
 
-// False if there is no good one.
-Result<bool> Segment::load_footer(File& device, const wire::SegmentHeader& header,
-                                  std::uint64_t file_size) {
+// Nothing: there is none, or not all of it can be read.
+Result<std::optional<Segment::Footer>> Segment::read_footer(File& device, std::uint64_t file_size) {
     constexpr std::size_t trailer_size = wire::SegmentFooter::trailer_size;
-    if (file_size < wire::SegmentHeader::size + trailer_size) return false;
+    std::optional<Footer> none;
+    if (file_size < wire::SegmentHeader::size + trailer_size) return none;
     const auto read = [&](std::uint64_t position, std::size_t count) -> Result<Bytes> {
         Result<Bytes> bytes = read_device(device, position, count);
         if (!bytes.ok() && bytes.error() == Error::corrupt) return Bytes();
@@ -205,9 +213,14 @@ Result<bool> Segment::load_footer(File& device, const wire::SegmentHeader& heade
     const Bytes end = TRY(read(file_size - trailer_size, trailer_size));
     const auto trailer = wire::decode_trailer(end.view(), file_size);
     SOMETIMES(!trailer, "segment/no-trailer");
-    if (!trailer) return false;
-    const Bytes body = TRY(read(trailer->file_position, trailer->body_bytes));
-    std::optional<wire::SegmentIndex> index = wire::decode_footer(body.view(), *trailer, header);
+    if (!trailer) return none;
+    return std::optional(Footer{*trailer, TRY(read(trailer->file_position, trailer->body_bytes))});
+}
+
+// False if it is not good.
+bool Segment::load_footer(const Footer& footer, const wire::SegmentHeader& header) {
+    std::optional<wire::SegmentIndex> index =
+        wire::decode_footer(footer.body.view(), footer.trailer, header);
     SOMETIMES(!index, "segment/bad-footer");
     if (!index) return false;
     REACHABLE("segment/sealed-one-opened");
@@ -347,8 +360,8 @@ Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit
 }
 
 // Behind what is damaged it goes on at the next mark.
-Result<std::int64_t> Segment::scrub(std::int64_t from, std::int64_t limit,
-                                    std::size_t bytes) const {
+Result<std::int64_t> Segment::scrub(std::int64_t from, std::int64_t limit, std::size_t bytes) {
+    TRY(restore_header());
     const auto device = TRY(env_.disk.open(path_, Disk::Open::existing, Disk::Access::aligned));
     const std::int64_t end = std::min(limit, index_.end.index);
     std::uint64_t position = index_.place_of_index(from);

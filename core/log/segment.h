@@ -28,9 +28,9 @@ public:
                                            Position first);
 
     // Reads past the page cache. Without a good footer the file is synced and scanned, up to the
-    // first frame that is not intact. Null if it has no good header: it was never used, or it is
-    // damaged, and the caller finds out. Error::corrupt if it is another group's, or begins
-    // elsewhere than its name says.
+    // first frame that is not intact. Null if it has no good header, nor a footer that says what
+    // was in it: it was never used, or it is damaged, and the caller finds out. Error::corrupt if
+    // it is another group's, or begins elsewhere than its name says.
     static Result<std::unique_ptr<Segment>> open(Environment& env, std::string path, GroupId group,
                                                  std::int64_t first_index);
 
@@ -66,7 +66,8 @@ public:
     // Reads frames from the one with this index to before `limit`, past the page cache, for their
     // own sake: what is damaged is in damages() then, and passed over. Stops when it has read about
     // so much. Waits. Where to go on. Error::corrupt never.
-    Result<std::int64_t> scrub(std::int64_t from, std::int64_t limit, std::size_t bytes) const;
+    // Writes the header again, if that was lost.
+    Result<std::int64_t> scrub(std::int64_t from, std::int64_t limit, std::size_t bytes);
 
     // Writes the frames of one of these, all of it, to where they belong, and syncs. Waits.
     // Error::malformed if they are not what belongs there. Error::unavailable if more turned out to
@@ -82,8 +83,12 @@ private:
     };
 
     Segment(Environment& env, std::string path, GroupId group, Position first);
-    Result<bool> load_footer(File& device, const wire::SegmentHeader& header,
-                             std::uint64_t file_size);
+    struct Footer {
+        wire::SegmentFooter::Trailer trailer;
+        Bytes body;
+    };
+    static Result<std::optional<Footer>> read_footer(File& device, std::uint64_t file_size);
+    bool load_footer(const Footer& footer, const wire::SegmentHeader& header);
     Result<> scan(File& device, std::uint64_t file_size);
     Result<> make_file();
 
@@ -97,6 +102,7 @@ private:
     Term term_at(Position entry) const;
     bool fits(std::uint64_t file_position, const Hole& hole,
               std::span<const wire::Frame> frames) const;
+    Result<> restore_header();
     Result<> look_at_edge(std::uint64_t from, std::uint64_t end) const;
 
     Environment& env_;
@@ -107,6 +113,7 @@ private:
     bool named_ = false;   // Its name is durable.
     bool trimmed_ = false; // Nothing stands behind the last frame.
     bool sealed_ = false;
+    bool has_header_ = true;
     mutable std::map<std::uint64_t, Hole> holes_; // By where they begin in the file.
 };
 

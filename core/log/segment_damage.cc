@@ -117,6 +117,18 @@ Result<> Segment::look_at_edge(std::uint64_t from, std::uint64_t end) const {
     return Error::unavailable;
 }
 
+// Where the rest of its block cannot be read it waits for that to be mended.
+Result<> Segment::restore_header() {
+    if (has_header_) return {};
+    const Result<> edge = look_at_edge(wire::SegmentHeader::size, block);
+    if (!edge.ok()) return edge.error() == Error::unavailable ? Result<>() : edge;
+    TRY(file_->write_at(0, {wire::encode(wire::SegmentHeader{group_, index_.first})}));
+    TRY(file_->sync());
+    REACHABLE("segment/header-restored");
+    has_header_ = true;
+    return {};
+}
+
 // With the header and the footer where they stand beside it: they may have gone with it, and the
 // index has all that they say.
 Result<> Segment::mend(std::span<const wire::Frame> frames) {
@@ -142,6 +154,7 @@ Result<> Segment::mend(std::span<const wire::Frame> frames) {
     TRY(file_->write_at(begin, chain));
     TRY(file_->sync());
     REACHABLE("segment/mended");
+    has_header_ = has_header_ || begin == 0;
     holes_.erase(from);
     return {};
 }

@@ -392,7 +392,11 @@ Result<> Surveyor::segment(GroupId id, const std::string& path, std::int64_t fir
     const Bytes& bytes = content.bytes;
     SurveyedFile found{path, Kind::segment, bytes.size()};
     found.first = found.end = static_cast<std::uint64_t>(first_index);
-    const auto header = wire::decode_segment_header(bytes.view());
+    auto header = wire::decode_segment_header(bytes.view());
+    if (!header) {
+        header = wire::header_by_footer(bytes.view(), id);
+        if (header) find(path, 0, Consequence::none, "the header is bad, and told by the footer");
+    }
     if (!header) {
         // A new one, whose power went; a mark knows better if there was something in it.
         find(path, 0, is_newest ? Consequence::dropped : Consequence::refused,

@@ -153,7 +153,11 @@ TEST_CASE("a harmed frame in a sealed segment is named, and those behind it are 
     CHECK(finding_in(found, path).file_position == finding.file_position);
     CHECK(found.groups.at(GroupId(1)).end.index == 150);
 
+    // The header of the segment is told by its footer, and that by nothing.
     REQUIRE(node.disk().rot(path, 10, std::byte{1}));
+    CHECK_FALSE(look(node).refused());
+    CHECK(opens(node));
+    REQUIRE(node.disk().rot(path, node.disk().content(path)->size() - 20, std::byte{1}));
     CHECK(look(node).refused());
     CHECK_FALSE(opens(node));
 }

@@ -223,6 +223,23 @@ std::optional<SegmentFooter::Trailer> decode_trailer(std::span<const std::byte> 
     return trailer;
 }
 
+std::optional<SegmentHeader> header_by_footer(std::span<const std::byte> body,
+                                              const SegmentFooter::Trailer& trailer,
+                                              GroupId group) {
+    if (body.size() != trailer.body_bytes || body.size() < footer_head_size) return {};
+    if (crc32c(body) != trailer.body_crc) return {};
+    FixedReader reader(body);
+    return SegmentHeader{group, get_position(reader)};
+}
+
+std::optional<SegmentHeader> header_by_footer(std::span<const std::byte> file, GroupId group) {
+    if (file.size() < SegmentFooter::trailer_size) return {};
+    const auto trailer = decode_trailer(file.last(SegmentFooter::trailer_size), file.size());
+    if (!trailer) return {};
+    return header_by_footer(file.subspan(trailer->file_position, trailer->body_bytes), *trailer,
+                            group);
+}
+
 std::optional<SegmentIndex> decode_footer(std::span<const std::byte> body,
                                           const SegmentFooter::Trailer& trailer,
                                           const SegmentHeader& header) {

@@ -88,4 +88,10 @@ std::optional<SegmentIndex> decode_footer(std::span<const std::byte> body,
                                           const SegmentFooter::Trailer& trailer,
                                           const SegmentHeader& header);
 
+// What the header of a segment has said, if the footer is all that is left.
+std::optional<SegmentHeader> header_by_footer(std::span<const std::byte> body,
+                                              const SegmentFooter::Trailer& trailer, GroupId group);
+// The same from all of a file.
+std::optional<SegmentHeader> header_by_footer(std::span<const std::byte> file, GroupId group);
+
 } // namespace pyralog::wire
