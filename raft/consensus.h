@@ -56,6 +56,7 @@ struct Cut { // A newer leader has overruled the log from here on.
 struct Envelope {
     NodeId to;
     Message message;
+    bool behind_entries = false; // Must not overtake the entries that were sent before it.
 };
 
 // Entries are wanted at `to`. The request lacks only these: take as many as the limits permit from
@@ -189,8 +190,9 @@ private:
     Position where_to_probe(const wire::AppendReply& reply) const;
     void count_commit();
     void count_barriers();
-    wire::AppendRequest append_request(const Progress& follower) const;
-    void send_empty(NodeId to, Progress& follower);
+    wire::AppendRequest append_request(const Progress& follower, Position first) const;
+    void send_heartbeat(NodeId to, Progress& follower);
+    void send_check(NodeId to, Progress& follower);
     void send_heartbeats(bool to_all);
     bool leads_committed() const;
 

@@ -77,8 +77,9 @@ struct Solo {
         REQUIRE(consensus.role() == Role::leader);
     }
     void accept(NodeId from, Position matched, std::uint64_t context = 0) {
-        hear(from, AppendReply{consensus.term(), true, matched,
-                               consensus.terms().before(matched.index), context});
+        hear(from,
+             AppendReply{consensus.term(), true, matched, consensus.terms().before(matched.index),
+                         context, consensus.progress(from)->search()});
     }
     AppendRequest append(int term, std::int64_t first, int previous, const std::vector<int>& terms,
                          std::int64_t committed = 0) {
@@ -489,7 +490,7 @@ TEST_CASE("entries go out when the place is known, a window of them at a time", 
     CHECK(solo.effects.replicate.size() == 1);
 }
 
-TEST_CASE("a heartbeat goes to whom nothing else was sent, and finds what was lost", "[raft]") {
+TEST_CASE("heartbeats stand before the entries that are under way, and checks behind", "[raft]") {
     Solo solo(3);
     solo.lead();
     solo.accept(two, Position());
@@ -503,21 +504,34 @@ TEST_CASE("a heartbeat goes to whom nothing else was sent, and finds what was lo
     solo.accept(two, Position());
     solo.consensus.sent(two, {1, Offset(0)});
     CHECK(solo.consensus.deadline() == led + solo.config.heartbeat_interval);
-    solo.tick_at_deadline();
-    REQUIRE(solo.effects.send.size() == 1);
-    CHECK(solo.effects.send[0].to == three);
-    // By the next time that of three is almost due, and goes as well.
+    const auto first_of = [&](std::size_t i) {
+        return std::get<AppendRequest>(solo.effects.send.at(i).message).first;
+    };
+    const auto is_check = [&](std::size_t i) { return solo.effects.send.at(i).behind_entries; };
     solo.tick_at_deadline();
     REQUIRE(solo.effects.send.size() == 2);
     CHECK(solo.effects.send[0].to == two);
-    CHECK(std::get<AppendRequest>(solo.effects.send[0].message).first == Position{1, Offset(0)});
+    CHECK((first_of(0) == Position() && !is_check(0)));
     CHECK(solo.effects.send[1].to == three);
-    // What was sent before it is not there.
-    solo.hear(two, AppendReply{Term(1), false, Position(), Term(), 0});
+    // The entries have been under way for a while. Are they lost?
+    solo.tick_at_deadline();
+    REQUIRE(solo.effects.send.size() == 3);
+    CHECK((first_of(0) == Position() && !is_check(0)));
+    CHECK(solo.effects.send[1].to == two);
+    CHECK((first_of(1) == Position{1, Offset(0)} && is_check(1)));
+    CHECK(solo.effects.send[2].to == three);
+    const AppendReply rejection{Term(1), false, Position(), Term(), 0, 0};
+    solo.hear(two, rejection);
+    CHECK(solo.consensus.progress(two)->is_probing());
+    // An answer to what was sent before, and which is true, but no answer to the question.
+    solo.hear(two, AppendReply{Term(1), true, Position(), Term(), 0, 0});
     CHECK(solo.consensus.progress(two)->is_probing());
     solo.accept(two, Position());
     REQUIRE(solo.effects.replicate.size() == 2);
     CHECK(solo.effects.replicate[0].request.first == Position());
+    // Nor does another check that was under way begin the next search.
+    solo.hear(two, rejection);
+    CHECK_FALSE(solo.consensus.progress(two)->is_probing());
 }
 
 // Paper, 5.3, the optimisation at its end.

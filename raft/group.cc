@@ -237,8 +237,7 @@ std::size_t Group::count_in_place(std::span<const wire::Frame> frames) const {
 }
 
 void Group::saved(const Effects& effects) {
-    for (const Envelope& reply : effects.send_when_durable)
-        std::visit([&](const auto& m) { send(reply.to, m); }, reply.message);
+    for (const Envelope& reply : effects.send_when_durable) send(reply);
     consensus_.persisted(effects.ticket);
     input_done();
 }
@@ -255,8 +254,7 @@ void Group::input_done(std::vector<wire::Frame> material) {
     Effects effects = consensus_.take_effects();
     for (const auto& step : effects.persist)
         std::visit([&](const auto& s) { persist(s, material); }, step);
-    for (const Envelope& envelope : effects.send)
-        std::visit([&](const auto& m) { send(envelope.to, m); }, envelope.message);
+    for (const Envelope& envelope : effects.send) send(envelope);
     for (const Entries& wanted : effects.replicate) replicate(wanted);
     const bool moved = committed_ != effects.committed;
     committed_ = effects.committed;
@@ -309,8 +307,12 @@ void Group::persist(const wire::Vote& step, std::vector<wire::Frame>&) {
     host_.journal_->append(frame);
 }
 
-void Group::send(NodeId to, wire::PeerBody body, std::vector<wire::Frame> frames) {
-    host_.transport_.send(to, {id_, std::move(body), std::move(frames)});
+void Group::send(const Envelope& envelope) {
+    wire::PeerMessage message{id_, {}, {}};
+    std::visit([&](const auto& m) { message.body = m; }, envelope.message);
+    using Lane = Transport::Lane;
+    host_.transport_.send(envelope.to, std::move(message),
+                          envelope.behind_entries ? Lane::entries : Lane::prompt);
 }
 
 void Group::replicate(const Entries& wanted) {
@@ -327,7 +329,8 @@ void Group::send_entries(const Entries& wanted, std::vector<wire::Frame> frames)
     if (frames.size() > count_max) frames.resize(count_max);
     if (BUGGIFY("group/sends-one-entry")) frames.resize(1);
     const Position end = frames.back().end();
-    send(wanted.to, wanted.request, std::move(frames));
+    host_.transport_.send(wanted.to, {id_, wanted.request, std::move(frames)},
+                          Transport::Lane::entries);
     consensus_.sent(wanted.to, end);
 }
 

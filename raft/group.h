@@ -106,7 +106,7 @@ private:
     void persist(const Append& step, std::vector<wire::Frame>& material);
     void persist(const Cut& step, std::vector<wire::Frame>& material);
     void persist(const wire::Vote& step, std::vector<wire::Frame>& material);
-    void send(NodeId to, wire::PeerBody body, std::vector<wire::Frame> frames = {});
+    void send(const Envelope& envelope);
     void replicate(const Entries& wanted);
     void replicate_from_disk(const Entries& wanted);
     void send_entries(const Entries& wanted, std::vector<wire::Frame> frames);

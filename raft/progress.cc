@@ -8,6 +8,11 @@ Position Progress::next() const {
     return std::visit([](const auto& state) { return state.next; }, state_);
 }
 
+bool Progress::has_in_flight() const {
+    const auto* flowing = std::get_if<Replicate>(&state_);
+    return flowing && flowing->in_flight_count > 0;
+}
+
 bool Progress::has_room(int in_flight_max) const {
     const auto* flowing = std::get_if<Replicate>(&state_);
     return flowing && flowing->in_flight_count < static_cast<std::size_t>(in_flight_max);
@@ -45,6 +50,7 @@ bool Progress::rejected(Position next) {
     next = std::max(next, matched_);
     const auto* probe = std::get_if<Probe>(&state_);
     if (probe && next.index >= probe->next.index) return false;
+    if (!probe) ++search_;
     state_ = Probe{next};
     return true;
 }

@@ -18,7 +18,8 @@
 namespace pyralog::raft {
 
 // Where do the logs part? One question at a time, and without entries: they could be the wrong
-// ones. Heartbeats ask it again.
+// ones. Heartbeats ask it again. What was sent before the search began, and may still be under way
+// for long, is answered after it, and says nothing about it: so searches are numbered.
 struct Probe {
     Position next;
 };
@@ -34,12 +35,15 @@ struct Replicate {
 
 class Progress {
 public:
-    Progress(Position next, Time now) : heard(now), spoken(now), state_(Probe{next}) {}
+    Progress(Position next, Time now)
+        : heard(now), spoken(now), checked(now), state_(Probe{next}) {}
 
     // It has our log up to here, and on its disk. This holds for as long as we lead.
     Position matched() const { return matched_; }
     Position next() const;
     bool is_probing() const { return std::holds_alternative<Probe>(state_); }
+    bool has_in_flight() const;
+    std::uint32_t search() const { return search_; } // The one under way, or else the last.
 
     // There is room for one more append.
     bool has_room(int in_flight_max) const;
@@ -57,11 +61,13 @@ public:
     bool rejected(Position next);
 
     Time heard;                 // When it last answered, in our term.
-    Time spoken;                // When something was last sent to it.
+    Time spoken;                // When it was last told that we lead.
+    Time checked;               // When something was last sent that finds out if entries were lost.
     std::uint64_t answered = 0; // The last read barrier that its answers cover.
 
 private:
     Position matched_;
+    std::uint32_t search_ = 0;
     std::variant<Probe, Replicate> state_;
 };
 

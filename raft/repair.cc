@@ -233,7 +233,8 @@ void Repair::serve(NodeId to, GroupId id, const wire::FramesRequest& request) {
             served_total_.add(frames.value().size());
             if (!BUGGIFY("repair/answer-is-lost"))
                 host_.transport().send(
-                    to, {id, wire::FramesReply{request.first}, std::move(frames).value()});
+                    to, {id, wire::FramesReply{request.first}, std::move(frames).value()},
+                    Transport::Lane::entries);
         }
         serving_.erase({to, id});
     });

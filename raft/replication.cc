@@ -40,38 +40,49 @@ void Consensus::sent(NodeId to, Position end) {
     const auto follower = followers_.find(to);
     if (follower == followers_.end()) return;
     follower->second.sent(end);
-    follower->second.spoken = now_;
+    follower->second.checked = now_;
 }
 
 std::vector<Entries> Consensus::entries_wanted() const {
     std::vector<Entries> wanted;
     for (const auto& [node, follower] : followers_)
         if (follower.next().index < end_.index && follower.has_room(config_.appends_in_flight_max))
-            wanted.push_back({node, append_request(follower)});
+            wanted.push_back({node, append_request(follower, follower.next())});
     return wanted;
 }
 
-wire::AppendRequest Consensus::append_request(const Progress& follower) const {
-    const Position first = follower.next();
+wire::AppendRequest Consensus::append_request(const Progress& follower, Position first) const {
     return {.term = term(),
             .first = first,
             .previous_term = terms_.before(first.index),
             .committed = committed_,
             .context = barriers_asked_,
+            .search = follower.search(),
             .entries = {}};
 }
 
-// Stands at the place where the next entries will go. So it finds out if those before it were lost.
-void Consensus::send_empty(NodeId to, Progress& follower) {
-    send(to, append_request(follower));
+// Entries may be under way for longer than a follower waits for its leader, and heartbeats overtake
+// them: so those stand at a place up to which both logs are known to be equal.
+void Consensus::send_heartbeat(NodeId to, Progress& follower) {
+    send(to,
+         append_request(follower, follower.is_probing() ? follower.next() : follower.matched()));
     follower.spoken = now_;
 }
 
+// Stands where the next entries will go, and comes behind those that are under way. So it finds out
+// if they were lost.
+void Consensus::send_check(NodeId to, Progress& follower) {
+    effects_.send.push_back(
+        {.to = to, .message = append_request(follower, follower.next()), .behind_entries = true});
+    follower.checked = now_;
+}
+
 void Consensus::send_heartbeats(bool to_all) {
-    for (auto& [node, follower] : followers_)
-        if (to_all ||
-            now_ + config_.heartbeat_slack() >= follower.spoken + config_.heartbeat_interval)
-            send_empty(node, follower);
+    const Time almost = now_ + config_.heartbeat_slack() - config_.heartbeat_interval;
+    for (auto& [node, follower] : followers_) {
+        if (to_all || almost >= follower.spoken) send_heartbeat(node, follower);
+        if (follower.has_in_flight() && almost >= follower.checked) send_check(node, follower);
+    }
     if (to_all) barriers_sent_ = barriers_asked_;
 }
 
@@ -104,7 +115,8 @@ void Consensus::on(NodeId from, const wire::AppendRequest& request) {
                             .accepted = true,
                             .matched = verified != end_ && BUG(M07) ? end_ : verified,
                             .matched_term = {},
-                            .context = request.context};
+                            .context = request.context,
+                            .search = request.search};
     // An answer to a heartbeat does not wait for the disk, and claims only what is on it.
     if (request.entries.empty()) reply.matched = std::min(reply.matched, durable_end_);
     reply.matched_term = terms_.before(reply.matched.index);
@@ -122,7 +134,8 @@ void Consensus::reject(NodeId from, const wire::AppendRequest& request) {
                                  .accepted = false,
                                  .matched = hint,
                                  .matched_term = terms_.before(hint.index),
-                                 .context = request.context});
+                                 .context = request.context,
+                                 .search = request.search});
 }
 
 // Makes the entries of a request part of our log. Returns the place up to which our log is then
@@ -173,19 +186,22 @@ void Consensus::on(NodeId from, const wire::AppendReply& reply) {
     const bool is_old = reply.context < barriers_asked_;
     follower.answered =
         std::max(follower.answered, is_old && BUG(M25) ? barriers_asked_ : reply.context);
+    const bool is_late = reply.search != follower.search();
+    SOMETIMES(is_late && reply.accepted, "raft/accepted-before-the-search");
+    SOMETIMES(is_late && !reply.accepted, "raft/rejected-before-the-search");
     if (reply.accepted) {
         follower.reached(reply.matched);
-        follower.flow();
+        if (!is_late) follower.flow();
         count_commit();
     } else {
         if (reply.matched > follower.matched() && BUG(M08)) {
             follower.reached(reply.matched);
             count_commit();
         }
-        const bool goes_back = follower.rejected(where_to_probe(reply));
+        const bool goes_back = !is_late && follower.rejected(where_to_probe(reply));
         SOMETIMES(goes_back, "raft/probes-further-back");
-        SOMETIMES(!goes_back, "raft/rejection-came-late");
-        if (goes_back) send_empty(from, follower);
+        SOMETIMES(!goes_back && !is_late, "raft/rejection-says-nothing-new");
+        if (goes_back) send_heartbeat(from, follower);
     }
     count_barriers();
 }

@@ -44,12 +44,14 @@ struct Say {
     std::string operator()(const wire::AppendRequest& m) const {
         return "append term=" + text(m.term) + " first=" + text(m.first) +
                " after_term=" + text(m.previous_term) + " committed=" + text(m.committed) +
-               (m.context ? " context=" + text(std::int64_t(m.context)) : "");
+               (m.context ? " context=" + text(std::int64_t(m.context)) : "") +
+               (m.search ? " search=" + text(std::int64_t(m.search)) : "");
     }
     std::string operator()(const wire::AppendReply& m) const {
         return std::string(m.accepted ? "accepted" : "rejected") + " term=" + text(m.term) +
                " matched=" + text(m.matched) + " matched_term=" + text(m.matched_term) +
-               (m.context ? " context=" + text(std::int64_t(m.context)) : "");
+               (m.context ? " context=" + text(std::int64_t(m.context)) : "") +
+               (m.search ? " search=" + text(std::int64_t(m.search)) : "");
     }
     std::string operator()(const Vote& v) const {
         return "vote term=" + text(v.term) + (v.candidate ? " for=" + text(*v.candidate) : "");

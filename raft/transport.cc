@@ -9,9 +9,9 @@ namespace pyralog::raft {
 
 namespace {
 
-// A peer reconnects before we have noticed that its last stream died; more than a few such
+// A peer reconnects before we have noticed that its last streams died; more than a few such
 // leftovers are no peer of ours.
-constexpr std::size_t incoming_per_peer_max = 4;
+constexpr std::size_t incoming_per_peer_max = 8;
 constexpr std::size_t hello_size_max = 4_KiB;
 constexpr Duration reconnect_delay_min = 20ms;
 
@@ -20,6 +20,7 @@ constexpr Duration reconnect_delay_min = 20ms;
 Transport::Transport(Environment& env, const TransportConfig& config, wire::Hello self,
                      std::vector<Peer> peers)
     : env_(env), config_(config), self_(std::move(self)), sign_(Bytes::copy_of("+")),
+      peer_count_(peers.size()),
       sent_bytes_(env.metrics, "pyralog_peer_sent_bytes_total", "Bytes sent to peers."),
       received_bytes_(env.metrics, "pyralog_peer_received_bytes_total",
                       "Bytes received from peers."),
@@ -28,22 +29,23 @@ Transport::Transport(Environment& env, const TransportConfig& config, wire::Hell
                "Messages to peers that did not fit into the queue or found no stream."),
       refused_(env.metrics, "pyralog_peer_refused_streams_total",
                "Streams from peers that were closed for what came over them.") {
-    for (Peer& peer : peers) {
+    for (const Peer& peer : peers) {
         CHECK(peer.node != self_.node);
-        const NodeId node = peer.node;
-        outgoing_.emplace(node, std::make_unique<Outgoing>(env_, std::move(peer)));
+        for (const Lane lane : lanes)
+            outgoing_.emplace(std::pair(peer.node, lane),
+                              std::make_unique<Outgoing>(env_, peer, lane));
     }
 }
 
 Result<> Transport::run(std::unique_ptr<Listener> listener) {
     Scope scope(env_.fibers);
-    for (auto& [node, to] : outgoing_)
+    for (auto& [where, to] : outgoing_)
         scope.spawn("peer out", [this, &to = *to] { keep_connected(to); });
     return accept_all(*listener, scope);
 }
 
-void Transport::send(NodeId to, wire::PeerMessage message) {
-    const auto found = outgoing_.find(to);
+void Transport::send(NodeId to, wire::PeerMessage message, Lane lane) {
+    const auto found = outgoing_.find({to, lane});
     if (found == outgoing_.end()) return dropped_.add(); // It has left the cluster.
     Outgoing& out = *found->second;
     const std::size_t size = wire::size_of(message);
@@ -60,7 +62,7 @@ void Transport::send(NodeId to, wire::PeerMessage message) {
 }
 
 bool Transport::connected(NodeId peer) const {
-    const auto found = outgoing_.find(peer);
+    const auto found = outgoing_.find({peer, Lane::prompt});
     return found != outgoing_.end() && found->second->connected;
 }
 
@@ -113,7 +115,7 @@ Result<> Transport::talk(Outgoing& to) {
     }
     to.connected = true;
     env_.log.debug("stream to peer is up", {{"peer", to.peer.node}});
-    if (connected_) connected_(to.peer.node);
+    if (connected_ && to.lane == Lane::prompt) connected_(to.peer.node);
 
     // The peer says every now and then that it hears us. Without that a stream whose other end has
     // silently gone would take whatever is written to it, for minutes.
@@ -168,7 +170,7 @@ Result<> Transport::write_packet(Outgoing& to, Stream& stream) {
 Result<> Transport::accept_all(Listener& listener, Scope& scope) {
     for (;;) {
         std::unique_ptr<Stream> stream = TRY(listener.accept());
-        const bool too_many = incoming_count_ >= incoming_per_peer_max * (outgoing_.size() + 1);
+        const bool too_many = incoming_count_ >= incoming_per_peer_max * (peer_count_ + 1);
         SOMETIMES(too_many, "transport/too-many-streams-from-peers");
         if (too_many || BUGGIFY("transport/takes-no-stream", 100'000)) {
             refused_.add();
@@ -212,8 +214,9 @@ Result<wire::Hello> Transport::read_hello(Stream& stream) {
 Result<NodeId> Transport::greet(Stream& stream) {
     const Deadline deadline(env_.fibers, env_.clock.now() + config_.connect_timeout);
     const wire::Hello hello = TRY(read_hello(stream));
-    SOMETIMES(!outgoing_.contains(hello.node), "transport/a-stranger-calls");
-    if (!outgoing_.contains(hello.node)) return Error::malformed; // Nobody we know.
+    const bool is_known = outgoing_.contains({hello.node, Lane::prompt});
+    SOMETIMES(!is_known, "transport/a-stranger-calls");
+    if (!is_known) return Error::malformed;
     learn(hello);
     TRY(stream.write(wire::to_peer(self_)));
     return hello.node;

@@ -1,8 +1,12 @@
 // raft/transport.h
 //
-// One stream to each peer and one from each: connect, hello, packets. What has gathered while one
-// packet was being written goes into the next. Messages may be lost, never garbled, and between two
-// nodes they keep their order while a stream lives; Raft asks for no more.
+// Two streams to each peer and two from each: connect, hello, packets. What has gathered while one
+// packet was being written goes into the next. Messages may be lost, never garbled, and those on
+// one stream keep their order while it lives; Raft asks for no more.
+//
+// Entries have a stream of their own. They fill a slow link for seconds, and who leads must be told
+// several times a second: behind them heartbeats came too late, and each new leader sent the same
+// entries again and was deposed in its turn.
 //
 // Everything is bounded: a queue to a peer that holds `queue_bytes_max` takes no more, and what is
 // dropped is counted. Raft sends again what matters.
@@ -32,8 +36,9 @@ struct TransportConfig {
     void describe(Visitor& setting) {
         setting("peer.packet_bytes_max", packet_bytes_max, Bounds<std::size_t>{64_KiB, 64_MiB},
                 "A packet to a peer is closed when it has grown to this size.");
-        setting("peer.queue_bytes_max", queue_bytes_max, Bounds<std::size_t>{256_KiB, 1_GiB},
-                "What may wait to be sent to one peer; more than this is dropped and sent again.");
+        setting(
+            "peer.queue_bytes_max", queue_bytes_max, Bounds<std::size_t>{256_KiB, 1_GiB},
+            "What may wait on one of the two streams to a peer; more is dropped and sent again.");
         setting("peer.keepalive_interval", keepalive_interval, Bounds<Duration>{50ms, 60s},
                 "How often an idle stream to a peer says that it is alive.");
         setting("peer.silence_max", silence_max, Bounds<Duration>{200ms, 300s},
@@ -58,26 +63,32 @@ public:
     // `self` is what peers are told. `peers` is everybody else.
     Transport(Environment&, const TransportConfig&, wire::Hello self, std::vector<Peer> peers);
 
-    // Both before run(). `connected` is told when a stream to a peer has come up.
+    // Both before run(). `connected` is told when the prompt stream to a peer has come up.
     void on_receive(Receive receive) { receive_ = std::move(receive); }
     void on_connected(Connected connected) { connected_ = std::move(connected); }
 
     // Listens on `local` and talks to everybody until cancelled.
     Result<> run(std::unique_ptr<Listener> listener);
 
-    // Queues; does not wait. What cannot be sent is dropped.
-    void send(NodeId to, wire::PeerMessage message);
+    // What takes the stream of entries: messages with frames, and what must not overtake them.
+    enum class Lane : std::uint8_t { prompt, entries };
 
-    // Is a stream to this peer up?
+    // Queues; does not wait. What cannot be sent is dropped.
+    void send(NodeId to, wire::PeerMessage message, Lane lane = Lane::prompt);
+
+    // Is the prompt stream to this peer up?
     bool connected(NodeId peer) const;
 
     // Where clients reach a peer, once it has said so.
     const std::map<NodeId, Address>& kafka_addresses() const { return kafka_addresses_; }
 
 private:
+    static constexpr Lane lanes[] = {Lane::prompt, Lane::entries};
     struct Outgoing {
-        Outgoing(Environment& env, Peer p) : peer(std::move(p)), changed(env.fibers) {}
-        Peer peer;
+        Outgoing(Environment& env, Peer p, Lane l)
+            : peer(std::move(p)), lane(l), changed(env.fibers) {}
+        const Peer peer;
+        const Lane lane;
         std::deque<wire::PeerMessage> queue;
         std::size_t queue_bytes = 0;
         bool connected = false;
@@ -99,7 +110,8 @@ private:
     const TransportConfig& config_;
     const wire::Hello self_;
     const Bytes sign_; // Of life: what is sent back over a stream on which something has come.
-    std::map<NodeId, std::unique_ptr<Outgoing>> outgoing_;
+    const std::size_t peer_count_;
+    std::map<std::pair<NodeId, Lane>, std::unique_ptr<Outgoing>> outgoing_;
     std::map<NodeId, Address> kafka_addresses_;
     std::size_t incoming_count_ = 0;
     Receive receive_;

@@ -63,6 +63,7 @@ PeerMessage append_of(std::vector<Frame> frames) {
     request.previous_term = Term(2);
     request.committed = {11, Offset(95)};
     request.context = 9;
+    request.search = 3;
     return {GroupId(7), request, std::move(frames)};
 }
 
@@ -93,7 +94,7 @@ Packet one_of_each() {
     packet.messages.push_back({group, VoteReply{Term(3), false, true}, {}});
     packet.messages.push_back(append_of({records_frame(), term_start, members}));
     packet.messages.push_back(
-        {group, AppendReply{Term(4), true, {13, Offset(105)}, Term(3), 9}, {}});
+        {group, AppendReply{Term(4), true, {13, Offset(105)}, Term(3), 9, 3}, {}});
     packet.messages.push_back({group, Forward{21, Bytes::copy_of("create")}, {}});
     packet.messages.push_back({group, ForwardReply{21, 10, Bytes::copy_of("no")}, {}});
     packet.messages.push_back({group, Leadership{Term(4), true}, {}});

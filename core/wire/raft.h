@@ -91,13 +91,15 @@ struct AppendRequest {
     Term previous_term;         // Of the entry just before that; zero at the beginning of the log.
     Position committed;         // The leader's, which may lie beyond these entries.
     std::uint64_t context = 0;  // How many read barriers had been asked for when this was sent.
+    std::uint32_t search = 0;   // How often its leader has had to look anew for the place where the
+                                // logs part.
     std::vector<Entry> entries; // None in a heartbeat, and in a probe.
     bool operator==(const AppendRequest&) const = default;
 };
 
 template <class Codec>
 void describe(Codec& field, AppendRequest& m) {
-    field(m.term, m.first, m.previous_term, m.committed, m.context, m.entries);
+    field(m.term, m.first, m.previous_term, m.committed, m.context, m.search, m.entries);
 }
 
 struct AppendReply {
@@ -107,13 +109,14 @@ struct AppendReply {
     // at or before it. `matched_term` is that of the entry just before.
     Position matched;
     Term matched_term;
-    std::uint64_t context = 0; // Of the request.
+    std::uint64_t context = 0; // Both of the request.
+    std::uint32_t search = 0;
     bool operator==(const AppendReply&) const = default;
 };
 
 template <class Codec>
 void describe(Codec& field, AppendReply& m) {
-    field(m.term, m.accepted, m.matched, m.matched_term, m.context);
+    field(m.term, m.accepted, m.matched, m.matched_term, m.context, m.search);
 }
 
 // An alternative's place in this list is its number in a packet.

@@ -62,6 +62,7 @@ TEST_CASE("what replicas say comes back as it went", "[wire][model]") {
                               .previous_term = any_term(),
                               .committed = any_position(),
                               .context = *rc::gen::arbitrary<std::uint64_t>(),
+                              .search = *rc::gen::arbitrary<std::uint32_t>(),
                               .entries = {}};
         for (int count = *rc::gen::inRange(0, 8); count > 0; --count)
             request.entries.push_back(any_entry());
@@ -70,6 +71,7 @@ TEST_CASE("what replicas say comes back as it went", "[wire][model]") {
                                .accepted = any_bool(),
                                .matched = any_position(),
                                .matched_term = any_term(),
-                               .context = *rc::gen::arbitrary<std::uint64_t>()});
+                               .context = *rc::gen::arbitrary<std::uint64_t>(),
+                               .search = *rc::gen::arbitrary<std::uint32_t>()});
     });
 }
