@@ -298,6 +298,16 @@ void disk() {
             CHECK(fails_with(env.disk.sync_directory("none"), Error::not_found));
         });
     }
+    SECTION("how much room there is can be asked for") {
+        subject.run([](Environment& env) {
+            const auto file = opened(env, "f", create_new);
+            write(*file, 0, std::string(1'000'000, 'x'));
+            REQUIRE(file->sync().ok());
+            const Disk::Space space = env.disk.space().value();
+            CHECK(space.total >= 1'000'000); // Others may use it meanwhile: no more can be said.
+            CHECK(space.free < space.total);
+        });
+    }
     SECTION("directories hold names, and list them sorted") {
         subject.run([](Environment& env) {
             REQUIRE(env.disk.create_directory("d").ok());

@@ -68,6 +68,14 @@ public:
     // Makes durable every create, rename and remove in `directory` that had returned before. The
     // data directory itself is "".
     virtual Result<> sync_directory(std::string_view directory) = 0;
+
+    // Bytes of the file system that holds the data directory, and how many of them this process may
+    // still fill. Others fill it too: this is old by the time it is read.
+    struct Space {
+        std::uint64_t total = 0;
+        std::uint64_t free = 0;
+    };
+    virtual Result<Space> space() = 0;
 };
 
 } // namespace pyralog

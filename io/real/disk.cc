@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -400,6 +401,12 @@ Result<> Disk::sync_directory(std::string_view directory) {
         close(fd);
         return error;
     });
+}
+
+Result<Disk::Space> Disk::space() {
+    struct statvfs found{};
+    TRY(on_names("fstatvfs", "", [&] { return fstatvfs(root_, &found) == 0 ? 0 : errno; }));
+    return Space{found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize};
 }
 
 } // namespace pyralog::real

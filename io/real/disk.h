@@ -40,6 +40,7 @@ public:
     Result<> rename(std::string_view from, std::string_view to) override;
     Result<> remove(std::string_view path) override;
     Result<> sync_directory(std::string_view directory) override;
+    Result<Space> space() override;
 
 private:
     friend class File;

@@ -9,9 +9,9 @@ namespace pyralog::sim {
 namespace {
 
 std::string_view name_of(std::uint8_t kind) {
-    constexpr std::array<std::string_view, 12> names{
-        "read",   "write",  "sync",           "size", "resize", "open", "list", "create_directory",
-        "rename", "remove", "sync_directory", "wait"};
+    constexpr std::array<std::string_view, 13> names{
+        "read",   "write",  "sync",           "size",  "resize", "open", "list", "create_directory",
+        "rename", "remove", "sync_directory", "space", "wait"};
     return names[kind];
 }
 
@@ -147,6 +147,15 @@ Result<> SimDisk::sync_directory(std::string_view directory) {
     return names(Medium::Kind::sync_directory, directory);
 }
 
+Result<Disk::Space> SimDisk::space() {
+    if (!medium_.serves(incarnation_, Medium::Kind::space)) return Error::cancelled;
+    Medium::Call call(fibers_, Medium::Kind::space);
+    call.at_once = at_once_;
+    medium_.carry_out(call);
+    TRY(call.result);
+    return call.space;
+}
+
 // ---- Calls ----
 
 Medium::Medium(Timeline& timeline, NodeId node)
@@ -163,7 +172,8 @@ Medium::Medium(Timeline& timeline, NodeId node)
 Medium::~Medium() { CHECK(calls_.empty()); }
 
 bool Medium::changes_something(Kind kind) {
-    return kind != Kind::read && kind != Kind::size && kind != Kind::list && kind != Kind::wait;
+    return kind != Kind::read && kind != Kind::size && kind != Kind::list && kind != Kind::wait &&
+           kind != Kind::space;
 }
 
 bool Medium::serves(std::uint64_t incarnation, Kind kind) {
@@ -232,7 +242,10 @@ Duration Medium::draw_fate(Call& call) {
 // For people.
 std::string Medium::words_of(const Call& call) {
     std::string line(name_of(static_cast<std::uint8_t>(call.kind)));
-    if (call.file != 0)
+    if (call.kind == Kind::space)
+        line += " total=" + std::to_string(call.space.total) +
+                " free=" + std::to_string(call.space.free);
+    else if (call.file != 0)
         line += " file=" + std::to_string(call.file) + " at=" + std::to_string(call.position);
     else
         line += " path=" + std::string(call.path);

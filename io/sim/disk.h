@@ -95,7 +95,10 @@ public:
     // ---- For tests and the nemesis ----
 
     void hang_until(Duration when) { hangs_until_ = std::max(hangs_until_, when); }
+    // As large as the disk seems without one.
+    static constexpr std::uint64_t plenty = 1ULL << 40;
     void set_quota(std::optional<std::uint64_t> bytes) { quota_ = bytes; }
+    std::uint64_t used() const; // By all files.
     // With so many files open at once, the next open is Error::unavailable, as on a real disk.
     void limit_open_files(std::optional<std::uint64_t> files) { open_files_max_ = files; }
     std::uint64_t open_files() const;
@@ -213,6 +216,7 @@ private:
         rename,
         remove,
         sync_directory,
+        space,
         wait, // For what calls have taken that did not wait.
     };
 
@@ -240,6 +244,7 @@ private:
         Result<> result;
         std::uint64_t number = 0; // What a read, a size or an open returns.
         std::vector<std::string> names;
+        Disk::Space space;
     };
 
     // False: this process has gone, and nothing will happen.
@@ -381,6 +386,7 @@ private:
     Result<> change_names(Call& call);
     Result<> open(Call& call);
     Result<> list_names(Call& call);
+    Result<> tell_space(Call& call);
     Result<> rename(Call& call);
     Result<> remove(Call& call);
     Result<> sync_directory(Call& call);
@@ -391,7 +397,6 @@ private:
     std::optional<Inode> find(std::string_view path, bool durable) const;
     std::optional<Place> place_of(std::string_view path) const; // Its directory exists.
     const Entry* entry(std::string_view path, bool durable) const;
-    std::uint64_t used() const;
 
     static constexpr Inode root = 1;
     // Events that are not the end of a call: the cache lets go of a file.
@@ -445,6 +450,7 @@ public:
     Result<> rename(std::string_view from, std::string_view to) override;
     Result<> remove(std::string_view path) override;
     Result<> sync_directory(std::string_view directory) override;
+    Result<Space> space() override;
 
     // Waits for all that was done at once, not cancellable. False: the process has ended.
     bool wait_for_cost();

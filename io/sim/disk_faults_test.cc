@@ -280,6 +280,11 @@ std::vector<AnyCall> all_calls() {
              TRY(d.list(""));
              return {};
          }},
+        {"space", &Faults::name_error, Fault::name_error, false,
+         [](Disk& d, File&) -> Result<> {
+             TRY(d.space());
+             return {};
+         }},
         {"create_directory", &Faults::name_error, Fault::name_error, true,
          [](Disk& d, File&) { return d.create_directory("e"); }},
         {"rename", &Faults::name_error, Fault::name_error, true,
@@ -351,7 +356,7 @@ TEST_CASE("what failed to change a name or a size may have changed it all the sa
         }
     }
     CHECK(found == std::set<std::string>{"open before", "create before", "create after",
-                                         "list before", "create_directory before",
+                                         "list before", "space before", "create_directory before",
                                          "create_directory after", "rename before", "rename after",
                                          "remove before", "remove after", "resize before",
                                          "resize after"});

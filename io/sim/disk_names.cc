@@ -36,6 +36,7 @@ void Medium::note(NameChange change) {
 void Medium::name_call(Call& call) {
     if (call.kind == Kind::create_directory) call.how = Disk::Open::create_new;
     const bool changes_nothing = call.kind == Kind::list || call.kind == Kind::sync_directory ||
+                                 call.kind == Kind::space ||
                                  (call.kind == Kind::open && call.how == Disk::Open::existing);
     if (call.kind == Kind::sync_directory) {
         call.result = sync_directory(call);
@@ -74,10 +75,18 @@ bool Medium::may_open() {
 Result<> Medium::change_names(Call& call) {
     switch (call.kind) {
     case Kind::list: return list_names(call);
+    case Kind::space: return tell_space(call);
     case Kind::rename: return rename(call);
     case Kind::remove: return remove(call);
     default: return open(call);
     }
+}
+
+Result<> Medium::tell_space(Call& call) {
+    const std::uint64_t total = quota_.value_or(plenty);
+    const std::uint64_t full = used();
+    call.space = {total, full < total ? total - full : 0};
+    return {};
 }
 
 Result<> Medium::open(Call& call) {

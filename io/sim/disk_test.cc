@@ -462,6 +462,23 @@ TEST_CASE("a full disk refuses to grow, and has room again when something is rem
     CHECK(machine.counts().effective(Fault::out_of_space) == 2);
 }
 
+TEST_CASE("a disk tells how much room there is", "[sim]") {
+    Machine machine;
+    machine.runs([&](Environment& env) {
+        CHECK(env.disk.space().value().total == sim::Medium::plenty);
+        machine.disk().set_quota(10'000);
+        CHECK(env.disk.space().value().total == 10'000);
+        CHECK(env.disk.space().value().free == 10'000);
+        const auto file = file_in(env, "f");
+        write(*file, 0, std::string(4'000, 'x'));
+        CHECK(env.disk.space().value().free == 6'000);
+        machine.disk().set_quota(3'000);
+        CHECK(env.disk.space().value().free == 0);
+        REQUIRE(file->resize(0).ok());
+        CHECK(env.disk.space().value().free == 3'000);
+    });
+}
+
 TEST_CASE("a process that has as many files open as it may opens no other", "[sim]") {
     Machine machine;
     machine.disk().limit_open_files(2);

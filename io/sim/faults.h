@@ -44,7 +44,7 @@ struct Faults {
     Chance write_error;
     Chance sync_error; // Of a file or a directory.
     Chance size_error; // Of size and resize.
-    Chance name_error; // Of open, list, create_directory, rename and remove.
+    Chance name_error; // Of open, list, space, create_directory, rename and remove.
     Chance no_space;   // Of a write, a resize, a create or a rename: Error::out_of_space.
     // What becomes of the changes that a failed sync should have covered: weights, see disk.h.
     std::uint32_t failed_sync_keeps = 1;
