@@ -46,11 +46,12 @@ Result<> Broker::run() {
     // Ports first: one that is taken is told before anything on the disk is touched.
     Listeners listeners;
     TRY(listen(listeners));
+    space_ = std::make_unique<SpaceWatch>(env_, config_.disk);
     host_ = std::make_unique<raft::Host>(
         env_, raft::Host::Settings{config_.raft, config_.journal, config_.log, config_.peer},
         hello_of(env_, config_), peers_of(config_));
     controller_ = std::make_unique<Controller>(env_, *host_, config_.member_ids());
-    node_ = std::make_unique<Node>(env_, config_, *host_, *controller_);
+    node_ = std::make_unique<Node>(env_, config_, *host_, *controller_, *space_);
     TRY(recover());
     serving_ = true;
     const Result<> ended = serve(std::move(listeners));
@@ -80,6 +81,7 @@ Result<> Broker::listen(Listeners& listeners) {
 }
 
 Result<> Broker::recover() {
+    TRY(space_->prepare());
     TRY(env_.kv.open());
     TRY(controller_->restore());
     return host_->open(controller_->groups());
@@ -99,6 +101,7 @@ Result<> Broker::serve(Listeners listeners) {
     };
     keep("host", [&] { return host_->run(std::move(listeners.peers)); });
     keep("controller", [&] { return controller_->run(); });
+    keep("space", [&] { return space_->run(); });
     keep("clients", [&] { return accept_clients(*listeners.kafka); });
     scope.spawn("register", [&] { (void)register_self(); }); // Ends by itself or is cancelled.
     const AdminActions actions{
@@ -171,6 +174,9 @@ Status Broker::status() const {
     status.state = state_;
     if (!serving_) return status;
     status.controller = host_->leader_of(controller_group);
+    status.disk_total_bytes = space_->seen().total;
+    status.disk_free_bytes = space_->seen().free;
+    status.disk_is_short = space_->is_short();
     const Catalogue& catalogue = controller_->catalogue();
     std::map<NodeId, NodeStatus> nodes;
     for (const NodeId id : config_.member_ids()) {

@@ -47,6 +47,7 @@ private:
 
     Environment& env_;
     const Config& config_;
+    std::unique_ptr<class SpaceWatch> space_;
     std::unique_ptr<raft::Host> host_;
     std::unique_ptr<class Controller> controller_;
     std::unique_ptr<Node> node_;

@@ -549,6 +549,61 @@ TEST_CASE("acks say what is waited for", "[server]") {
     }
 }
 
+TEST_CASE("a disk that is nearly full takes no records until there is room again", "[server]") {
+    Cluster cluster(1, [](Config& config) {
+        config.disk.free_bytes_min = 1_MiB;
+        config.disk.reserve_bytes = 256_KiB;
+        config.journal.file_bytes = 64_KiB;
+    });
+    cluster.make_topic("log");
+    Client client = cluster.connect();
+    sim::Medium& disk = cluster.world.disk(NodeId(1));
+    const auto says = [&] { return produce(client, produce_of("log", batch_of({"a"}))).error; };
+    CHECK(says() == ErrorCode::none);
+    cluster.world.run_for(5s);
+    CHECK(disk.content("reserve").value_or(Bytes()).size() == 256_KiB);
+    const std::uint64_t used = disk.used();
+
+    disk.set_quota(used + 1_MiB - 1);
+    cluster.world.run_for(2s);
+    CHECK(says() == ErrorCode::kafka_storage_error);
+    CHECK(cluster.status(NodeId(1)).disk_is_short);
+    CHECK(cluster.status(NodeId(1)).disk_free_bytes == 1_MiB - 1);
+    CHECK(values_of(fetch(client, fetch_of("log", 0))) == Strings{"a"});
+    CHECK(disk.content("reserve").has_value());
+
+    SECTION("a little more than the limit is not enough") {
+        disk.set_quota(used + 1_MiB + 1);
+        cluster.world.run_for(2s);
+        CHECK(says() == ErrorCode::kafka_storage_error);
+        disk.set_quota(used + 2_MiB);
+        cluster.world.run_for(2s);
+        CHECK(says() == ErrorCode::none);
+        CHECK(disk.content("reserve").has_value());
+    }
+    SECTION("with none at all topics can be deleted, and a node started") {
+        disk.set_quota(used);
+        cluster.world.run_for(2s);
+        CHECK(!disk.content("reserve").has_value());
+        cluster.restart(NodeId(1));
+        Client later = cluster.connect();
+        const auto says_now = [&](const std::string& topic) {
+            return produce(later, produce_of(topic, batch_of({"b"}))).error;
+        };
+        CHECK(says_now("log") == ErrorCode::kafka_storage_error);
+        DeleteTopicsRequest request;
+        request.timeout_ms = 5000;
+        request.topics.push_back({"log", {}});
+        CHECK(later.ask(request, 6).topics.at(0).error == ErrorCode::none);
+
+        disk.set_quota({});
+        cluster.world.run_for(5s);
+        CHECK(disk.content("reserve").value_or(Bytes()).size() == 256_KiB);
+        cluster.make_topic("next");
+        CHECK(says_now("next") == ErrorCode::none);
+    }
+}
+
 TEST_CASE("whoever asks for no answer is told of a failure by the end of the connection",
           "[server]") {
     Cluster cluster;

@@ -48,6 +48,15 @@ struct KafkaConfig {
     void describe(Visitor& setting);
 };
 
+// What is set about the room on the disk.
+struct SpaceConfig {
+    std::size_t free_bytes_min = 256_MiB;
+    std::size_t reserve_bytes = 32_MiB;
+
+    template <class Visitor>
+    void describe(Visitor& setting);
+};
+
 // What a topic is like of which its creator has said nothing.
 struct TopicConfig {
     bool auto_create = true;
@@ -74,6 +83,7 @@ struct Config {
     raft::RaftConfig raft;
     JournalConfig journal;
     LogConfig log;
+    SpaceConfig disk;
     raft::TransportConfig peer;
 
     std::string admin_host = "127.0.0.1";
@@ -189,6 +199,17 @@ void KafkaConfig::describe(Visitor& setting) {
 }
 
 template <class Visitor>
+void SpaceConfig::describe(Visitor& setting) {
+    setting("disk.free_bytes_min", free_bytes_min, Bounds<std::size_t>{0, 1024_GiB},
+            "With less free space on the disk than this, new records are refused until there is "
+            "more again.");
+    setting(
+        "disk.reserve_bytes", reserve_bytes, Bounds<std::size_t>{0, 1_GiB},
+        "The size of a file that only takes up room. It is removed when there is no other room, "
+        "so that a node can still start, and topics be deleted.");
+}
+
+template <class Visitor>
 void TopicConfig::describe(Visitor& setting) {
     setting("topic.auto_create", auto_create,
             "Create a topic when a client first asks for it by name.");
@@ -222,6 +243,7 @@ void Config::describe(Visitor& setting) {
     raft.describe(setting);
     journal.describe(setting);
     log.describe(setting);
+    disk.describe(setting);
     peer.describe(setting);
     setting("admin.host", admin_host, AnyText{255},
             "The address to listen on for status, stop and metrics. There is no password: keep it "

@@ -8,14 +8,15 @@
 #include "server/byte_budget.h"
 #include "server/config.h"
 #include "server/controller.h"
+#include "server/space_watch.h"
 
 #include <string>
 
 namespace pyralog::server {
 
 struct Node {
-    Node(Environment& e, const Config& c, raft::Host& h, Controller& o)
-        : env(e), config(c), host(h), controller(o),
+    Node(Environment& e, const Config& c, raft::Host& h, Controller& o, const SpaceWatch& s)
+        : env(e), config(c), host(h), controller(o), space(s),
           records_written(e.metrics, "pyralog_records_written_total",
                           "Records that clients were told are stored."),
           write_latency(e.metrics, "pyralog_write_latency_seconds",
@@ -30,6 +31,7 @@ struct Node {
     const Config& config;
     raft::Host& host;
     Controller& controller;
+    const SpaceWatch& space;
     Metrics::Counter records_written;
     Metrics::Histogram write_latency;
     Metrics::Counter fetched_bytes;

@@ -50,6 +50,10 @@ std::string to_json(const Status& status) {
     text += ",\"topics\":" + std::to_string(status.topics);
     text += ",\"partitions\":" + std::to_string(status.partitions);
     text += ",\"partitions_without_leader\":" + std::to_string(status.partitions_without_leader);
+    text += ",\"disk_total_bytes\":" + std::to_string(status.disk_total_bytes);
+    text += ",\"disk_free_bytes\":" + std::to_string(status.disk_free_bytes);
+    text += ",\"disk_is_short\":";
+    text += status.disk_is_short ? "true" : "false";
     text += ",\"nodes\":[";
     for (const NodeStatus& node : status.nodes) {
         if (&node != &status.nodes.front()) text += ',';

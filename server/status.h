@@ -37,6 +37,9 @@ struct Status {
     std::int64_t topics = 0;
     std::int64_t partitions = 0;
     std::int64_t partitions_without_leader = 0;
+    std::uint64_t disk_total_bytes = 0;
+    std::uint64_t disk_free_bytes = 0;
+    bool disk_is_short = false;    // Nearly full: new records are refused.
     std::vector<NodeStatus> nodes; // All members, by number.
 
     // Is everybody there, and does everything have a leader?

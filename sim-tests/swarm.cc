@@ -106,6 +106,10 @@ void draw_config(server::Config& config, Random& random) {
     set_size(settings, "kafka.request_bytes_max", scaled(random, 1 << 20, 8 << 20));
     set_size(settings, "kafka.requests_bytes_max", scaled(random, 64 << 10, 16 << 20));
     set_size(settings, "kafka.answers_bytes_max", scaled(random, 64 << 10, 16 << 20));
+    set_size(settings, "disk.free_bytes_min",
+             often(random, 50) ? 0 : scaled(random, 4096, 1 << 20));
+    set_size(settings, "disk.reserve_bytes",
+             often(random, 50) ? 0 : scaled(random, 4096, 64 << 10));
     set(settings, "kafka.stall_max", scaled(random, 1s, 30s));
     set(settings, "kafka.connections_max", random.between(30, 1000));
     set(settings, "topic.partitions", random.between(1, 3));

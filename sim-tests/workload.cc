@@ -39,6 +39,7 @@ Outcome outcome_of(ErrorCode error) {
     case ErrorCode::message_too_large:
     case ErrorCode::invalid_topic:
     case ErrorCode::not_enough_replicas:
+    case ErrorCode::kafka_storage_error:
     case ErrorCode::invalid_required_acks:
     case ErrorCode::unsupported_version:
     case ErrorCode::invalid_request:

@@ -81,6 +81,10 @@ std::string for_people(const Json& status) {
                        "; controller " + text_of(status, "controller") + ", topics " +
                        text_of(status, "topics") + ", partitions " + text_of(status, "partitions") +
                        ", without leader " + text_of(status, "partitions_without_leader") + '\n';
+    if (status.value("disk_is_short", false))
+        text += "the disk of this node is nearly full, and new records are refused: " +
+                text_of(status, "disk_free_bytes") + " of " + text_of(status, "disk_total_bytes") +
+                " bytes are free\n";
     std::vector<std::vector<std::string>> rows{
         {"NODE", "ADDRESS", "STATE", "REPLICAS", "PARTITIONS LED"}};
     for (const Json& node : nodes)

@@ -66,6 +66,10 @@ ErrorCode propose(Node& node, std::int16_t version, const std::string& topic,
     }
     SOMETIMES(!batch.records_are_sound(), "produce/unsound-records");
     if (!batch.records_are_sound()) return ErrorCode::invalid_record;
+    if (node.space.is_short()) {
+        REACHABLE("produce/refused-for-space");
+        return ErrorCode::kafka_storage_error;
+    }
     const auto proposal = replica.group->propose(batch);
     SOMETIMES(!proposal.ok() && proposal.error() == Error::unavailable, "produce/refused-as-full");
     if (!proposal.ok())
