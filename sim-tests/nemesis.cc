@@ -28,6 +28,7 @@ void Nemesis::begin() {
     repeat("rolling-restarts", plan.rolling_restarts, &Nemesis::begin_rolling);
     repeat("pauses", plan.pauses, &Nemesis::pause);
     repeat("hung-disks", plan.hung_disks, &Nemesis::hang_disk);
+    once("small-disks", plan.disk_size != 0, &Nemesis::make_disks_small);
     repeat("full-disks", plan.full_disks, &Nemesis::fill_disk);
     repeat("rot", plan.rot, &Nemesis::damage);
     repeat("lost-disks", plan.lost_disks, &Nemesis::lose_disk);
@@ -49,6 +50,12 @@ void Nemesis::repeat(std::string_view name, Duration mean, Strike strike) {
     repeated_.push_back({std::string(name), cluster_.world().dice(stream),
                          cluster_.world().dice(stream + "/when"), mean, strike});
     next_of(repeated_.size() - 1);
+}
+
+void Nemesis::once(std::string_view name, bool planned, Strike strike) {
+    if (!planned) return;
+    sim::Dice dice = cluster_.world().dice("nemesis/" + std::string(name));
+    if (dice.strike(name) && !sim::is_muted("strike/" + std::string(name))) (this->*strike)(dice);
 }
 
 // Strikes are due at any time from half the mean to one and a half.

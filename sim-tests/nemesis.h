@@ -18,6 +18,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -52,6 +53,7 @@ public:
 private:
     using Strike = void (Nemesis::*)(sim::Dice& dice);
     void repeat(std::string_view name, Duration mean, Strike strike);
+    void once(std::string_view name, bool planned, Strike strike);
     void next_of(std::size_t repeated);
     void later(Duration delay, std::function<void()> action);
     NodeId some_node(sim::Dice& dice) const;
@@ -87,6 +89,7 @@ private:
     // Disks and clocks.
     void hang_disk(sim::Dice& dice);
     void fill_disk(sim::Dice& dice);
+    void make_disks_small(sim::Dice& dice);
     void damage(sim::Dice& dice);
     void misdirect_read(NodeId node, sim::Dice& dice);
     bool damage_disk(NodeId node, sim::Dice& dice);
@@ -132,7 +135,8 @@ private:
     const bool besieges_;     // Cuts off leaders, one after the other, and does so often.
     const std::uint64_t ambush_percent_;
     bool active_ = false;
-    std::vector<NodeId> core_;     // Once healed.
+    std::optional<std::uint64_t> disk_size_; // Of each disk; nothing: plenty.
+    std::vector<NodeId> core_;               // Once healed.
     std::uint64_t partitions_ = 0; // So that an old partition's end does not end a newer one.
 };
 

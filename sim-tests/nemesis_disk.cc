@@ -15,8 +15,9 @@ void Nemesis::fill_disk(sim::Dice& dice) {
     sim::Medium& disk = cluster_.world().disk(node);
     const Duration time = down_time(dice);
     if (dice.pick(3) < 2) {
-        disk.set_quota(plan_.nemesis.disk_quota);
-        later(time, [&disk] { disk.set_quota({}); });
+        const std::uint64_t size = disk_size_.value_or(sim::Medium::plenty);
+        disk.set_quota(std::min(plan_.nemesis.disk_quota, size));
+        later(time, [this, &disk] { disk.set_quota(disk_size_); });
     } else {
         // The process may have no more descriptors, or only few.
         sim::Fabric& network = cluster_.world().network();
@@ -28,6 +29,12 @@ void Nemesis::fill_disk(sim::Dice& dice) {
             network.limit_streams(node, {});
         });
     }
+}
+
+// They fill by themselves: nothing is ever deleted.
+void Nemesis::make_disks_small(sim::Dice&) {
+    disk_size_ = plan_.nemesis.disk_size;
+    for (const NodeId node : cluster_.nodes()) cluster_.world().disk(node).set_quota(disk_size_);
 }
 
 // A read of the log will be wrong, once. Nothing is harmed, so any disk may do it, and all that is

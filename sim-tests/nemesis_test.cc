@@ -25,7 +25,8 @@ Plan quiet_plan(std::uint64_t seed) {
 
 // The strikes of a few runs, of which all must pass.
 sim::FaultCounts counts_of(const std::function<void(Plan&)>& setup,
-                           FaultClass fault_class = FaultClass::count_) {
+                           FaultClass fault_class = FaultClass::count_,
+                           const std::function<void(const RunResult&)>& look = {}) {
     sim::FaultCounts counts;
     for (std::uint64_t seed = 1; seed <= 3; ++seed) {
         Plan plan = quiet_plan(seed);
@@ -36,8 +37,16 @@ sim::FaultCounts counts_of(const std::function<void(Plan&)>& setup,
         INFO("seed " << seed);
         if (result.finding) FAIL_CHECK(result.finding->oracle << ": " << result.finding->detail);
         counts.add(result.counts);
+        if (look) look(result);
     }
     return counts;
+}
+
+std::uint64_t hits_of(const RunResult& result, std::string_view probe) {
+    std::uint64_t hits = 0;
+    for (const sites::Count& site : result.sites)
+        if (site.name == probe) hits += site.hits;
+    return hits;
 }
 
 void check_effect(const sim::FaultCounts& counts, sim::Fault fault) {
@@ -113,6 +122,29 @@ TEST_CASE("a leader sleeps through the election of the next one", "[simtest][sim
     });
     check_effect(counts, sim::Fault::pause);
     check_effect(counts, sim::Fault::long_pause);
+}
+
+TEST_CASE("small disks fill, and then records are refused and nothing ends", "[simtest][sim]") {
+    std::uint64_t refused = 0, resumed = 0;
+    const sim::FaultCounts counts = counts_of(
+        [](Plan& plan) {
+            plan.nemesis.disk_size = 3 << 20;
+            plan.config.disk.free_bytes_min = 1_MiB;
+            plan.config.disk.reserve_bytes = 64_KiB;
+            plan.config.journal.file_bytes = 64_KiB;
+            plan.config.journal.journal_bytes_max = 512_KiB;
+            plan.workload.producers = 3;
+            plan.workload.think_time = 10ms;
+            plan.workload.value_bytes_max = 4000;
+        },
+        FaultClass::count_,
+        [&](const RunResult& result) {
+            refused += hits_of(result, "produce/refused-for-space");
+            resumed += hits_of(result, "space/enough-again");
+        });
+    CHECK(refused > 0);
+    CHECK(resumed > 0); // The healed world has room.
+    CHECK(counts.fired(sim::Fault::out_of_space) == 0);
 }
 
 TEST_CASE("a disk is lost for good, and never more than may be", "[simtest][sim]") {

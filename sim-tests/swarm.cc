@@ -271,6 +271,8 @@ void draw_nemesis(Plan& plan, Random& random) {
     nemesis.pause_most = scaled(random, 50ms, 10 * nemesis.election_timeout);
     nemesis.down_most = scaled(random, 20ms, 4s);
     nemesis.disk_quota = static_cast<std::uint64_t>(scaled(random, 128 << 10, 4 << 20));
+    const auto size = static_cast<std::uint64_t>(scaled(random, 2 << 20, 32 << 20));
+    if (plan.has(FaultClass::full_disks) && often(random, 40)) nemesis.disk_size = size;
 }
 
 sim::Schedule draw_schedule(Random& random) {

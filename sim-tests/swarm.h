@@ -58,6 +58,7 @@ struct NemesisPlan {
     Duration pause_most{3s};
     Duration down_most{2s};       // How long a node stays down.
     std::uint64_t disk_quota = 0; // While a disk is full.
+    std::uint64_t disk_size = 0;  // Of every disk, until the world is healed; zero: plenty.
 };
 
 struct Plan {
