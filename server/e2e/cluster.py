@@ -178,8 +178,8 @@ class Cluster:
                     print("".join(log.readlines()[-15:]), end="")
 
 
-def main(seconds, body, nodes=3, settings=()):
-    """Runs `body(cluster)` with a cluster that has formed."""
+def main(seconds, body, nodes=3, settings=(), prepare=None):
+    """Runs `body(cluster)` with a cluster that has formed; before it starts, `prepare(cluster)`."""
     def out_of_time(_signal, _frame):
         raise Failure(f"not done within {seconds} s")
 
@@ -191,6 +191,8 @@ def main(seconds, body, nodes=3, settings=()):
     signal.alarm(seconds)
     cluster = Cluster(nodes, settings)
     try:
+        if prepare:
+            prepare(cluster)
         cluster.start_all()
         body(cluster)
         print("all as it should be")
