@@ -14,6 +14,7 @@ int start(const cli::Program& program) {
     cli::DataDir directory(program.node.data_dir);
     if (!program.prepare(directory)) return cli::exit_failed;
     real::World world(program.io);
+    world.choose_sync();
     const Result<> ended =
         world.run([&](Environment& env) { return server::Broker(env, program.node).run(); });
     // Being told to stop is what a node hopes for.
@@ -43,6 +44,7 @@ int main(int argc, char** argv) {
     case cli::CommandLine::Command::log_verify: return cli::verify_logs(line, program);
     case cli::CommandLine::Command::log_dump: return cli::dump_logs(line, program);
     case cli::CommandLine::Command::log_stats: return cli::show_log_stats(line, program);
+    case cli::CommandLine::Command::disk_probe: return cli::probe_disk(line, program);
     }
     return cli::exit_mistake;
 }

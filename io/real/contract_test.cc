@@ -12,6 +12,12 @@ TEST_CASE("files keep their contract on the ring", "[real]") { contract::file<Te
 
 TEST_CASE("files keep their contract on threads", "[real]") { contract::file<TestNodeOnThreads>(); }
 
+TEST_CASE("files keep their contract whichever way a write becomes durable", "[real]") {
+    contract::file<real::TestNodeWithSync>();
+    contract::file<real::TestNodeWithDsync>();
+    contract::file<real::TestNodeOnThreadsWithSync>();
+}
+
 TEST_CASE("the disk keeps its contract", "[real]") { contract::disk<TestNode>(); }
 
 TEST_CASE("streams keep their contract", "[real]") { contract::stream<TestNode>(); }

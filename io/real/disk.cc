@@ -126,14 +126,14 @@ Result<int> File::read_once(std::span<std::byte> into, std::uint64_t position) {
 }
 
 Result<int> File::write_once(std::span<const iovec> pieces, std::uint64_t position, int flags) {
-    if (disk_.ring_ && flags && access_ == Disk::Access::aligned)
-        return disk_.ring_->write_durably(fd_, pieces, position);
+    const bool with_sync = flags && access_ == Disk::Access::aligned && disk_.syncs_after_write();
+    if (disk_.ring_ && with_sync) return disk_.ring_->write_durably(fd_, pieces, position);
     if (disk_.ring_) return disk_.ring_->write(fd_, pieces, position, flags);
     int count = 0;
     disk_.workers_.run([&] {
         count = static_cast<int>(pwritev2(fd_, pieces.data(), static_cast<int>(pieces.size()),
-                                          static_cast<off_t>(position), flags));
-        if (count < 0) count = -errno;
+                                          static_cast<off_t>(position), with_sync ? 0 : flags));
+        if (count < 0 || (with_sync && fdatasync(fd_) != 0)) count = -errno;
     });
     return count;
 }
@@ -249,6 +249,11 @@ Disk::Disk(std::string directory, RingSource ring, Workers& workers, Scheduler& 
       fibers_(fibers), log_(log),
       bytes_read_(metrics, "pyralog_disk_read_bytes_total", "Bytes read from files."),
       bytes_written_(metrics, "pyralog_disk_written_bytes_total", "Bytes written to files.") {}
+
+bool Disk::syncs_after_write() const {
+    if (sync_ == SyncMethod::automatic) return ring_ != nullptr;
+    return sync_ == SyncMethod::fdatasync;
+}
 
 Disk::~Disk() {
     if (root_ >= 0) close(root_);

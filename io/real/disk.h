@@ -13,6 +13,7 @@
 #include "core/base/logger.h"
 #include "core/base/metrics.h"
 #include "core/env/disk.h"
+#include "io/real/config.h"
 #include "io/real/ring.h"
 #include "io/real/workers.h"
 
@@ -30,6 +31,10 @@ public:
          Metrics& metrics);
     ~Disk() override;
 
+    // How durable writes past the page cache are made from now on. Left to itself: a linked sync on
+    // the ring, RWF_DSYNC on helper threads.
+    void use(SyncMethod method) { sync_ = method; }
+
     // Opens, makes and locks the data directory, unless that has been done.
     Result<> prepare();
 
@@ -45,6 +50,8 @@ public:
 private:
     friend class File;
 
+    bool syncs_after_write() const;
+
     // Does `call` on a helper thread; it returns zero or an errno.
     template <class Call>
     Result<> on_names(std::string_view what, std::string_view path, Call call);
@@ -58,6 +65,7 @@ private:
     Scheduler& fibers_;
     Logger& log_;
     int root_ = -1;
+    SyncMethod sync_ = SyncMethod::automatic;
 
     Metrics::Counter bytes_read_;
     Metrics::Counter bytes_written_;

@@ -32,6 +32,20 @@ public:
     TestNodeOnThreads() { config.ring = false; }
 };
 
+// With each of the two ways of making a write durable; by themselves nodes in tests do not choose.
+class TestNodeWithSync : public TestNode {
+public:
+    TestNodeWithSync() { config.sync = SyncMethod::fdatasync; }
+};
+class TestNodeWithDsync : public TestNode {
+public:
+    TestNodeWithDsync() { config.sync = SyncMethod::dsync; }
+};
+class TestNodeOnThreadsWithSync : public TestNodeOnThreads {
+public:
+    TestNodeOnThreadsWithSync() { config.sync = SyncMethod::fdatasync; }
+};
+
 // Runs `body` in a child process that stands alone, and returns its wait status. Whatever `body`
 // finds wrong it says with its exit code.
 int in_child(const std::function<int()>& body);

@@ -2,6 +2,7 @@
 
 #include "io/real/clock.h"
 #include "io/real/disk.h"
+#include "io/real/disk_probe.h"
 #include "io/real/log_sink.h"
 #include "io/real/network.h"
 #include "io/real/ring.h"
@@ -226,8 +227,20 @@ void World::Parts::arm_timer() {
     armed = next;
 }
 
-World::World(const IoConfig& config) : parts_(std::make_unique<Parts>(config)) {}
+World::World(const IoConfig& config) : parts_(std::make_unique<Parts>(config)) {
+    parts_->disk.use(config.sync);
+}
 World::~World() = default;
+
+void World::choose_sync() {
+    const IoConfig& config = parts_->config;
+    if (config.sync != SyncMethod::automatic) return;
+    const SyncAdvice advice = config.ring ? real::choose_sync(config.data_dir)
+                                          : SyncAdvice{SyncMethod::dsync, "io.ring is off"};
+    parts_->disk.use(advice.method);
+    parts_->log.info("chose how journal writes become durable",
+                     {{"io.sync", to_string(advice.method)}, {"why", advice.why}});
+}
 
 Logger& World::log() { return parts_->log; }
 

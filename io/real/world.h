@@ -33,6 +33,10 @@ public:
     // the exit code 128 + signal. May be called again.
     Result<> run(std::function<Result<>(Environment&)> main);
 
+    // Where io.sync is auto: measures which way is the better one on the data directory, which must
+    // be there, and takes it. Blocks for choose_time (disk_probe.h). Only before run().
+    void choose_sync();
+
     // For what happens before and after run().
     Logger& log();
 
