@@ -73,6 +73,17 @@ void add_log_commands(CLI::App& app, CommandLine& line) {
     }
 }
 
+void add_disk_commands(CLI::App& app, CommandLine& line) {
+    CLI::App* const disk = app.add_subcommand("disk", "Look at the disk below a directory");
+    disk->require_subcommand(1);
+    CLI::App* const probe = disk->add_subcommand(
+        "probe", "Measure, for a few seconds, how long durable writes take, and say what follows");
+    probe->add_option("DIRECTORY", line.directories, "Where; a node's data directory by itself")
+        ->expected(0, 1);
+    probe->add_flag("--json", line.as_json, "For programs");
+    probe->callback([&line] { line.command = CommandLine::Command::disk_probe; });
+}
+
 } // namespace
 
 std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
@@ -108,6 +119,7 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
     show->add_flag("--json", line.as_json, "For programs");
     show->add_flag("--reference", line.as_reference, "Every setting with its bounds, as Markdown");
     add_log_commands(app, line);
+    add_disk_commands(app, line);
     try {
         app.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {
@@ -119,7 +131,7 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
     }
 
     if (app.get_subcommands().empty())
-        return Farewell{mistake("say what to do: start, stop, status, config or log"), 2};
+        return Farewell{mistake("say what to do: start, stop, status, config, log or disk"), 2};
 
     using Command = CommandLine::Command;
     if (start->parsed()) line.command = Command::start;

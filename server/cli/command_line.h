@@ -25,13 +25,14 @@ struct CommandLine {
         log_verify,
         log_dump,
         log_stats,
+        disk_probe,
     };
 
     Command command = Command::start;
     std::optional<std::string> config_file;
     std::optional<Address> admin;
     bool as_json = false;
-    std::vector<std::string> directories; // `log digest`: of stopped nodes.
+    std::vector<std::string> directories; // `log`: of stopped nodes; `disk`: of any.
     bool as_reference = false;            // `config`: the table for README.md.
     std::optional<std::int64_t> group;    // `log dump`: of this one only.
     std::vector<server::Assignment> assignments;

@@ -46,7 +46,7 @@ until_true() {
 
 # ---- The command line, the file, the environment ----
 
-expect 2 'say what to do: start, stop, status, config or log' "$pyralog"
+expect 2 'say what to do: start, stop, status, config, log or disk' "$pyralog"
 expect 2 'bogus' "$pyralog" bogus
 expect 2 '--port' "$pyralog" start --port
 expect 2 'must look like HOST:PORT' "$pyralog" status --admin nowhere
@@ -139,6 +139,8 @@ start
 "$pyralog" status --data-dir d/deep | grep -qE '^1 +127.0.0.1:27092 +up ' || fail "status shows no node"
 "$pyralog" status --admin 127.0.0.1:27094 >/dev/null || fail "status does not find the address"
 expect 1 'the node is running: stop it first' "$pyralog" log digest d/deep
+grep -q 'chose how journal writes become durable node=1 io.sync=\|chose how journal writes become durable io.sync=' \
+    node.log || fail "the log does not say how writes become durable"
 expect 1 'is in use by another node (process ' "$pyralog" start --data-dir d/deep "${ports[@]}"
 "$pyralog" stop --data-dir d/deep || fail "stop fails"
 wait "$node_pid" || fail "a node that was stopped exits with $?"
@@ -154,6 +156,15 @@ found = json.load(sys.stdin); assert not found["damaged"] and found["files"], fo
 "$pyralog" log stats --json d/deep | python3 -c 'import json, sys
 assert [g["group"] for g in json.load(sys.stdin)] == [0]' || fail "stats --json"
 "$pyralog" log dump --group 0 d/deep | grep -q ' vote group=0 ' || fail "dump shows no vote"
+# What the disk is like, and nothing is left behind.
+before=$(ls -A d/deep)
+"$pyralog" disk probe d/deep | grep -qE '^recommended: io.sync = (fdatasync|dsync): ' || fail "disk probe recommends nothing"
+"$pyralog" disk probe --json d/deep | python3 -c 'import json, sys
+found = json.load(sys.stdin)
+assert found["recommended"] in ("fdatasync", "dsync") and found["sequential_ns"] > 0, found
+assert {f["bytes"] for f in found["figures"]} == {4096, 65536, 262144, 1048576}, found' || fail "disk probe --json"
+[[ $(ls -A d/deep) == "$before" ]] || fail "disk probe leaves something behind"
+expect 1 'nowhere: cannot make a file: No such file or directory' "$pyralog" disk probe nowhere
 # Damage that is done by hand is named with file, place and kind.
 cp -r d/deep d/harmed
 victim=$(cd d/harmed && ls journal/*.log | tail -n 1)
