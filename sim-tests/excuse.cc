@@ -202,7 +202,7 @@ std::set<std::pair<GroupId, std::int64_t>> whole_entries(const sim::Medium& medi
     std::set<std::pair<GroupId, std::int64_t>> whole;
     for (const auto& [inode, path] : medium.durable_files()) {
         if (!path.ends_with(".log") && !path.ends_with(".seg")) continue;
-        const Bytes all = durable(medium, inode);
+        const Bytes all = as_read(medium, inode);
         for (std::size_t at = 0; at + wire::Frame::header_size <= all.size();
              at += wire::frame_alignment) {
             auto header = wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(

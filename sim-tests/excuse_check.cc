@@ -126,11 +126,10 @@ bool stands_elsewhere(const Missing& missing, std::span<const std::byte> frame,
                std::ranges::equal(frame.subspan(48), other.subspan(48));
     };
     for (const auto& [inode, path] : medium.durable_files()) {
-        std::vector<std::byte> all(medium.durable_size(inode));
-        medium.read_durable(inode, 0, all);
+        const Bytes all = as_read(medium, inode);
         for (std::size_t at = 0; at + frame.size() <= all.size(); at += 8)
             if ((path != missing.path || at != missing.position) &&
-                is_same(std::span(all).subspan(at, frame.size())))
+                is_same(all.view().subspan(at, frame.size())))
                 return true;
     }
     return false;

@@ -200,6 +200,12 @@ TEST_CASE("a payload of the journal is no reason to refuse it, and one to refuse
     stopped.world.run_for(100ms);
     CHECK(flaw_of(payload, disk) == "it stands elsewhere as well");
     for (const Missing& left : missing_on(disk)) CHECK(left.what != What::journal_payload);
+
+    // Where it cannot be read it does not stand. (Seed 1314: the bytes of a sector that cannot be
+    // read were still there for the prover, in the very place, and so the group had no excuse.)
+    REQUIRE(disk.make_unreadable("journal/copy.log", 0));
+    CHECK_FALSE(flaw_of(payload, disk));
+    CHECK(excuse_for(payload.group, true, disks));
 }
 
 TEST_CASE("a node that runs is not settled before it has got back what it has lost", "[simtest]") {
