@@ -381,7 +381,14 @@ Result<Journal::Spare> Journal::take_spare(std::uint64_t bytes) {
 
 // Zeros, and durable: a write into a file that has its size and its blocks costs the disk one write
 // and no change to the file system. What a file of an earlier life holds does as well.
+// After an attempt that has failed, one that cannot succeed is not begun: each time there would be
+// no room for those who must write meanwhile.
 Result<Journal::Spare> Journal::make_spare(std::uint64_t bytes) {
+    if (space_short_) {
+        const Result<Disk::Space> space = env_.disk.space();
+        SOMETIMES(space.ok() && space.value().free < bytes, "journal/spare-does-not-fit");
+        if (space.ok() && space.value().free < bytes) return Error::out_of_space;
+    }
     Spare spare{directory_ + '/' + spare_file_name(next_spare_++), bytes};
     const Result<> made = [&]() -> Result<> {
         const auto file =

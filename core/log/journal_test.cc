@@ -624,6 +624,41 @@ TEST_CASE("a full disk is known before the journal is full", "[log]") {
     CHECK(end_after_reopen(node) > 5);
 }
 
+TEST_CASE("a journal file that did not fit is not begun again before it does", "[log]") {
+    TestNode node;
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    TRY(append_rounds(1)(life));
+                    sim::Medium& disk = node.disk();
+                    const std::uint64_t used = disk.used();
+                    disk.set_quota(used + node.settings.journal.file_bytes - 1);
+                    const auto pause = [&](Duration time) {
+                        return life.env.fibers.sleep_until(life.env.clock.now() + time);
+                    };
+                    const std::uint64_t number = life.journal.file_number();
+                    while (!life.journal.backlogged() && life.journal.file_number() == number) {
+                        TRY(life.append(1, Term(1), 500));
+                        TRY(life.journal.sync());
+                        TRY(pause(5ms));
+                    }
+                    CHECK(life.journal.backlogged());
+                    const auto attempts = [&] {
+                        return node.world.counts().fired(sim::Fault::out_of_space);
+                    };
+                    CHECK(attempts() == 1);
+                    for (int i = 0; i < 50; ++i) {
+                        TRY(pause(100ms));
+                        CHECK(disk.used() == used);
+                    }
+                    CHECK(life.journal.backlogged());
+                    CHECK(attempts() == 1);
+                    disk.set_quota({});
+                    TRY(pause(2s));
+                    CHECK(!life.journal.backlogged());
+                    return {};
+                })
+                .ok());
+}
+
 // Seen first as a cluster that took nothing any more: the file that could not be renamed was
 // forgotten, nothing else wanted a file, and so nobody noticed that there was space again.
 TEST_CASE("a file that found no space for a new name is used again later", "[log]") {
