@@ -328,20 +328,23 @@ Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit
     return frames;
 }
 
-Result<Position> Segment::find_time(std::int64_t timestamp_ms) const {
-    CHECK(index_.timestamp_max >= timestamp_ms);
-    const auto mark = std::find_if(index_.marks.begin(), index_.marks.end(),
-                                   [&](const auto& m) { return m.timestamp_max >= timestamp_ms; });
-    if (mark == index_.marks.end()) return Error::corrupt; // A footer that was never ours.
-    Cursor cursor(*this, mark->file_position, 2 * wire::SegmentIndex::mark_distance);
-    for (bool is_first = true; !cursor.at_end(); is_first = false) {
-        const wire::Frame frame = TRY(cursor.next());
-        if (is_first && frame.first != mark->entry) return cursor.misplaced();
-        if (frame.kind == wire::Frame::Kind::records &&
-            wire::batch_timestamp_max(frame) >= timestamp_ms)
-            return frame.first;
+Result<Position> Segment::find_time(std::int64_t timestamp_ms, std::int64_t from) const {
+    const auto& marks = index_.marks;
+    for (auto mark = marks.begin(); mark != marks.end(); ++mark) {
+        const auto next = mark + 1;
+        const std::int64_t end = next == marks.end() ? index_.end.index : next->entry.index;
+        if (mark->timestamp_max < timestamp_ms || end <= from) continue;
+        Cursor cursor(*this, mark->file_position, 2 * wire::SegmentIndex::mark_distance);
+        for (std::int64_t at = mark->entry.index; at < end; ++at) {
+            const wire::Frame frame = TRY(cursor.next());
+            const bool is_first = at == mark->entry.index;
+            if (is_first && frame.first != mark->entry) return cursor.misplaced();
+            if (at >= from && wire::batch_timestamp_max(frame) >= timestamp_ms) return frame.first;
+        }
+        // The batch that the index speaks of lies before `from`, or the index was never ours.
+        if (mark->entry.index >= from) return cursor.misplaced();
     }
-    return cursor.misplaced();
+    return Error::not_found;
 }
 
 } // namespace pyralog

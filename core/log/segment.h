@@ -1,9 +1,9 @@
 // core/log/segment.h
 //
 // A file of committed entries: `<directory>/<first index>.seg`. Only the last segment of a log
-// grows; the others are read, and at last removed whole. Entries in it are never cut. The sparse
-// index is a cache of the file: seal() writes it as a footer, and open() makes it anew where that
-// is missing.
+// grows; the others are read, and at last removed whole, by the Log, when nobody reads them.
+// Entries in it are never cut. The sparse index is a cache of the file: seal() writes it as a
+// footer, and open() makes it anew where that is missing.
 //
 // One fiber at a time appends; any number read meanwhile, and see what append() has returned for.
 #pragma once
@@ -53,8 +53,16 @@ public:
     Result<std::vector<wire::Frame>> read_records(Offset from, Offset limit,
                                                   std::size_t bytes_max) const;
 
-    // The first batch with a record of this time or later: the index says that there is one.
-    Result<Position> find_time(std::int64_t timestamp_ms) const;
+    // The first batch with a record of this time or later, from the entry with this index on.
+    // Error::not_found if there is none.
+    Result<Position> find_time(std::int64_t timestamp_ms, std::int64_t from) const;
+
+    const std::string& path() const { return path_; }
+
+    // Whoever waits in it enters first: it must not end meanwhile.
+    void enter() { ++users_; }
+    void leave() { --users_; }
+    bool in_use() const { return users_ > 0; }
 
 private:
     class Cursor;
@@ -73,6 +81,7 @@ private:
     bool named_ = false;   // Its name is durable.
     bool trimmed_ = false; // Nothing stands behind the last frame.
     bool sealed_ = false;
+    std::size_t users_ = 0;
 };
 
 } // namespace pyralog

@@ -2,6 +2,7 @@
 
 #include "core/log/file_names.h"
 #include "core/wire/journal.h"
+#include "core/wire/log_start.h"
 #include "core/wire/segment.h"
 
 #include <algorithm>
@@ -83,9 +84,12 @@ private:
 
     Result<> group(GroupId group);
     Result<> segment(GroupId group, const std::string& path, std::int64_t first_index,
-                     bool is_newest);
+                     std::optional<std::int64_t> next_index);
+    void check_place(SurveyedGroup& group, const std::string& path,
+                     const wire::SegmentHeader& header);
     std::uint64_t frames_of(GroupId group, const Content& content, std::uint64_t end,
-                            SurveyedFile& found, Position& next, bool may_be_torn);
+                            SurveyedFile& found, Position& next, bool may_be_torn,
+                            Consequence harm);
     std::optional<std::uint64_t> next_frame(GroupId group, const Bytes& bytes, std::uint64_t from,
                                             std::uint64_t end, std::int64_t least) const;
     void finish_group(GroupId group, SurveyedGroup& into);
@@ -318,6 +322,11 @@ void Surveyor::take(const wire::Frame& frame) {
         group.voted = frame.term;
         marked_[frame.group] = std::max(marked_[frame.group], frame.first);
         break;
+    case wire::Frame::Kind::start: {
+        const Result<LogStart> start = wire::start_of(frame);
+        if (start.ok()) group.start = std::max(group.start, start.value());
+        break;
+    }
     default:
         waiting.insert_or_assign(frame.first.index, Waiting{frame.first, frame.end(), frame.term,
                                                             frame.records, size_of(frame.payload)});
@@ -350,14 +359,28 @@ Result<> Surveyor::group(GroupId id) {
         else
             find(path, 0, Consequence::none, "is no file of ours");
     }
-    for (std::size_t i = 0; i < paths.size(); ++i)
-        TRY(segment(id, paths[i].second, paths[i].first, i + 1 == paths.size()));
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+        std::optional<std::int64_t> next;
+        if (i + 1 < paths.size()) next = paths[i + 1].first;
+        TRY(segment(id, paths[i].second, paths[i].first, next));
+    }
     return {};
 }
 
+// What a log has lost of its beginning on purpose may be missing, in part or all.
+void Surveyor::check_place(SurveyedGroup& group, const std::string& path,
+                           const wire::SegmentHeader& header) {
+    if (header.first == group.segments_end) return;
+    if (header.first.index > group.start.first.index)
+        find(path, 0, Consequence::refused,
+             "it begins at index " + std::to_string(header.first.index) +
+                 ", and what is before it ends at " + std::to_string(group.segments_end.index));
+}
+
 Result<> Surveyor::segment(GroupId id, const std::string& path, std::int64_t first_index,
-                           bool is_newest) {
+                           std::optional<std::int64_t> next_index) {
     SurveyedGroup& group = survey_.groups[id];
+    const std::int64_t start = group.start.first.index;
     const Content content = TRY(read_content(env_, path));
     const Bytes& bytes = content.bytes;
     SurveyedFile found{path, Kind::segment, bytes.size()};
@@ -365,17 +388,18 @@ Result<> Surveyor::segment(GroupId id, const std::string& path, std::int64_t fir
     const auto header = wire::decode_segment_header(bytes.view());
     if (!header) {
         // A new one, whose power went; a mark knows better if there was something in it.
-        find(path, 0, is_newest ? Consequence::dropped : Consequence::refused,
+        find(path, 0,
+             !next_index            ? Consequence::dropped
+             : *next_index <= start ? Consequence::none
+                                    : Consequence::refused,
              "the header is bad, or was never written");
         survey_.files.push_back(std::move(found));
         return {};
     }
     if (header->group != id || header->first.index != first_index)
         find(path, 0, Consequence::refused, "the file has another one's name");
-    else if (header->first != group.segments_end)
-        find(path, 0, Consequence::refused,
-             "it begins at index " + std::to_string(header->first.index) +
-                 ", and what is before it ends at " + std::to_string(group.segments_end.index));
+    else
+        check_place(group, path, *header);
     std::uint64_t end = bytes.size();
     std::optional<wire::SegmentIndex> index;
     if (bytes.size() >= wire::SegmentHeader::size + wire::SegmentFooter::trailer_size) {
@@ -389,10 +413,15 @@ Result<> Surveyor::segment(GroupId id, const std::string& path, std::int64_t fir
     }
     found.sealed = index.has_value();
     Position next = header->first;
-    found.used = frames_of(id, content, end, found, next, !index);
+    // Who reads from the start on may have to pass what stands before it.
+    const bool is_old = index && index->end.index <= start;
+    const Consequence harm = is_old  ? Consequence::none
+                             : index ? Consequence::unreadable
+                                     : Consequence::dropped;
+    found.used = frames_of(id, content, end, found, next, !index, harm);
     if (index) next = index->end;
-    unreadable(path, content, end, index ? Consequence::unreadable : Consequence::dropped);
-    if (!index && found.used < bytes.size() && !is_newest)
+    unreadable(path, content, end, harm);
+    if (!index && found.used < bytes.size() && next_index)
         find(path, found.used, Consequence::none, "the footer is bad, or was never written");
     found.end = static_cast<std::uint64_t>(next.index);
     group.segments += 1;
@@ -405,7 +434,8 @@ Result<> Surveyor::segment(GroupId id, const std::string& path, std::int64_t fir
 // Returns where good content ends. In a segment that is not sealed that is where the segment ends;
 // in one that is, what is bad is told, and it goes on behind it.
 std::uint64_t Surveyor::frames_of(GroupId id, const Content& content, std::uint64_t end,
-                                  SurveyedFile& found, Position& next, bool may_be_torn) {
+                                  SurveyedFile& found, Position& next, bool may_be_torn,
+                                  Consequence harm) {
     const Bytes& bytes = content.bytes;
     SurveyedGroup& group = survey_.groups[id];
     std::uint64_t at = wire::SegmentHeader::size;
@@ -417,7 +447,7 @@ std::uint64_t Surveyor::frames_of(GroupId id, const Content& content, std::uint6
                           wire::stored_size(decoded.value().payload_size) <= end - at;
         if (!fits) {
             if (may_be_torn) break;
-            find(found.path, at, Consequence::unreadable,
+            find(found.path, at, harm,
                  "the header of the frame with index " + std::to_string(next.index) + " is bad");
             const auto behind = next_frame(id, bytes, at + 8, end, next.index);
             if (!behind) return at;
@@ -431,11 +461,13 @@ std::uint64_t Surveyor::frames_of(GroupId id, const Content& content, std::uint6
         const bool intact = wire::payload_intact(frame);
         if (visit_) visit_(found.path, at, frame, intact);
         if (!intact && may_be_torn) break;
-        if (!intact) bad_payload(found.path, at, frame, Consequence::unreadable);
+        if (!intact) bad_payload(found.path, at, frame, harm);
         found.frames += intact ? 1 : 0;
-        group.entries += 1;
-        group.records += static_cast<std::uint64_t>(frame.records);
-        group.payload_bytes += size;
+        if (frame.first.index >= group.start.first.index) {
+            group.entries += 1;
+            group.records += static_cast<std::uint64_t>(frame.records);
+            group.payload_bytes += size;
+        }
         group.last_term = frame.term;
         next = frame.end();
         at += wire::stored_size(size);
@@ -464,6 +496,11 @@ std::optional<std::uint64_t> Surveyor::next_frame(GroupId id, const Bytes& bytes
 void Surveyor::finish_group(GroupId id, SurveyedGroup& into) {
     auto& waiting = waiting_[id];
     const Position marked = marked_[id];
+    // What is before the start counts as if segments held it.
+    if (into.segments_end.index < into.start.first.index) {
+        into.segments_end = into.start.first;
+        into.last_term = into.start.before;
+    }
     waiting.erase(waiting.begin(), waiting.lower_bound(into.segments_end.index));
     into.end = into.segments_end;
     if (into.segments_end.index < marked.index)
@@ -492,6 +529,7 @@ Survey Surveyor::finish() {
         const auto& waiting = waiting_[group->first];
         // One that was deleted: its files are gone, and of the journal only the older part.
         const bool left_over = group->second.segments == 0 && marked_[group->first] == Position() &&
+                               group->second.start == LogStart() &&
                                (waiting.empty() || waiting.begin()->first > 0);
         if (left_over && group->second.voted == Term()) {
             group = survey_.groups.erase(group);

@@ -15,10 +15,12 @@ bool known(std::uint8_t kind) {
     case Frame::Kind::records:
     case Frame::Kind::term_start:
     case Frame::Kind::members:
+    case Frame::Kind::trim:
     case Frame::Kind::vote:
     case Frame::Kind::cut:
     case Frame::Kind::mark:
-    case Frame::Kind::seal: return true;
+    case Frame::Kind::seal:
+    case Frame::Kind::start: return true;
     }
     return false;
 }

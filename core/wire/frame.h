@@ -22,10 +22,12 @@ struct Frame {
         records = 1,    // A Kafka batch.
         term_start = 2, // A new leader's first entry: without it nothing older could be committed.
         members = 3,    // Who votes, from here on.
+        trim = 4,       // Where the log begins, once this is committed: see log_start.h.
         vote = 16,      // The rest stand in the journal only. What this replica promised.
         cut = 17,       // The entries from `first` on have been overruled.
         mark = 18,      // Vote, and what is in segments, carried over when a file is used again.
         seal = 19,      // Says that the round before it was durable.
+        start = 20,     // Where the log begins: see log_start.h.
     };
 
     Kind kind = Kind::records;
