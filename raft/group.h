@@ -52,6 +52,12 @@ public:
     // The same for this replica's disk alone, which is what Kafka's acks=1 asks for.
     Result<> settle_here(const Proposal& proposal);
 
+    // Forgets the records before `offset`, on all replicas, and returns when none of them will ever
+    // have a leader that still knows them. The answer is the first offset that is left, which is
+    // `offset` or a later one. Waits. Error::malformed if so many are not committed, else as
+    // settle().
+    Result<Offset> trim(Offset offset);
+
     // An end that no later leader can take back, and that holds all that was acknowledged before
     // the call.
     Result<Offset> read_barrier();
@@ -102,13 +108,16 @@ private:
     void input_done(std::vector<wire::Frame> material = {});
     void persist(const Append& step, std::vector<wire::Frame>& material);
     void persist(const Cut& step, std::vector<wire::Frame>& material);
+    void persist(const Reset& step, std::vector<wire::Frame>& material);
     void persist(const wire::Vote& step, std::vector<wire::Frame>& material);
     void send(NodeId to, wire::PeerBody body, std::vector<wire::Frame> frames = {});
+    void send(NodeId to, wire::ResetRequest request);
     void replicate(const Entries& wanted);
     void replicate_from_disk(const Entries& wanted);
     void send_entries(const Entries& wanted, std::vector<wire::Frame> frames);
     Result<> settled(const Proposal& proposal, bool here) const;
     Result<> wait_settled(const Proposal& proposal, bool here);
+    Result<Proposal> propose_trim(Position first, Offset offset);
     bool told_of_leader();
     template <class T>
     Result<T> noticed(Result<T> read);

@@ -78,8 +78,9 @@ void describe(Codec& field, Leadership& l) {
     field(l.term, l.leads);
 }
 
+// An alternative's place in this list is its number in a packet.
 using PeerBody = std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, Forward,
-                              ForwardReply, Leadership>;
+                              ForwardReply, Leadership, ResetRequest>;
 
 struct PeerMessage {
     GroupId group;
