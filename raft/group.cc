@@ -173,9 +173,9 @@ Result<BytesChain> Group::read(Offset from, std::size_t bytes_max) {
     return noticed(log_->read(from, committed_.offset, bytes_max));
 }
 
-Result<BytesChain> Group::read_from_time(std::int64_t timestamp_ms, Offset limit) {
-    const Offset first = TRY(noticed(log_->offset_for_time(timestamp_ms, limit)));
-    return noticed(log_->read(first, limit, 1));
+Result<BytesChain> Group::read_from_time(std::int64_t timestamp_ms, Offset limit, Offset from) {
+    const Offset first = TRY(noticed(log_->offset_for_time(timestamp_ms, limit, from)));
+    return noticed(log_->read(std::max(first, log_->log_start().offset), limit, 1));
 }
 
 // What this replica cannot read it cannot serve either, and others have it.

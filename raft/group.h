@@ -73,9 +73,9 @@ public:
     // Whole batches of committed records, from the one that holds `from`; never less than one.
     Result<BytesChain> read(Offset from, std::size_t bytes_max);
 
-    // The first batch that has a record of this time or later, before `limit`. Error::not_found if
-    // there is none.
-    Result<BytesChain> read_from_time(std::int64_t timestamp_ms, Offset limit);
+    // The first batch that has a record of this time or later, before `limit`, and that ends behind
+    // `from`. Error::not_found if there is none.
+    Result<BytesChain> read_from_time(std::int64_t timestamp_ms, Offset limit, Offset from = {});
 
     GroupId id() const { return id_; }
     bool leads() const { return consensus_.role() == Role::leader; }

@@ -44,6 +44,9 @@ constexpr std::array kept_settings{
     "admin.port",
     "topic.replication_factor",
     "topic.partitions_max",
+    "topic.retention_time",
+    "topic.retention_bytes",
+    "topic.retention_interval",
 };
 
 void set(std::vector<Setting>& settings, std::string_view name, const std::string& value) {

@@ -29,6 +29,7 @@ struct JournalConfig {
 
 struct LogConfig {
     std::size_t segment_bytes = 128_MiB;
+    Duration segment_age = std::chrono::days(7);
     std::size_t segment_flush_bytes = 1_MiB;
     std::size_t cache_bytes = 4_MiB;
     std::size_t node_cache_bytes = 256_MiB;
@@ -37,6 +38,8 @@ struct LogConfig {
     void describe(Visitor& setting) {
         setting("log.segment_bytes", segment_bytes, Bounds<std::size_t>{64_KiB, 1_GiB},
                 "A segment that has grown to about this size is sealed and the next one begun.");
+        setting("log.segment_age", segment_age, Bounds<Duration>{1ms, std::chrono::days(3650)},
+                "The same when what is in its first 4 KiB is so old, by its own times.");
         setting(
             "log.segment_flush_bytes", segment_flush_bytes, Bounds<std::size_t>{4_KiB, 64_MiB},
             "When this much of one log is committed, it moves from the journal to its segment.");

@@ -326,6 +326,34 @@ void Log::trim(const wire::Trim& trim) {
     if (writer_ && has_old()) writer_->wake_to_remove(*this);
 }
 
+Offset Log::expired(std::optional<std::int64_t> oldest_ms,
+                    std::optional<std::uint64_t> bytes_max) const {
+    std::uint64_t bytes = 0;
+    for (const auto& segment : segments_) bytes += segment->bytes();
+    Position kept = start_.first;
+    const auto is_old = [&](std::int64_t timestamp_max) {
+        return oldest_ms && timestamp_max != wire::SegmentIndex::no_timestamp &&
+               timestamp_max < *oldest_ms;
+    };
+    for (const auto& segment : segments_) {
+        const bool is_newest = segment == segments_.back();
+        const bool is_bare = !is_newest && segment->end().offset == segment->first().offset;
+        const bool is_too_much = !is_newest && bytes_max && bytes - segment->bytes() >= *bytes_max;
+        SOMETIMES(is_too_much, "log/too-large");
+        if (!is_bare && !is_too_much && !is_old(segment->index().timestamp_max))
+            return std::max(start_.offset, kept.offset);
+        bytes -= segment->bytes();
+        kept = std::min(segment->end(), moved_);
+    }
+    // All that is in segments is too old.
+    for (std::int64_t i = kept.index; i < committed_.index; ++i) {
+        const wire::Frame* const frame = in_memory(i);
+        if (!frame || (frame->records > 0 && !is_old(wire::batch_timestamp_max(*frame)))) break;
+        kept = frame->end();
+    }
+    return std::max(start_.offset, kept.offset);
+}
+
 void Log::reset(const LogStart& start) {
     CHECK(replayed_ && end_ == committed_ && start.first.index > end_.index);
     SOMETIMES(!segments_.empty(), "log/begun-anew-with-segments");
@@ -476,13 +504,13 @@ Result<BytesChain> Log::read(Offset from, Offset limit, std::size_t bytes_max) {
     return batches;
 }
 
-Result<Offset> Log::offset_for_time(std::int64_t timestamp_ms, Offset limit) {
+Result<Offset> Log::offset_for_time(std::int64_t timestamp_ms, Offset limit, Offset from) {
     const auto answer = [&](Position found) -> Result<Offset> {
         if (found.offset < limit) return found.offset;
         return Error::not_found;
     };
-    const std::int64_t first = start_.first.index;
-    for (std::int64_t at = first;;) {
+    from = std::max(from, start_.offset);
+    for (Offset at = from;;) {
         Segment* const segment = segment_for_time(timestamp_ms, at);
         if (!segment) break;
         REACHABLE("log/time-found-in-a-segment");
@@ -491,20 +519,20 @@ Result<Offset> Log::offset_for_time(std::int64_t timestamp_ms, Offset limit) {
         if (found.ok()) return answer(found.value());
         if (found.error() != Error::not_found) return found.error();
         REACHABLE("log/time-was-only-before-the-start");
-        at = segment->end().index;
+        at = segment->end().offset;
     }
     // While the disk was waited for, entries may have moved to a segment: those are looked at here.
     for (const wire::Frame& frame : tail_)
-        if (frame.first.index >= first && wire::batch_timestamp_max(frame) >= timestamp_ms)
+        if (frame.end().offset > from && wire::batch_timestamp_max(frame) >= timestamp_ms)
             return answer(frame.first);
     REACHABLE("log/no-such-time");
     return Error::not_found;
 }
 
-// The first segment that may hold a batch of this time, from an index on.
-Segment* Log::segment_for_time(std::int64_t timestamp_ms, std::int64_t from) const {
+// The first segment that may hold such a batch.
+Segment* Log::segment_for_time(std::int64_t timestamp_ms, Offset from) const {
     for (const auto& segment : segments_)
-        if (segment->end().index > from && segment->index().timestamp_max >= timestamp_ms)
+        if (segment->end().offset > from && segment->index().timestamp_max >= timestamp_ms)
             return segment.get();
     return nullptr;
 }
@@ -537,8 +565,7 @@ Result<Segment*> Log::growing_segment() {
     if (!segments_.empty()) {
         Segment& newest = *segments_.back();
         if (segment_bytes_max_ == 0) segment_bytes_max_ = config_.segment_bytes;
-        const bool early = newest.end() != newest.first() && BUGGIFY("log/seals-early", 50'000);
-        if (!newest.sealed() && newest.bytes() < segment_bytes_max_ && !early) return &newest;
+        if (!newest.sealed() && !is_full(newest)) return &newest;
         SOMETIMES(newest.sealed(), "log/newest-segment-was-sealed-at-recovery");
         REACHABLE("log/next-segment");
         if (!newest.sealed()) TRY(newest.seal());
@@ -549,6 +576,18 @@ Result<Segment*> Log::growing_segment() {
     segments_.push_back(
         Segment::create(env_, segment_path(directory_, moved_.index), group_, moved_));
     return segments_.back().get();
+}
+
+bool Log::is_full(const Segment& segment) const {
+    if (segment.end() == segment.first()) return false;
+    if (segment.bytes() >= segment_bytes_max_ || BUGGIFY("log/seals-early", 50'000)) return true;
+    const std::int64_t begun = segment.index().marks.front().timestamp_max;
+    const std::int64_t age = env_.clock.wall().unix_ms - begun;
+    const bool is_old =
+        begun != wire::SegmentIndex::no_timestamp &&
+        age >= std::chrono::duration_cast<std::chrono::milliseconds>(config_.segment_age).count();
+    SOMETIMES(is_old, "log/segment-sealed-for-its-age");
+    return is_old;
 }
 
 Result<std::size_t> Log::move_piece() {

@@ -83,6 +83,13 @@ public:
     // for set_committed(): replicas agree on where their logs begin. Does not wait.
     void trim(const wire::Trim& trim);
 
+    // Where the records begin that are not to be deleted: whole segments go, oldest first, while
+    // the latest record in one is from before `oldest_ms`, or while what is left behind one is at
+    // least `bytes_max`. Of what is in no segment yet, single batches may be too old. None: no such
+    // rule.
+    Offset expired(std::optional<std::int64_t> oldest_ms,
+                   std::optional<std::uint64_t> bytes_max) const;
+
     // Forgets all entries: the log begins at `start`, and ends there. For a replica of which all
     // that is not committed was cut, and all that is lies before that: its leader no longer has
     // what follows. Does not wait.
@@ -104,8 +111,8 @@ public:
     Result<BytesChain> read(Offset from, Offset limit, std::size_t bytes_max);
 
     // Where the first batch begins that has a record of this time or later, before `limit`, and
-    // that ends behind the log's start. Waits. Error::not_found if there is none.
-    Result<Offset> offset_for_time(std::int64_t timestamp_ms, Offset limit);
+    // that ends behind `from` and behind the log's start. Waits. Error::not_found if there is none.
+    Result<Offset> offset_for_time(std::int64_t timestamp_ms, Offset limit, Offset from = {});
 
     // The position of the first entry whose records end after `offset`: where the entry begins that
     // holds it. Waits if that has to be looked up in a segment; end() if there is none.
@@ -136,7 +143,7 @@ private:
     std::size_t place_in_tail(Offset offset) const;
     Segment* segment_at(std::int64_t index) const;
     Segment* segment_at(Offset offset) const;
-    Segment* segment_for_time(std::int64_t timestamp_ms, std::int64_t from) const;
+    Segment* segment_for_time(std::int64_t timestamp_ms, Offset from) const;
 
     // Around every wait in a segment, which may be removed meanwhile.
     class Reading {
@@ -158,6 +165,7 @@ private:
     // For the SegmentWriter. How many bytes were moved; none if there is nothing to move.
     Result<std::size_t> move_piece();
     Result<Segment*> growing_segment();
+    bool is_full(const Segment& segment) const;
     Result<> make_directory();
     void carry_over(Position end); // Appends what is not in segments to the journal once more.
     std::size_t bytes_before(Position end) const; // Of what that would append.

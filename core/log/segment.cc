@@ -328,21 +328,22 @@ Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit
     return frames;
 }
 
-Result<Position> Segment::find_time(std::int64_t timestamp_ms, std::int64_t from) const {
+Result<Position> Segment::find_time(std::int64_t timestamp_ms, Offset from) const {
     const auto& marks = index_.marks;
     for (auto mark = marks.begin(); mark != marks.end(); ++mark) {
         const auto next = mark + 1;
-        const std::int64_t end = next == marks.end() ? index_.end.index : next->entry.index;
-        if (mark->timestamp_max < timestamp_ms || end <= from) continue;
+        const Position end = next == marks.end() ? index_.end : next->entry;
+        if (mark->timestamp_max < timestamp_ms || end.offset <= from) continue;
         Cursor cursor(*this, mark->file_position, 2 * wire::SegmentIndex::mark_distance);
-        for (std::int64_t at = mark->entry.index; at < end; ++at) {
+        for (std::int64_t at = mark->entry.index; at < end.index; ++at) {
             const wire::Frame frame = TRY(cursor.next());
             const bool is_first = at == mark->entry.index;
             if (is_first && frame.first != mark->entry) return cursor.misplaced();
-            if (at >= from && wire::batch_timestamp_max(frame) >= timestamp_ms) return frame.first;
+            if (frame.end().offset > from && wire::batch_timestamp_max(frame) >= timestamp_ms)
+                return frame.first;
         }
         // The batch that the index speaks of lies before `from`, or the index was never ours.
-        if (mark->entry.index >= from) return cursor.misplaced();
+        if (mark->entry.offset >= from) return cursor.misplaced();
     }
     return Error::not_found;
 }

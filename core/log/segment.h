@@ -53,9 +53,9 @@ public:
     Result<std::vector<wire::Frame>> read_records(Offset from, Offset limit,
                                                   std::size_t bytes_max) const;
 
-    // The first batch with a record of this time or later, from the entry with this index on.
-    // Error::not_found if there is none.
-    Result<Position> find_time(std::int64_t timestamp_ms, std::int64_t from) const;
+    // The first batch with a record of this time or later that ends behind `from`. Error::not_found
+    // if there is none.
+    Result<Position> find_time(std::int64_t timestamp_ms, Offset from) const;
 
     const std::string& path() const { return path_; }
 

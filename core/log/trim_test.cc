@@ -599,3 +599,154 @@ TEST_CASE("the digest of a trimmed log is that of the rest of one that is not", 
     CHECK(agreed.end == at(55));
     CHECK(agreement(std::vector{digest_of(whole), digest_of(trimmed)}).begin == at(33));
 }
+
+// ---- What is to be deleted ----
+
+namespace {
+
+// One record each, of these times, in batches of 700 bytes.
+Result<> append_times(Life& life, const std::vector<std::int64_t>& times) {
+    Log& log = *TRY(life.log(1));
+    for (const std::int64_t time : times) {
+        wire::RecordBatchBuilder builder;
+        builder.add({}, std::string(700, 'x'), time);
+        auto parsed = wire::RecordBatch::parse(builder.build());
+        wire::Frame frame;
+        frame.group = GroupId(1);
+        frame.term = Term(1);
+        frame.first = log.end();
+        frame.records = 1;
+        frame.payload = std::get<wire::RecordBatch>(parsed).stamped(frame.first.offset, frame.term);
+        log.append(frame);
+    }
+    return life.journal.sync();
+}
+
+Result<> move(Life& life) {
+    Log& log = *TRY(life.log(1));
+    log.set_committed(log.end());
+    return life.writer.flush();
+}
+
+// So that each flush is a segment of its own: the times are those of 1970.
+Settings one_piece_each() {
+    Settings settings = Settings::small();
+    settings.log.segment_age = 1ms;
+    return settings;
+}
+
+} // namespace
+
+TEST_CASE("whole segments are too old, oldest first, when the latest record in them is", "[log]") {
+    TestNode node(1, one_piece_each());
+    CHECK(node.live([&](Life& life) -> Result<> {
+                  Log& log = *TRY(life.log(1));
+                  CHECK(log.expired(5000, {}) == Offset(0));
+                  for (const auto& times : std::vector<std::vector<std::int64_t>>{
+                           {1000, 1900, 1100}, {1500, 1600}, {9000, 1000}, {1700, 1800}}) {
+                      TRY(append_times(life, times));
+                      TRY(move(life));
+                  }
+                  REQUIRE(segments(node).size() == 4);
+                  CHECK(log.expired({}, {}) == Offset(0));
+                  CHECK(log.expired(1900, {}) == Offset(0));
+                  CHECK(log.expired(1901, {}) == Offset(5));
+                  CHECK(log.expired(9000, {}) == Offset(5)); // A late one keeps what is behind it.
+                  CHECK(log.expired(9001, {}) == Offset(9)); // The one that grows, too.
+                  // Of what is in no segment, single batches, and only what is committed.
+                  TRY(append_times(life, {2000, 2100, 9500, 2000}));
+                  CHECK(log.expired(9001, {}) == Offset(9));
+                  log.set_committed({11, Offset(11)});
+                  CHECK(log.expired(9001, {}) == Offset(11));
+                  log.set_committed(log.end());
+                  CHECK(log.expired(9001, {}) == Offset(11));
+                  CHECK(log.expired(9501, {}) == Offset(13));
+                  log.trim({{7, Offset(7)}, Offset(7)});
+                  CHECK(log.expired(1901, {}) == Offset(7));
+                  return {};
+              })
+              .ok());
+}
+
+TEST_CASE("records without a time are never too old", "[log]") {
+    TestNode node(1, one_piece_each());
+    CHECK(node.live([&](Life& life) -> Result<> {
+                  TRY(append_times(life, {-1, -1}));
+                  TRY(move(life));
+                  TRY(append_times(life, {-1, 1000}));
+                  Log& log = *TRY(life.log(1));
+                  CHECK(log.expired(INT64_MAX, {}) == Offset(0));
+                  return {};
+              })
+              .ok());
+}
+
+TEST_CASE("entries without a record go with what was before them", "[log]") {
+    Settings settings = one_piece_each();
+    settings.log.segment_bytes = 1_KiB;
+    TestNode node(1, settings);
+    CHECK(node.live([&](Life& life) -> Result<> {
+                  TRY(append_times(life, {1000, 1000}));
+                  TRY(move(life));
+                  for (int i = 0; i < 20; ++i) TRY(life.append(1, Term(2 + i), 0, 0));
+                  TRY(move(life));
+                  TRY(life.append(1, Term(30), 0, 0));
+                  TRY(life.append(1, Term(30), 900, 1));
+                  TRY(move(life));
+                  REQUIRE(segments(node).size() > 3);
+                  Log& log = *TRY(life.log(1));
+                  CHECK(log.expired(1001, {}) == Offset(2));
+                  return {};
+              })
+              .ok());
+}
+
+TEST_CASE("a log is too large while what is left without a segment is enough", "[log]") {
+    TestNode node(1, one_piece_each());
+    CHECK(node.live([&](Life& life) -> Result<> {
+                  for (int i = 0; i < 5; ++i) {
+                      TRY(append_times(life, {1000, 1000}));
+                      TRY(move(life));
+                  }
+                  Log& log = *TRY(life.log(1));
+                  std::vector<std::uint64_t> sizes;
+                  for (const std::string& path : segments(node))
+                      sizes.push_back(node.disk().content(path)->size());
+                  REQUIRE(sizes.size() == 5);
+                  // Without their footers.
+                  const auto size = sizes.back();
+                  CHECK(log.expired({}, 5 * size) == Offset(0));
+                  CHECK(log.expired({}, 4 * size + 1) == Offset(0));
+                  CHECK(log.expired({}, 4 * size) == Offset(2));
+                  CHECK(log.expired({}, 3 * size + 1) == Offset(2));
+                  CHECK(log.expired({}, size) == Offset(8));
+                  CHECK(log.expired({}, 0) == Offset(8)); // The newest stays.
+                  CHECK(log.expired(1001, 4 * size) == Offset(10));
+                  return {};
+              })
+              .ok());
+}
+
+TEST_CASE("a segment is sealed when its first records are old enough, and something follows",
+          "[log]") {
+    Settings settings = Settings::small();
+    settings.log.segment_age = 1h;
+    TestNode node(1, settings);
+    CHECK(node.live([&](Life& life) -> Result<> {
+                  const std::int64_t now = life.env.clock.wall().unix_ms;
+                  // The index knows how late what is in the first 4 KiB is, and no more.
+                  const std::int64_t then = now - 3'599'000;
+                  TRY(append_times(life, {then, then, then, then, then, then, now}));
+                  TRY(move(life));
+                  TRY(append_times(life, {now}));
+                  TRY(move(life));
+                  CHECK(segments(node).size() == 1);
+                  TRY(pass(life, 2s));
+                  CHECK(segments(node).size() == 1);
+                  TRY(append_times(life, {now}));
+                  TRY(move(life));
+                  CHECK(segments(node).size() == 2);
+                  return {};
+              })
+              .ok());
+}
