@@ -44,6 +44,7 @@ constexpr std::array kept_settings{
     "admin.port",
     "topic.replication_factor",
     "topic.partitions_max",
+    "log.segment_age",
     "topic.retention_time",
     "topic.retention_bytes",
     "topic.retention_interval",
