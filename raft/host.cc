@@ -27,7 +27,8 @@ std::uint64_t identity_of(const wire::Hello& self) {
 Host::Host(Environment& env, Settings settings, wire::Hello self,
            std::vector<Transport::Peer> peers)
     : env_(env), settings_(settings), self_(self.node), identity_(identity_of(self)),
-      budget_(env.metrics, settings.log.node_cache_bytes),
+      budget_(env.metrics, settings.log.node_cache_bytes,
+              static_cast<std::size_t>(settings.log.open_segments_max)),
       journal_(std::make_unique<Journal>(env, "journal", settings.journal, identity_)),
       segment_writer_(std::make_unique<SegmentWriter>(env, *journal_, settings.log)),
       transport_(env, settings.transport, std::move(self), std::move(peers)),

@@ -45,6 +45,7 @@ constexpr std::array kept_settings{
     "topic.replication_factor",
     "topic.partitions_max",
     "log.segment_age",
+    "log.open_segments_max",
     "topic.retention_time",
     "topic.retention_bytes",
     "topic.retention_interval",

@@ -33,6 +33,7 @@ struct LogConfig {
     std::size_t segment_flush_bytes = 1_MiB;
     std::size_t cache_bytes = 4_MiB;
     std::size_t node_cache_bytes = 256_MiB;
+    int open_segments_max = 500;
 
     template <class Visitor>
     void describe(Visitor& setting) {
@@ -47,6 +48,8 @@ struct LogConfig {
                 "The most that one log keeps in memory of what is in its segments.");
         setting("log.node_cache_bytes", node_cache_bytes, Bounds<std::size_t>{0, 256_GiB},
                 "The most that all logs together keep in memory, as far as segments have it.");
+        setting("log.open_segments_max", open_segments_max, Bounds<int>{1, 100'000},
+                "How many segment files are kept open that nobody is using.");
     }
 };
 

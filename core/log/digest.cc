@@ -46,7 +46,7 @@ Error damaged(Environment& env, GroupId group, std::string_view what, Position w
 }
 
 // From the log's start on.
-Result<> read_segment(const Segment& segment, LogDigest& digest) {
+Result<> read_segment(Segment& segment, LogDigest& digest) {
     while (digest.end().index < segment.end().index) {
         const std::vector<wire::Frame> frames =
             TRY(segment.read(digest.end().index, segment.end().index, read_bytes));

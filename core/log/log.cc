@@ -83,8 +83,8 @@ Result<> Log::open_segments() {
 
 Result<> Log::open_segment(std::int64_t first_index, std::optional<std::int64_t> next) {
     const bool is_newest = !next;
-    auto segment =
-        TRY(Segment::open(env_, segment_path(directory_, first_index), group_, first_index));
+    auto segment = TRY(Segment::open(env_, segment_path(directory_, first_index), group_,
+                                     first_index, &budget_.open_segments()));
     if (!segment) {
         // Made and not yet written when the power went; or all of it is lost, and then the marks in
         // the journal know.
@@ -455,7 +455,16 @@ Result<std::vector<wire::Frame>> Log::read_frames(Position from, Position limit,
     CHECK(segment && from.index < segment->end().index);
     REACHABLE("log/entries-read-from-a-segment");
     const Reading reading(*this, *segment);
-    return segment->read(from.index, end, bytes_max);
+    Result<std::vector<wire::Frame>> frames = segment->read(from.index, end, bytes_max);
+    if (!frames.ok()) return unread(frames.error(), from.index < start_.first.index);
+    return frames;
+}
+
+// A file that is gone was trimmed meanwhile, or else it is lost.
+Error Log::unread(Error error, bool is_trimmed) const {
+    SOMETIMES(is_trimmed, "log/trimmed-while-it-was-read");
+    if (is_trimmed) return Error::not_found;
+    return error == Error::not_found ? damaged("a segment is missing", start_.first) : error;
 }
 
 // The entry in memory that holds `offset`; the front one must not begin after it.
@@ -488,7 +497,10 @@ Result<BytesChain> Log::read(Offset from, Offset limit, std::size_t bytes_max) {
         CHECK(segment && from < segment->end().offset);
         REACHABLE("log/batches-read-from-a-segment");
         const Reading reading(*this, *segment);
-        for (const wire::Frame& frame : TRY(segment->read_records(from, limit, bytes_max)))
+        const Result<std::vector<wire::Frame>> frames =
+            segment->read_records(from, limit, bytes_max);
+        if (!frames.ok()) return unread(frames.error(), from < start_.offset);
+        for (const wire::Frame& frame : frames.value())
             batches.insert(batches.end(), frame.payload.begin(), frame.payload.end());
         return batches;
     }
@@ -568,13 +580,16 @@ Result<Segment*> Log::growing_segment() {
         if (!newest.sealed() && !is_full(newest)) return &newest;
         SOMETIMES(newest.sealed(), "log/newest-segment-was-sealed-at-recovery");
         REACHABLE("log/next-segment");
-        if (!newest.sealed()) TRY(newest.seal());
+        if (!newest.sealed()) {
+            const Reading sealing(*this, newest);
+            TRY(newest.seal());
+        }
     }
     TRY(make_directory());
     const std::uint64_t jitter = config_.segment_bytes / 20;
     segment_bytes_max_ = config_.segment_bytes - jitter + env_.random.below(2 * jitter + 1);
-    segments_.push_back(
-        Segment::create(env_, segment_path(directory_, moved_.index), group_, moved_));
+    segments_.push_back(Segment::create(env_, segment_path(directory_, moved_.index), group_,
+                                        moved_, &budget_.open_segments()));
     return segments_.back().get();
 }
 
@@ -600,6 +615,7 @@ Result<std::size_t> Log::move_piece() {
     if (resets_ != resets) return std::size_t{0};
     Segment& segment = *TRY(growing_segment());
     if (resets_ != resets) return std::size_t{0};
+    const Reading writing(*this, segment);
     // An attempt before this one may have ended between the write and the sync.
     const std::uint64_t room = segment_bytes_max_ - std::min(segment_bytes_max_, segment.bytes());
     const std::uint64_t piece_bytes =

@@ -138,6 +138,7 @@ private:
     void push(wire::Frame frame);
     void pop();
 
+    Error unread(Error error, bool is_trimmed) const;
     const wire::Frame* in_memory(std::int64_t index) const;
     const wire::Frame& cached(const wire::Frame& frame) const;
     std::size_t place_in_tail(Offset offset) const;

@@ -125,16 +125,75 @@ private:
     std::optional<Position> follows_; // Where the next frame must begin.
 };
 
-Segment::Segment(Environment& env, std::string path, GroupId group, Position first)
-    : env_(env), path_(std::move(path)), group_(group), index_(first) {}
+Segment::Segment(Environment& env, std::string path, GroupId group, Position first,
+                 OpenSegments* pool)
+    : env_(env), path_(std::move(path)), group_(group), index_(first), pool_(pool) {}
+
+Segment::~Segment() {
+    if (file_ && pool_) pool_->closed(place_);
+}
 
 std::unique_ptr<Segment> Segment::create(Environment& env, std::string path, GroupId group,
-                                         Position first) {
-    return std::unique_ptr<Segment>(new Segment(env, std::move(path), group, first));
+                                         Position first, OpenSegments* pool) {
+    return std::unique_ptr<Segment>(new Segment(env, std::move(path), group, first, pool));
+}
+
+void Segment::set_file(std::unique_ptr<File> file) {
+    CHECK(!file_);
+    file_ = std::move(file);
+    made_ = true;
+    if (pool_) place_ = pool_->opened(*this);
+}
+
+// What a sealed one knows of its entries is in its footer, and takes a MiB for 128 of them.
+void Segment::close() {
+    REACHABLE("segment/closed");
+    pool_->closed(place_);
+    file_.reset();
+    if (!sealed_) return;
+    index_.marks = {};
+    indexed_ = false;
+}
+
+void Segment::leave() {
+    CHECK(users_ > 0);
+    --users_;
+    if (!pool_ || !file_) return;
+    pool_->close_some();
+    if (file_ && can_close() && BUGGIFY("segment/closes-early")) close();
+}
+
+// Several may wait for it to be open.
+Result<> Segment::be_open() {
+    CHECK(made_);
+    if (file_ && indexed_) {
+        if (pool_) pool_->used(place_);
+        return {};
+    }
+    REACHABLE("segment/opened-again");
+    std::unique_ptr<File> file;
+    if (sealed_) {
+        auto again = TRY(open(env_, path_, group_, index_.first.index));
+        const bool same = again && again->end() == end() && again->bytes() == bytes();
+        SOMETIMES(!same, "segment/not-what-it-was");
+        if (!same) {
+            env_.log.error("segment is damaged",
+                           {{"file", path_}, {"file_position", 0}, {"what", "it has changed"}});
+            return Error::corrupt;
+        }
+        // Somebody else may be looking through those that are there.
+        if (!indexed_) index_.marks = std::move(again->index_.marks);
+        indexed_ = true;
+        file = std::move(again->file_);
+    } else {
+        file = TRY(env_.disk.open(path_, Disk::Open::existing));
+    }
+    if (!file_) set_file(std::move(file));
+    return {};
 }
 
 Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string path, GroupId group,
-                                               std::int64_t first_index) {
+                                               std::int64_t first_index, OpenSegments* pool) {
     std::unique_ptr<File> file = TRY(env.disk.open(path, Disk::Open::existing));
     const std::uint64_t file_size = TRY(file->size());
     // What counts is what the device has. If a sync has failed, a page cache may keep what never
@@ -159,11 +218,12 @@ Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string pat
             {{"file", path}, {"file_position", 0}, {"what", "the file has another one's name"}});
         return Error::corrupt;
     }
-    std::unique_ptr<Segment> segment = create(env, std::move(path), group, header->first);
-    segment->file_ = std::move(file);
+    std::unique_ptr<Segment> segment = create(env, std::move(path), group, header->first, pool);
+    segment->set_file(std::move(file));
     if (!TRY(segment->load_footer(*device, *header, file_size)))
         TRY(segment->scan(*device, file_size));
     segment->named_ = segment->sealed_;
+    if (pool) pool->close_some();
     return segment;
 }
 
@@ -232,14 +292,17 @@ Result<> Segment::make_file() {
     std::unique_ptr<File> file = TRY(std::move(made));
     TRY(file->resize(0));
     TRY(file->write_at(0, {wire::encode(wire::SegmentHeader{group_, index_.first})}));
-    file_ = std::move(file);
+    unsynced_ = true;
+    set_file(std::move(file));
     trimmed_ = true;
     return {};
 }
 
 Result<> Segment::append(std::span<const wire::Frame> frames) {
     CHECK(!sealed_ && !frames.empty());
-    if (!file_) TRY(make_file());
+    if (!made_) TRY(make_file());
+    TRY(be_open());
+    unsynced_ = true;
     if (!trimmed_) {
         REACHABLE("segment/torn-tail-trimmed");
         TRY(file_->resize(index_.bytes));
@@ -279,19 +342,24 @@ Result<> Segment::sync() {
     TRY(synced);
     if (!named_ && !BUG(M19s)) TRY(env_.disk.sync_directory(directory_of(path_)));
     named_ = true;
+    unsynced_ = false;
     return {};
 }
 
 Result<> Segment::seal() {
-    CHECK(!sealed_ && file_);
+    CHECK(!sealed_ && made_);
+    TRY(be_open());
+    unsynced_ = true;
     TRY(file_->write_at(index_.bytes, {wire::encode_footer(index_)}));
     TRY(file_->sync());
+    unsynced_ = false;
     sealed_ = true;
     return {};
 }
 
 Result<std::vector<wire::Frame>> Segment::read(std::int64_t from, std::int64_t limit,
-                                               std::size_t bytes_max) const {
+                                               std::size_t bytes_max) {
+    TRY(be_open());
     std::vector<wire::Frame> frames;
     std::size_t total = 0;
     const std::int64_t end = std::min(limit, index_.end.index);
@@ -310,7 +378,8 @@ Result<std::vector<wire::Frame>> Segment::read(std::int64_t from, std::int64_t l
 }
 
 Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit,
-                                                       std::size_t bytes_max) const {
+                                                       std::size_t bytes_max) {
+    TRY(be_open());
     std::vector<wire::Frame> frames;
     std::size_t total = 0;
     if (BUGGIFY("segment/reads-one-batch")) bytes_max = 0;
@@ -328,7 +397,8 @@ Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit
     return frames;
 }
 
-Result<Position> Segment::find_time(std::int64_t timestamp_ms, Offset from) const {
+Result<Position> Segment::find_time(std::int64_t timestamp_ms, Offset from) {
+    TRY(be_open());
     const auto& marks = index_.marks;
     for (auto mark = marks.begin(); mark != marks.end(); ++mark) {
         const auto next = mark + 1;

@@ -6,9 +6,11 @@
 // footer, and open() makes it anew where that is missing.
 //
 // One fiber at a time appends; any number read meanwhile, and see what append() has returned for.
+// The file is open while it is used, and for as long after that as OpenSegments lets it be.
 #pragma once
 
 #include "core/env/environment.h"
+#include "core/log/open_segments.h"
 #include "core/wire/segment.h"
 
 #include <memory>
@@ -21,19 +23,23 @@ namespace pyralog {
 
 class Segment {
 public:
-    // Nothing is on disk before the first append().
+    ~Segment();
+
+    // Nothing is on disk before the first append(). Without a pool the file stays open.
     static std::unique_ptr<Segment> create(Environment& env, std::string path, GroupId group,
-                                           Position first);
+                                           Position first, OpenSegments* pool = nullptr);
 
     // Reads past the page cache. Without a good footer the file is synced and scanned, up to the
     // first frame that is not intact. Null if it has no good header: it was never used, or it is
     // damaged, and the caller finds out. Error::corrupt if it is another group's, or begins
     // elsewhere than its name says.
     static Result<std::unique_ptr<Segment>> open(Environment& env, std::string path, GroupId group,
-                                                 std::int64_t first_index);
+                                                 std::int64_t first_index,
+                                                 OpenSegments* pool = nullptr);
 
     Position first() const { return index_.first; }
     Position end() const { return index_.end; }
+    // The marks of a sealed one may be missing while nobody uses it.
     const wire::SegmentIndex& index() const { return index_; }
     std::uint64_t bytes() const { return index_.bytes; }
     bool sealed() const { return sealed_; }
@@ -47,27 +53,32 @@ public:
     // Frames from the one with this index to before `limit`; stops at `bytes_max` of payload, never
     // before the first. Error::corrupt if one of them is not intact.
     Result<std::vector<wire::Frame>> read(std::int64_t from, std::int64_t limit,
-                                          std::size_t bytes_max) const;
+                                          std::size_t bytes_max);
 
     // The same by offset, from the frame that holds `from` on, and records only.
-    Result<std::vector<wire::Frame>> read_records(Offset from, Offset limit,
-                                                  std::size_t bytes_max) const;
+    Result<std::vector<wire::Frame>> read_records(Offset from, Offset limit, std::size_t bytes_max);
 
     // The first batch with a record of this time or later that ends behind `from`. Error::not_found
     // if there is none.
-    Result<Position> find_time(std::int64_t timestamp_ms, Offset from) const;
+    Result<Position> find_time(std::int64_t timestamp_ms, Offset from);
 
     const std::string& path() const { return path_; }
 
-    // Whoever waits in it enters first: it must not end meanwhile.
+    // Whoever waits in it enters first: it must neither end nor be closed meanwhile.
     void enter() { ++users_; }
-    void leave() { --users_; }
+    void leave();
     bool in_use() const { return users_ > 0; }
+    bool is_open() const { return file_ != nullptr; }
 
 private:
+    friend class OpenSegments;
     class Cursor;
 
-    Segment(Environment& env, std::string path, GroupId group, Position first);
+    Segment(Environment& env, std::string path, GroupId group, Position first, OpenSegments* pool);
+    bool can_close() const { return users_ == 0 && !unsynced_; }
+    void close();
+    Result<> be_open();
+    void set_file(std::unique_ptr<File> file);
     Result<bool> load_footer(File& device, const wire::SegmentHeader& header,
                              std::uint64_t file_size);
     Result<> scan(File& device, std::uint64_t file_size);
@@ -77,9 +88,14 @@ private:
     std::string path_;
     GroupId group_;
     wire::SegmentIndex index_;
+    OpenSegments* const pool_;
+    OpenSegments::Place place_; // In the pool, while it is open.
     std::unique_ptr<File> file_;
-    bool named_ = false;   // Its name is durable.
-    bool trimmed_ = false; // Nothing stands behind the last frame.
+    bool made_ = false;     // There is a file.
+    bool unsynced_ = false; // With something in it that is not durable.
+    bool indexed_ = true;   // The marks are there.
+    bool named_ = false;    // Its name is durable.
+    bool trimmed_ = false;  // Nothing stands behind the last frame.
     bool sealed_ = false;
     std::size_t users_ = 0;
 };
