@@ -30,8 +30,8 @@ bool is_sound(const wire::AppendReply& m) {
 }
 bool is_sound(const wire::ResetRequest& m) {
     return is_term(m.term) && is_position(m.start.first) && m.start.first.index > 0 &&
-           is_term(m.start.before) && m.start.before <= m.term &&
-           m.start.offset >= m.start.first.offset && m.committed.index >= m.start.first.index;
+           is_term(m.start.before) && m.start.before <= m.term && m.start.is_sensible() &&
+           m.committed.index >= m.start.first.index;
 }
 bool is_sound(const wire::AppendRequest& m) {
     if (!is_term(m.term) || !is_position(m.first) || !is_position(m.committed)) return false;

@@ -183,7 +183,21 @@ template <class T>
 Result<T> Group::noticed(Result<T> read) {
     if (!read.ok() && (read.error() == Error::corrupt || read.error() == Error::device_failed))
         unfit_until_ = env_.clock.now() + unfit_timeouts * config_.election_timeout;
+    if (!read.ok() && read.error() == Error::corrupt) host_.repair_->want(id_);
     return read;
+}
+
+// A trim that can be read again moves the log's start, of which Consensus must know before it says
+// anything.
+Result<> Group::mend(std::span<const wire::Frame> frames) {
+    TRY(log_->mend(frames));
+    input_done();
+    return {};
+}
+
+void Group::log_is_damaged() {
+    unfit_until_ = env_.clock.now() + unfit_timeouts * config_.election_timeout;
+    host_.repair_->want(id_);
 }
 
 bool Group::serves() const {

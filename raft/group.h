@@ -100,6 +100,11 @@ public:
     // Some of its log could not be read a moment ago: another replica would make a better leader.
     bool is_unfit(Time now) const { return now < unfit_until_; }
     bool in_use() const { return users_ > 0; }
+    // See Log::mend().
+    Result<> mend(std::span<const wire::Frame> frames);
+    // Some of the log is damaged; it is whole again.
+    void log_is_damaged();
+    void log_is_mended() { unfit_until_ = {}; }
 
 private:
     friend class GroupRef;

@@ -32,7 +32,8 @@ Host::Host(Environment& env, Settings settings, wire::Hello self,
       journal_(std::make_unique<Journal>(env, "journal", settings.journal, identity_)),
       segment_writer_(std::make_unique<SegmentWriter>(env, *journal_, settings.log)),
       transport_(env, settings.transport, std::move(self), std::move(peers)),
-      unsaved_changed_(env.fibers), deadlines_changed_(env.fibers), unused_(env.fibers),
+      repair_(std::make_unique<Repair>(env, *this)), unsaved_changed_(env.fibers),
+      deadlines_changed_(env.fibers), unused_(env.fibers),
       groups_gauge_(env.metrics, "pyralog_groups", "Raft groups with a replica on this node."),
       elections_(env.metrics, "pyralog_elections_won_total",
                  "How often a replica of this node has become a leader.") {
@@ -95,13 +96,18 @@ Result<> Host::recover(const std::vector<Member>& groups) {
         wire::Vote vote;
         if (const auto frame = journal_->vote(member.group)) {
             Result<wire::Vote> saved = wire::decode<wire::Vote>(joined(frame->payload));
-            if (!saved.ok()) return Error::corrupt;
-            vote = saved.value();
+            // Only its term is known any more: in that term this replica votes for nobody.
+            const bool is_lost = frame->payload.empty();
+            SOMETIMES(is_lost, "host/vote-has-lost-its-candidate");
+            if (!saved.ok() && !is_lost) return Error::corrupt;
+            vote = is_lost ? wire::Vote{frame->term, wire::Vote::forgotten} : saved.value();
         }
         std::unique_ptr<Log>& log = logs[member.group];
         TRY(log->finish_replay());
         if (log->end() != log->committed() && BUG(M30)) log->cut(log->committed());
         groups_[member.group] = make_group(member, std::move(log), vote);
+        Group& group = *groups_[member.group];
+        if (!group.log().damages().empty()) group.log_is_damaged();
     }
     for (const GroupId group : journal_->groups())
         if (!groups_.contains(group)) journal_->forget(group);
@@ -203,6 +209,8 @@ Result<> Host::run(std::unique_ptr<Listener> listener) {
     keep("saved", [this] { return sync_all(); });
     keep("deadlines", [this] { return keep_deadlines(); });
     keep("disk watch", [this] { return watch_disk(); });
+    keep("repair", [this] { return repair_->run(); });
+    keep("scrub", [this] { return repair_->scrub(); });
     if (listener) keep("peers", [this, &listener] { return transport_.run(std::move(listener)); });
     scope.join();
     running_ = nullptr;
@@ -352,6 +360,11 @@ void Host::receive(NodeId from, wire::PeerMessage message) {
     if (std::holds_alternative<wire::Forward>(message.body) ||
         std::holds_alternative<wire::ForwardReply>(message.body)) {
         if (other_) other_(from, std::move(message));
+        return;
+    }
+    if (std::holds_alternative<wire::FramesRequest>(message.body) ||
+        std::holds_alternative<wire::FramesReply>(message.body)) {
+        repair_->receive(from, std::move(message));
         return;
     }
     const auto group = groups_.find(message.group);

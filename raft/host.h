@@ -20,6 +20,7 @@
 #include "core/log/journal.h"
 #include "core/log/segment_writer.h"
 #include "raft/group.h"
+#include "raft/repair.h"
 #include "raft/transport.h"
 
 #include <functional>
@@ -90,6 +91,7 @@ public:
 private:
     friend class Group;
     friend class GroupRef;
+    friend class Repair;
 
     struct Unsaved {
         GroupId group;
@@ -131,6 +133,7 @@ private:
     std::unique_ptr<Journal> journal_;
     std::unique_ptr<SegmentWriter> segment_writer_;
     Transport transport_;
+    std::unique_ptr<Repair> repair_;
     std::map<GroupId, std::unique_ptr<Group>> groups_;
     std::map<GroupId, Leader> leaders_elsewhere_;
     std::deque<std::pair<NodeId, wire::PeerMessage>> early_; // For groups that are not here yet.

@@ -102,8 +102,10 @@ std::optional<Violation> check_step(const ReplicaState& before, const ReplicaSta
 std::optional<Violation> check_restart(const ReplicaState& before, const ReplicaState& after) {
     if (after.vote.term < before.durable_vote.term)
         return violated("durable is kept", after, "vote_term=" + text(before.durable_vote.term));
+    // Who votes for nobody any more in this term keeps all promises.
+    const bool votes_for_nobody = after.vote.candidate == Vote::forgotten;
     if (after.vote.term == before.durable_vote.term && before.durable_vote.candidate &&
-        after.vote.candidate != before.durable_vote.candidate)
+        after.vote.candidate != before.durable_vote.candidate && !votes_for_nobody)
         return violated("durable is kept", after, "vote=" + text(*before.durable_vote.candidate));
     if (after.end.index < before.durable_end.index ||
         !same_before(before.terms, after.terms, before.durable_end.index))

@@ -186,6 +186,8 @@ TEST_CASE("resets that no leader would send are dropped", "[raft]") {
     ResetRequest request = reset_to(9, 3, 3, 9);
     request.start.offset = Offset(8);
     CHECK(drops(request));
+    request.start.offset = Offset(std::int64_t{1} << 40);
+    CHECK(drops(request));
 }
 
 TEST_CASE("a log that was trimmed to its end stands for election with its last term", "[raft]") {

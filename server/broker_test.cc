@@ -129,6 +129,7 @@ public:
                        return broker.run();
                    }));
     }
+    Config& config(NodeId node) { return configs_.at(node); } // For its next start.
     void restart(NodeId node) {
         world.kill(node);
         start(node);
@@ -1200,6 +1201,36 @@ TEST_CASE("only the leader of a partition serves it, and all brokers know who th
         CHECK(list_offsets(client, "log", ListOffsetsRequest::latest).error == expected);
         CHECK(list_offsets(client, "log", ListOffsetsRequest::earliest).error == expected);
     }
+}
+
+// Seen first in whole clusters, as seeds 102598 and 104668: the controller's group had lost its
+// majority before its nodes were in the catalogue, and nobody found the leaders of other groups.
+TEST_CASE("clients are told where brokers are, though no controller can be told", "[server]") {
+    Cluster cluster(3);
+    for (const NodeId node : cluster.nodes) {
+        cluster.world.kill(node);
+        cluster.config(node).kafka.advertise =
+            Address{"elsewhere" + std::to_string(node.value), 1234};
+    }
+    const auto brokers = [&cluster] {
+        Client client = cluster.connect();
+        const MetadataResponse told = metadata(client, {});
+        client.hang_up();
+        Strings hosts;
+        for (const auto& broker : told.brokers)
+            hosts.push_back(broker.host + ':' + std::to_string(broker.port));
+        return hosts;
+    };
+    cluster.start(NodeId(1));
+    cluster.world.run_for(1s);
+    CHECK(brokers() == Strings{"elsewhere1:1234"});
+    for (const NodeId node : cluster.nodes)
+        if (node != NodeId(1)) cluster.start(node);
+    cluster.world.run_for(5s);
+    CHECK(brokers() == Strings{"elsewhere1:1234", "elsewhere2:1234", "elsewhere3:1234"});
+    cluster.world.kill(NodeId(2));
+    cluster.world.run_for(10s);
+    CHECK(brokers() == Strings{"elsewhere1:1234", "elsewhere3:1234"});
 }
 
 TEST_CASE("a produce that no majority stores in time times out, and acks of one do not",

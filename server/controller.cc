@@ -88,7 +88,14 @@ Result<> Controller::run() {
     for (;;) {
         TRY(group->wait_committed(applied_));
         const std::size_t most = BUGGIFY("controller/reads-little") ? 1 : read_bytes_max;
-        TRY(apply_all(joined(TRY(group->read(applied_, most)))));
+        const Result<BytesChain> read = group->read(applied_, most);
+        // What is damaged here is mended from another replica; this node knows less until then.
+        const bool is_damaged = !read.ok() && read.error() == Error::corrupt;
+        SOMETIMES(is_damaged, "controller/waits-until-its-log-is-mended");
+        if (is_damaged)
+            TRY(env_.fibers.sleep_until(env_.clock.now() + retry_pause));
+        else
+            TRY(apply_all(joined(TRY(read))));
     }
 }
 

@@ -2,8 +2,9 @@
 //
 // Says which disks may be damaged in a run. Damage is what no disk admits to: bits that flip,
 // sectors that cannot be read any more, writes that were acknowledged and are lost or elsewhere, a
-// sync that lies. Nothing repairs a disk yet, so a node with any damage counts as gone with all its
-// copies: it may refuse to start, and nothing more is expected of it.
+// sync that lies. A node may refuse to start for that, and nothing repairs its disk then, so a node
+// with any damage counts as gone with all its copies. If it starts it has to get back from the
+// others all that it knows to be damaged (ClusterCheck::settled).
 //
 // So there may be damage on at most a minority of the copies of anything. Every node may hold a
 // copy of any group, and groups are made at any time; so what counts is the group with the fewest

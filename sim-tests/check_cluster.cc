@@ -270,12 +270,21 @@ std::map<GroupId, raft::Members> ClusterCheck::groups() const {
     return members;
 }
 
+// Others have what is damaged: a minority is.
+bool ClusterCheck::is_whole(const raft::Host& host) {
+    return std::ranges::all_of(
+        host.groups(), [](const auto& group) { return group.second->log().damages().empty(); });
+}
+
 bool ClusterCheck::settled() const {
     std::map<GroupId, Position> committed;
     std::map<GroupId, std::size_t> replicas;
     for (const NodeId node : cluster_.nodes()) {
-        if (cluster_.damaged(node)) continue;
         const raft::Host* host = cluster_.host(node);
+        if (cluster_.damaged(node)) {
+            if (host && !is_whole(*host)) return false;
+            continue;
+        }
         if (!host) return false;
         for (const auto& [id, group] : host->groups()) {
             const raft::Consensus& replica = group->consensus();

@@ -83,7 +83,9 @@ public:
     // All groups that anybody was seen to have, with their members.
     std::map<GroupId, raft::Members> groups() const;
 
-    // When everything is quiet: does every running replica have all that is committed, durably?
+    // When everything is quiet: does every running replica have all that is committed, durably? Of
+    // a node whose disk was damaged only this is asked: if it runs, has it got back all that it
+    // knows to be damaged?
     bool settled() const;
     // And then: is it the same on all disks, to the byte?
     std::optional<Finding> compare_prefixes();
@@ -106,6 +108,7 @@ public:
     const std::map<GroupId, std::vector<Elected>>& elected() const { return elected_; }
 
 private:
+    static bool is_whole(const raft::Host& host);
     // What tells that a replica may have changed.
     struct Look {
         std::uint64_t boot = 0;

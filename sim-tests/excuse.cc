@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <set>
 
 namespace pyralog::simtest {
@@ -32,9 +33,9 @@ Bytes durable(const sim::Medium& medium, Inode file) {
 // One file as it would be, and what is missing from it.
 class File {
 public:
-    File(const sim::Medium& medium, Inode inode, const std::string& path)
-        : medium_(medium), inode_(inode), path_(path), good_(unharmed(medium, inode)),
-          there_(durable(medium, inode)) {}
+    File(const sim::Medium& medium, Inode inode, const std::string& path, bool is_newest)
+        : medium_(medium), inode_(inode), path_(path), is_newest_(is_newest),
+          good_(unharmed(medium, inode)), there_(durable(medium, inode)) {}
 
     std::vector<Missing> find(std::optional<GroupId> of) && {
         of_ = of;
@@ -62,10 +63,12 @@ private:
     }
 
     bool is_unreadable(std::uint64_t position, std::uint64_t size) const {
-        for (std::uint64_t i = position / sector; i * sector < position + size; ++i)
-            if (medium_.is_unreadable(inode_, i * sector)) return true;
+        for (std::uint64_t at = whole(position); at < whole_end(position + size); at += sector)
+            if (medium_.is_unreadable(inode_, at)) return true;
         return false;
     }
+    std::uint64_t whole(std::uint64_t position) const { return position / unit_ * unit_; }
+    std::uint64_t whole_end(std::uint64_t position) const { return whole(position + unit_ - 1); }
 
     // The newest fault that touched this place.
     std::optional<sim::Fault> fault_at(const Missing& missing) const {
@@ -73,16 +76,21 @@ private:
         for (auto harm = harms.rbegin(); harm != harms.rend(); ++harm) {
             if (harm->file != inode_) continue;
             const bool size_only = harm->size == 0;
+            const bool reads = harm->fault == sim::Fault::unreadable_sector;
+            const std::uint64_t first = reads ? whole(missing.position) : missing.position;
+            const std::uint64_t end = missing.position + missing.size;
             if (size_only ? missing.what == What::file_end
-                          : harm->position < missing.position + missing.size &&
-                                missing.position < harm->position + harm->size)
+                          : harm->position < (reads ? whole_end(end) : end) &&
+                                first < harm->position + harm->size)
                 return harm->fault;
         }
         return {};
     }
 
     void add(Missing missing) {
-        if (found_.size() >= missing_max) return;
+        // So that there is room for what says more.
+        const bool is_payload = missing.what == What::journal_payload;
+        if (found_.size() >= (is_payload ? missing_max / 2 : missing_max)) return;
         const auto fault = fault_at(missing);
         if (!fault) return;
         missing.fault = *fault;
@@ -95,7 +103,8 @@ private:
     void look_unneeded(std::uint64_t position, std::uint64_t end) {
         if (of_) return;
         for (std::uint64_t at = position / sector * sector; at < end; at += sector)
-            if (is_unreadable(at, 1)) add({What::journal_unneeded, {}, path_, at, sector, {}, 0});
+            if (medium_.is_unreadable(inode_, at))
+                add({What::journal_unneeded, {}, path_, at, sector, {}, 0});
     }
 
     static What what_of(const wire::Frame& frame) {
@@ -117,9 +126,17 @@ private:
         if (!header.ok()) return 0;
         const std::uint64_t bytes = wire::Frame::header_size + header.value().payload_size;
         if (at(position, bytes).size() < bytes) return 0;
-        const wire::Frame& frame = header.value().frame;
-        if ((!of_ || *of_ == frame.group) && differs(position, bytes))
-            add({is_journal ? what_of(frame) : What::segment_entry,
+        wire::Frame frame = header.value().frame;
+        frame.payload = {
+            Bytes::copy_of(at(position + wire::Frame::header_size, header.value().payload_size))};
+        const What what = is_journal ? what_of(frame) : What::segment_entry;
+        const bool has_header = is_journal && !differs(position, wire::Frame::header_size);
+        if (has_header && what != What::journal_entry)
+            return wire::stored_size(header.value().payload_size);
+        // Without the damage, too, a power cut may have torn it: then it is not what was taken.
+        const bool is_asked_for = !of_ || *of_ == frame.group;
+        if (is_asked_for && differs(position, bytes) && wire::payload_intact(frame))
+            add({has_header ? What::journal_payload : what,
                  {},
                  path_,
                  position,
@@ -138,23 +155,23 @@ private:
         for (;;) {
             const auto round = wire::decode_round_header(at(position, wire::RoundHeader::size));
             if (!round || round->salt != header->salt || round->round != next)
-                return look_unneeded(position, good_.size());
-            look(What::journal_round, position, wire::RoundHeader::size);
+                return is_newest_ ? look_unneeded(position, good_.size()) : void();
+            const bool is_told = wire::round_by_frames(read_, *header, position, next).has_value();
+            if (!is_told) look(What::journal_round, position, wire::RoundHeader::size);
             std::uint64_t inside = position + wire::RoundHeader::size;
             for (std::uint32_t i = 0; i < round->frames; ++i) {
                 const std::uint64_t stored = frame(inside, true);
                 if (stored == 0) return;
                 inside += stored;
             }
-            const std::uint64_t end = position + round->stored_size();
-            look_unneeded(inside, end);
-            position = end;
+            position += round->stored_size();
             ++next;
         }
     }
 
     void in_segment() {
-        look(What::segment_header, 0, wire::SegmentHeader::size);
+        if (!wire::header_by_footer(read_.view(), GroupId()))
+            look(What::segment_header, 0, wire::SegmentHeader::size);
         std::uint64_t position = wire::SegmentHeader::size;
         while (const std::uint64_t stored = frame(position, false)) position += stored;
         if (position < good_.size()) look(What::segment_footer, position, good_.size() - position);
@@ -169,6 +186,9 @@ private:
     const sim::Medium& medium_;
     const Inode inode_;
     const std::string& path_;
+    const bool is_newest_; // Of the journal.
+    const std::uint64_t unit_ = bytes_read_at_once(path_);
+    const Bytes read_ = as_read(medium_, inode_);
     const Bytes good_, there_;
     std::optional<GroupId> of_;
     std::vector<Missing> found_;
@@ -176,25 +196,84 @@ private:
 
 } // namespace
 
+namespace {
+
+// Whole, at any place of the disk.
+std::set<std::pair<GroupId, std::int64_t>> whole_entries(const sim::Medium& medium) {
+    std::set<std::pair<GroupId, std::int64_t>> whole;
+    for (const auto& [inode, path] : medium.durable_files()) {
+        if (!path.ends_with(".log") && !path.ends_with(".seg")) continue;
+        const Bytes all = durable(medium, inode);
+        for (std::size_t at = 0; at + wire::Frame::header_size <= all.size();
+             at += wire::frame_alignment) {
+            auto header = wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
+                all.view().subspan(at, wire::Frame::header_size)));
+            if (!header.ok() || !header.value().frame.is_entry()) continue;
+            wire::Frame& frame = header.value().frame;
+            const std::size_t size = header.value().payload_size;
+            if (size > all.size() - at - wire::Frame::header_size) continue;
+            frame.payload = {all.slice(at + wire::Frame::header_size, size)};
+            if (wire::payload_intact(frame)) whole.emplace(frame.group, frame.first.index);
+        }
+    }
+    return whole;
+}
+
+} // namespace
+
+std::uint64_t bytes_read_at_once(std::string_view path) {
+    return path.starts_with("journal/") ? Buffer::disk_alignment : sector;
+}
+
+Bytes as_read(const sim::Medium& medium, Inode file) {
+    Buffer all(static_cast<std::size_t>(medium.durable_size(file)));
+    medium.read_durable(file, 0, all.view());
+    constexpr std::uint64_t block = Buffer::disk_alignment;
+    for (std::uint64_t at = 0; at < all.size(); at += sector) {
+        if (!medium.is_unreadable(file, at)) continue;
+        const std::uint64_t first = at / block * block;
+        std::ranges::fill(
+            all.view().subspan(first, std::min<std::uint64_t>(block, all.size() - first)),
+            std::byte{0});
+    }
+    return std::move(all).freeze();
+}
+
 std::vector<Missing> missing_on(const sim::Medium& medium, std::optional<GroupId> of) {
     std::vector<Missing> all;
     const auto& harms = medium.harms();
     if (std::ranges::any_of(harms, [](const auto& h) { return h.fault == sim::Fault::lost_disk; }))
         all.push_back({});
+    std::string newest;
+    for (const auto& [inode, path] : medium.durable_files())
+        if (path.starts_with("journal/") && path.ends_with(".log")) newest = std::max(newest, path);
     for (const auto& [inode, path] : medium.durable_files()) {
         if (!medium.is_harmed(inode)) continue;
-        for (Missing& missing : File(medium, inode, path).find(of)) all.push_back(missing);
+        for (Missing& missing : File(medium, inode, path, path == newest).find(of))
+            all.push_back(missing);
     }
+    const auto has_lost_payload = [](const Missing& one) {
+        return one.what == What::journal_payload;
+    };
+    if (std::ranges::any_of(all, has_lost_payload)) {
+        const auto whole = whole_entries(medium);
+        std::erase_if(all, [&](const Missing& one) {
+            return has_lost_payload(one) && whole.contains({one.group, one.index});
+        });
+    }
+    std::ranges::stable_partition(all, std::not_fn(has_lost_payload));
     if (all.size() > missing_max) all.resize(missing_max);
     return all;
 }
 
 namespace {
 
-// What a node that runs needs from its disk: its journal it has read already.
+// What a node that runs needs from its disk: all else of its journal it has read already.
 std::vector<Missing> lost_entries(const sim::Medium& medium, GroupId group) {
     std::vector<Missing> missing = missing_on(medium, group);
-    std::erase_if(missing, [](const Missing& one) { return one.what != What::segment_entry; });
+    std::erase_if(missing, [](const Missing& one) {
+        return one.what != What::segment_entry && one.what != What::journal_payload;
+    });
     return missing;
 }
 
@@ -234,9 +313,19 @@ std::optional<Excuse> excuse_for(GroupId group, bool to_read, const Disks& disks
 
 std::string_view to_string(Missing::What what) {
     constexpr std::array<std::string_view, static_cast<std::size_t>(What::count_)> names{
-        "journal-header", "journal-round",    "journal-entry",  "journal-vote",
-        "journal-note",   "journal-unneeded", "segment-header", "segment-entry",
-        "segment-footer", "small-facts",      "file-end",       "disk"};
+        "journal-header",
+        "journal-round",
+        "journal-entry",
+        "journal-payload",
+        "journal-vote",
+        "journal-note",
+        "journal-unneeded",
+        "segment-header",
+        "segment-entry",
+        "segment-footer",
+        "small-facts",
+        "file-end",
+        "disk"};
     return names[static_cast<std::size_t>(what)];
 }
 

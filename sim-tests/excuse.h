@@ -2,8 +2,9 @@
 //
 // Who need not work, and why: a proof that what he would need is not there any more, and that we
 // took it. A node may refuse to start only if something that it had stored is missing from its
-// disk; a group may stand still only if that is so on too many disks of its voters. Nothing repairs
-// a disk yet, so a node that refuses is gone with all its copies.
+// disk; a group may stand still only if that is so on too many disks of its voters. A node that
+// runs gets back from others what it has lost; nothing repairs the disk of one that refuses, so it
+// is gone with all its copies.
 //
 // Two sides, that know of each other nothing but the proof:
 //   - the prover (excuse.cc) compares what each file holds with what it would hold without the
@@ -21,6 +22,9 @@
 // one proven loss may refuse for another reason, and is excused. Of files of the store of small
 // facts (RocksDB's own), and of spare files, it is only shown that their bytes are not what was
 // written, not what they meant.
+//
+// An entry of the journal that has lost its payload is read by nobody, and keeps no node from
+// starting. It is not missing if it stands elsewhere on the disk as well, whole.
 #pragma once
 
 #include "core/wire/frame.h"
@@ -47,13 +51,14 @@ inline constexpr std::string_view excuse_unfounded = "excuse-unfounded";
 struct Missing {
     enum class What : std::uint8_t {
         journal_header,
-        journal_round, // The header of one.
-        journal_entry,
-        journal_vote,     // Or a mark, which carries one.
+        journal_round,    // The header of one, that its frames and its neighbours do not tell.
+        journal_entry,    // With its header.
+        journal_payload,  // Of an entry whose header is there: no reason to refuse the disk.
+        journal_vote,     // With its header; or a mark, which carries one.
         journal_note,     // A cut, or a seal.
-        journal_unneeded, // Padding, or behind the rounds; only a sector that cannot be read.
-                          // Nothing is lost, but nodes read a file of the journal as a whole.
-        segment_header,
+        journal_unneeded, // Behind the rounds of the newest file; only a sector that cannot be
+                          // read. Nothing is lost, but a node cannot know that.
+        segment_header,   // That no footer tells.
         segment_entry,
         segment_footer,
         small_facts, // Of RocksDB, or a spare file of the journal: any bytes.
@@ -111,6 +116,12 @@ constexpr std::size_t missing_max = 64; // In one proof, of one disk: more prove
 std::vector<Missing> missing_on(const sim::Medium& medium, std::optional<GroupId> of = {});
 // Nothing: there is none.
 std::optional<Excuse> excuse_for(GroupId group, bool to_read, const Disks& disks);
+
+// A node reads its journal past the page cache, in whole blocks: where one sector cannot be read,
+// neither can the others of its block.
+std::uint64_t bytes_read_at_once(std::string_view path);
+// The durable bytes of a file, with zeros for such blocks.
+Bytes as_read(const sim::Medium& medium, sim::Medium::Inode file);
 
 // ---- The judge ----
 

@@ -32,10 +32,14 @@ Evidence evidence_of(const Missing& missing, sim::Medium::Inode file, const sim:
     found.cut_short = medium.read_durable(file, missing.position, found.raw) < missing.size;
     found.restored = found.raw;
     const std::uint64_t end = missing.position + missing.size;
+    const std::uint64_t unit = bytes_read_at_once(missing.path);
     const auto& harms = medium.harms();
     for (auto harm = harms.rbegin(); harm != harms.rend(); ++harm) {
-        if (harm->file != file || harm->position >= end ||
-            harm->position + harm->size <= missing.position)
+        const bool reads = harm->fault == sim::Fault::unreadable_sector;
+        const std::uint64_t first = reads ? missing.position / unit * unit : missing.position;
+        if (harm->file != file ||
+            harm->position >= (reads ? (end + unit - 1) / unit * unit : end) ||
+            harm->position + harm->size <= first)
             continue;
         found.blamed_hits |= harm->fault == missing.fault;
         if (harm->fault == sim::Fault::unreadable_sector)
@@ -70,8 +74,9 @@ std::optional<std::string> flaw_of_frame(const Missing& missing, std::span<const
     if (number(bytes, 8, 4) != payload.size()) return "the frame had another size";
     if (number(bytes, 4, 4) != crc32c(payload)) return "the frame was not whole";
     const std::uint64_t kind = number(bytes, 13, 1);
-    const bool is_entry =
-        missing.what == What::journal_entry || missing.what == What::segment_entry;
+    const bool is_entry = missing.what == What::journal_entry ||
+                          missing.what == What::journal_payload ||
+                          missing.what == What::segment_entry;
     const bool is_vote = missing.what == What::journal_vote;
     if (is_entry ? kind >= 16 : is_vote ? kind != 16 && kind != 18 : kind != 17 && kind != 19)
         return "the frame was of another kind";
@@ -90,11 +95,63 @@ std::optional<std::string> flaw_of_block(const Missing& missing, std::span<const
         if (bytes.size() == 64 && sum_holds(bytes)) return {};
         return "no header was there";
     case What::journal_entry:
+    case What::journal_payload:
     case What::journal_vote:
     case What::journal_note:
     case What::segment_entry: return flaw_of_frame(missing, bytes);
     default: return {};
     }
+}
+
+// What a node of ours can do without if there is a header: the payload of what is in the journal.
+bool is_more_than_payload(const Missing& missing, const Evidence& evidence, sim::Medium::Inode file,
+                          const sim::Medium& medium) {
+    constexpr std::size_t header = 64;
+    const auto raw = std::span(evidence.raw).first(header);
+    if (!std::ranges::equal(raw, std::span(evidence.restored).first(header))) return true;
+    const std::uint64_t unit = bytes_read_at_once(missing.path);
+    const std::uint64_t end = missing.position + header;
+    for (std::uint64_t at = missing.position / unit * unit; at < (end + unit - 1) / unit * unit;
+         at += sim::Medium::sector_size)
+        if (medium.is_unreadable(file, at)) return true;
+    return evidence.cut_short;
+}
+
+// The same frame, whole: where it was carried over to, or mended.
+bool stands_elsewhere(const Missing& missing, std::span<const std::byte> frame,
+                      const sim::Medium& medium) {
+    // All but the sum of the header, and the round.
+    const auto is_same = [&](std::span<const std::byte> other) {
+        return std::ranges::equal(frame.subspan(4, 36), other.subspan(4, 36)) &&
+               std::ranges::equal(frame.subspan(48), other.subspan(48));
+    };
+    for (const auto& [inode, path] : medium.durable_files()) {
+        std::vector<std::byte> all(medium.durable_size(inode));
+        medium.read_durable(inode, 0, all);
+        for (std::size_t at = 0; at + frame.size() <= all.size(); at += 8)
+            if ((path != missing.path || at != missing.position) &&
+                is_same(std::span(all).subspan(at, frame.size())))
+                return true;
+    }
+    return false;
+}
+
+// A round can do without its header.
+bool is_told_by_frames(const Missing& missing, sim::Medium::Inode file, const sim::Medium& medium) {
+    const Bytes all = as_read(medium, file);
+    const auto header = wire::decode_journal_header(all.view());
+    if (!header || wire::round_at(all, *header, missing.position)) return false;
+    for (std::uint64_t n = header->first_round; n <= header->first_round + all.size() / 4096; ++n)
+        if (wire::round_by_frames(all, *header, missing.position, n)) return true;
+    return false;
+}
+
+// The journal's newest file has the greatest name of them.
+bool has_newer(const Missing& missing, const sim::Medium& medium) {
+    return std::ranges::any_of(medium.durable_files(), [&](const auto& file) {
+        return file.second.starts_with("journal/") && file.second.ends_with(".log") &&
+               file.second > missing.path;
+    });
 }
 
 bool is_too_short(const Missing& missing, sim::Medium::Inode file, const sim::Medium& medium) {
@@ -121,18 +178,45 @@ std::optional<std::string> flaw_of(const Missing& missing, const sim::Medium& me
     if (!evidence.blamed_hits) return "no such fault has struck there";
     if (!evidence.unreadable && evidence.raw == evidence.restored && !evidence.cut_short)
         return "all of it is there";
-    if (missing.what == What::journal_unneeded && !evidence.unreadable) return "nobody needs it";
-    return flaw_of_block(missing, evidence.restored);
+    if (missing.what == What::journal_unneeded &&
+        (!evidence.unreadable || has_newer(missing, medium)))
+        return "nobody needs it";
+    if (auto flaw = flaw_of_block(missing, evidence.restored)) return flaw;
+    if (missing.what == What::journal_round && is_told_by_frames(missing, *file, medium))
+        return "its frames tell what it said";
+    if (missing.what == What::segment_header &&
+        wire::header_by_footer(as_read(medium, *file).view(), GroupId()))
+        return "its footer tells what it said";
+    const bool is_frame = missing.what == What::journal_entry ||
+                          missing.what == What::journal_vote || missing.what == What::journal_note;
+    if (is_frame && !is_more_than_payload(missing, evidence, *file, medium))
+        return "its header is there";
+    if (missing.what == What::journal_payload &&
+        stands_elsewhere(missing, evidence.restored, medium))
+        return "it stands elsewhere as well";
+    return {};
 }
 
-std::optional<std::string> flaw_of_refusal(std::span<const Missing> missing,
-                                           const sim::Medium& medium) {
+namespace {
+
+std::optional<std::string> flaw_in(std::span<const Missing> missing, const sim::Medium& medium) {
     if (missing.empty()) return "nothing is missing";
     for (const Missing& one : missing)
         if (auto flaw = flaw_of(one, medium))
             return std::string(to_string(one.what)) + " at " + one.path + ':' +
                    std::to_string(one.position) + ": " + *flaw;
     return {};
+}
+
+} // namespace
+
+std::optional<std::string> flaw_of_refusal(std::span<const Missing> missing,
+                                           const sim::Medium& medium) {
+    const auto is_payload = [](const Missing& one) { return one.what == What::journal_payload; };
+    if (auto flaw = flaw_in(missing, medium)) return flaw;
+    return std::ranges::all_of(missing, is_payload)
+               ? std::optional<std::string>("only payloads are missing")
+               : std::nullopt;
 }
 
 // Each voter that the proof names must be gone, or lack something of this very group.
@@ -179,10 +263,14 @@ std::optional<std::string> flaw_of(const Excuse& excuse, const Disks& disks) {
             if (auto flaw = flaw_of_ignorance(excuse, disks, disk->second)) return flaw;
             continue;
         }
-        if (auto flaw = flaw_of_refusal(voter.missing, *disk->second.medium)) return flaw;
+        const sim::Medium& medium = *disk->second.medium;
+        if (auto flaw = disk->second.gone ? flaw_of_refusal(voter.missing, medium)
+                                          : flaw_in(voter.missing, medium))
+            return flaw;
         for (const Missing& missing : voter.missing)
             if (!disk->second.gone &&
-                (missing.what != What::segment_entry || missing.group != excuse.group))
+                ((missing.what != What::segment_entry && missing.what != What::journal_payload) ||
+                 missing.group != excuse.group))
                 return "a node that runs does not need what it has lost";
     }
     const auto stands = [&](const std::vector<NodeId>& voters) {

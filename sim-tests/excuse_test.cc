@@ -1,5 +1,6 @@
 #include "sim-tests/excuse.h"
 
+#include "core/wire/segment.h"
 #include "server/catalogue.h"
 #include "sim-tests/calm_cluster.h"
 #include "sim-tests/run.h"
@@ -7,6 +8,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 
 using namespace pyralog;
@@ -24,20 +26,22 @@ struct Stopped : CalmCluster {
         for (const NodeId node : cluster.nodes()) world.kill(node);
     }
 
-    // A bit of something that the node knows to be durable.
-    void rot(NodeId node) {
+    // An entry, header and all, or the payload of one is missing from its journal.
+    Missing harm(NodeId node) { return harm(node, What::journal_entry); }
+    // By a bit of something that the node knows to be durable, and nothing else.
+    Missing harm(NodeId node, What what) {
         sim::Dice dice = world.dice("test");
-        const auto place = media.at(node).settled_byte(dice);
-        REQUIRE(place);
-        REQUIRE(world.disk(node).rot(place->path, place->position, std::byte{1}));
-        cluster.damage(node);
-    }
-    // Until a record, or a promise, is missing from its journal.
-    Missing harm(NodeId node) {
-        for (int i = 0; i < 200; ++i) {
-            rot(node);
+        for (int i = 0; i < 4000; ++i) {
+            const auto place = media.at(node).settled_byte(dice);
+            REQUIRE(place);
+            const auto rot = [&] {
+                REQUIRE(world.disk(node).rot(place->path, place->position, std::byte{1}));
+            };
+            rot();
+            cluster.damage(node);
             for (const Missing& missing : missing_on(world.disk(node)))
-                if (missing.what == What::journal_entry) return missing;
+                if (missing.what == what) return missing;
+            rot(); // And back.
         }
         FAIL("rot has hit no entry");
         return {};
@@ -94,6 +98,49 @@ TEST_CASE("what was written anew is not missing", "[simtest]") {
     CHECK(flaw_of(missing, disk) == "all of it is there");
 }
 
+// Seed 110746: a node had written its lost entry again when the power went, and the prover took
+// what the cut left for what had been there.
+TEST_CASE("what a power cut has torn was not taken by the damage before it", "[simtest]") {
+    Stopped stopped;
+    sim::Medium& disk = stopped.world.disk(one);
+    const std::string path = "groups/77/00000000000000000000.seg";
+    wire::Frame frame;
+    frame.group = GroupId{77};
+    frame.term = Term{1};
+    frame.records = 1;
+    frame.payload = {Bytes::copy_of(std::string(3 * disk.unit_size(), 'x'))};
+    const auto write = [&](Disk::Open how, Durability durability) {
+        return [&, how, durability](Environment& env) {
+            (void)env.disk.create_directory("groups/77");
+            const auto file = env.disk.open(path, how);
+            const Bytes header = wire::encode(wire::SegmentHeader{frame.group, {}});
+            CHECK(file.value()
+                      ->write_at(0, {header, wire::encode_header(frame), frame.payload.front()},
+                                 durability)
+                      .ok());
+            for (const char* directory : {"groups/77", "groups", ""})
+                CHECK(env.disk.sync_directory(directory).ok());
+            (void)env.fibers.sleep_until(env.clock.now() + 1h);
+        };
+    };
+    stopped.world.boot(one, write(Disk::Open::create_new, Durability::now));
+    stopped.world.run_for(100ms);
+    stopped.world.cut_power(one); // And with it goes what it had not synced when it was stopped.
+    REQUIRE(disk.rot(path, disk.unit_size() - 1, std::byte{1}));
+    const std::vector<Missing> missing = missing_on(disk, frame.group);
+    REQUIRE(missing.size() == 1);
+    CHECK_FALSE(flaw_of(missing.front(), disk));
+
+    stopped.world.boot(one, write(Disk::Open::existing, Durability::later));
+    stopped.world.run_for(100ms);
+    using Fate = sim::Medium::Fate;
+    disk.plan_cut({Fate::survives, Fate::survives, Fate::lost, Fate::garbage, Fate::survives,
+                   Fate::survives});
+    stopped.world.cut_power(one);
+    CHECK(flaw_of(missing.front(), disk) == "the frame was not whole");
+    CHECK(missing_on(disk, frame.group).empty());
+}
+
 TEST_CASE("the judge accepts no proof that says anything else than what happened", "[simtest]") {
     Stopped stopped;
     sim::Medium& disk = stopped.world.disk(one);
@@ -119,6 +166,61 @@ TEST_CASE("the judge accepts no proof that says anything else than what happened
     disk.lose_all();
     CHECK(flaw([](Missing& m) { m.what = What::disk; }) == "none");
     CHECK(flaw_of_refusal({}, disk) == "nothing is missing");
+}
+
+TEST_CASE("a payload of the journal is no reason to refuse it, and one to refuse a read",
+          "[simtest]") {
+    Stopped stopped;
+    const Missing payload = stopped.harm(one, What::journal_payload);
+    sim::Medium& disk = stopped.world.disk(one);
+    CHECK_FALSE(flaw_of(payload, disk));
+    CHECK(flaw_of_refusal(std::span(&payload, 1), disk) == "only payloads are missing");
+    Missing changed = payload;
+    changed.what = What::journal_entry;
+    CHECK(flaw_of(changed, disk) == "its header is there");
+
+    // Of those that run.
+    const Disks disks = stopped.disks({});
+    const auto excuse = excuse_for(payload.group, true, disks);
+    REQUIRE(excuse);
+    CHECK(excuse->kind == Excuse::Kind::unreadable);
+    CHECK_FALSE(flaw_of(*excuse, disks));
+    CHECK_FALSE(excuse_for(payload.group, false, disks));
+
+    // Once it stands elsewhere it is not missing.
+    Buffer good(payload.size);
+    const auto file = disk.durable_file(payload.path).value();
+    CHECK(disk.read_unharmed(file, payload.position, good.view()) == payload.size);
+    const Bytes data = std::move(good).freeze();
+    stopped.world.boot(one, [&](Environment& env) {
+        const auto made = env.disk.open("journal/copy.log", Disk::Open::create_new);
+        CHECK(made.value()->write_at(0, {data}, Durability::now).ok());
+        return env.disk.sync_directory("journal");
+    });
+    stopped.world.run_for(100ms);
+    CHECK(flaw_of(payload, disk) == "it stands elsewhere as well");
+    for (const Missing& left : missing_on(disk)) CHECK(left.what != What::journal_payload);
+}
+
+TEST_CASE("a node that runs is not settled before it has got back what it has lost", "[simtest]") {
+    Stopped stopped;
+    (void)stopped.harm(two, What::journal_payload);
+    for (const NodeId node : {one, two, three}) stopped.cluster.start(node);
+    const std::array others{one, three};
+    stopped.world.network().isolate(two, others);
+    // At some moment between two requests.
+    const auto settles = [&] {
+        for (int i = 0; i < 4'000; ++i) {
+            if (stopped.run(1ms) != "good") return false;
+            if (stopped.check.settled()) return true;
+        }
+        return false;
+    };
+    CHECK_FALSE(settles());
+    REQUIRE(stopped.cluster.host(two));
+    stopped.world.network().heal_all();
+    CHECK(settles());
+    CHECK_FALSE(stopped.finding);
 }
 
 TEST_CASE("a group stands still only when too many of its voters are gone", "[simtest]") {
@@ -230,14 +332,14 @@ TEST_CASE("where damage is unlimited, who lost nothing must make progress", "[si
 }
 
 TEST_CASE("where damage is unlimited, a majority that is gone excuses the rest", "[simtest]") {
-    std::size_t excused = 0;
-    for (std::uint64_t seed = 1; seed <= 4; ++seed) {
-        Plan plan = unlimited_plan(seed);
-        plan.nemesis.rot = 200ms;
+    Plan plan = unlimited_plan();
+    plan.nemesis.rot = 100ms;
+    bool excused = false;
+    for (plan.seed = 1; plan.seed <= 10; ++plan.seed) { // Not each loses a majority.
         const RunResult result = run_plan(plan);
         INFO((result.finding ? result.finding->detail : "pass"));
         CHECK(result.verdict == Verdict::pass);
-        excused += result.excuses.contains("group/no-majority") ? 1 : 0;
+        excused |= result.excuses.contains("group/no-majority");
     }
-    CHECK(excused > 0);
+    CHECK(excused);
 }

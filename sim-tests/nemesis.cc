@@ -85,6 +85,7 @@ void Nemesis::ambush(NodeId leader) {
 void Nemesis::heal(std::span<const NodeId> core) {
     active_ = false;
     awaited_cuts_.clear();
+    memory_limits_.clear();
     core_.assign(core.begin(), core.end());
     sim::World& world = cluster_.world();
     sim::Faults quiet;

@@ -64,6 +64,7 @@ private:
     void kill(sim::Dice& dice);
     void cut_power(sim::Dice& dice);
     void cut_who_writes();
+    void kill_who_holds_too_much();
     void black_out(sim::Dice& dice);
     void cut_rack(sim::Dice& dice);
     void begin_storm(sim::Dice& dice);
@@ -108,6 +109,15 @@ private:
         sim::Dice* dice = nullptr;
     };
 
+    // A limit of memory: who exceeds it is killed, as systems do.
+    struct MemoryLimit {
+        NodeId node;
+        std::uint64_t boot = 0; // The process that it is for,
+        std::size_t bytes = 0;
+        Duration until{0}; // until then.
+        sim::Dice* dice = nullptr;
+    };
+
     Cluster& cluster_;
     std::map<NodeId, NodeMedia>& media_;
     const Plan& plan_;
@@ -115,6 +125,7 @@ private:
     std::vector<NodeId> clients_;
     std::deque<Repeated> repeated_; // Strikes refer to their dice for as long as they last.
     std::vector<AwaitedCut> awaited_cuts_;
+    std::vector<MemoryLimit> memory_limits_;
     sim::Dice ambush_dice_;
     sim::Dice start_dice_;    // When brokers that ended by themselves are started again.
     sim::Dice recovery_dice_; // Whether, and when, what has just started is ended again.

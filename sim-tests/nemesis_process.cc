@@ -8,7 +8,7 @@ namespace pyralog::simtest {
 
 namespace {
 
-constexpr Duration awaited_cut_most = 2s;
+constexpr Duration awaited_most = 2s;
 
 } // namespace
 
@@ -47,6 +47,7 @@ void Nemesis::start(NodeId node, int nested) {
 
 void Nemesis::observe() {
     if (!awaited_cuts_.empty()) cut_who_writes();
+    if (!memory_limits_.empty()) kill_who_holds_too_much();
     for (const NodeId node : cluster_.take_ended()) {
         if (active_) {
             start_later(node, start_dice_);
@@ -67,14 +68,36 @@ void Nemesis::end_process(NodeId node, bool power_cut, sim::Dice& dice) {
     start_later(node, dice);
 }
 
-void Nemesis::kill(sim::Dice& dice) { end_process(some_node(dice), false, dice); }
+// At any time; or when it holds more memory than it may, which is when it does most at once.
+void Nemesis::kill(sim::Dice& dice) {
+    const NodeId node = some_node(dice);
+    if (dice.pick(3) < 2 || !cluster_.running(node)) return end_process(node, false, dice);
+    sim::World& world = cluster_.world();
+    const auto more = static_cast<std::size_t>(scaled(dice, 1ns, 64ns).count()) << 10;
+    memory_limits_.push_back({node, cluster_.boots(node), world.buffer_bytes(node) + more,
+                              world.now() + awaited_most, &dice});
+}
+
+void Nemesis::kill_who_holds_too_much() {
+    sim::World& world = cluster_.world();
+    std::erase_if(memory_limits_, [&](const MemoryLimit& limit) {
+        const bool is_gone =
+            !cluster_.running(limit.node) || cluster_.boots(limit.node) != limit.boot;
+        if (is_gone || world.now() >= limit.until) return true;
+        if (world.buffer_bytes(limit.node) <= limit.bytes) return false;
+        if (!world.inject(sim::Fault::out_of_memory)) return true;
+        world.count_effect(sim::Fault::out_of_memory);
+        later(Duration{0}, [this, limit] { end_process(limit.node, false, *limit.dice); });
+        return true;
+    });
+}
 
 // At any time; or while the disk is at work, which matters most and is seldom so by itself.
 void Nemesis::cut_power(sim::Dice& dice) {
     const NodeId node = some_node(dice);
     if (!dice.coin()) return end_process(node, true, dice);
     const auto units = static_cast<std::size_t>(scaled(dice, 1ns, 8ns).count());
-    awaited_cuts_.push_back({node, units, cluster_.world().now() + awaited_cut_most, &dice});
+    awaited_cuts_.push_back({node, units, cluster_.world().now() + awaited_most, &dice});
 }
 
 void Nemesis::cut_who_writes() {

@@ -68,6 +68,12 @@ TEST_CASE("processes are ended while they recover, several times in a row", "[si
     check_effect(counts, sim::Fault::nested_end);
 }
 
+TEST_CASE("who holds more memory than it may is killed", "[simtest][sim]") {
+    const sim::FaultCounts counts = counts_of([](Plan& plan) { plan.nemesis.kills = 300ms; });
+    check_effect(counts, sim::Fault::out_of_memory);
+    CHECK(counts.fired(sim::Fault::kill) > counts.effective(sim::Fault::out_of_memory));
+}
+
 TEST_CASE("a storm ends one node again and again", "[simtest][sim]") {
     check_effect(counts_of([](Plan& plan) { plan.nemesis.restart_storms = 1s; }),
                  sim::Fault::restart_storm);

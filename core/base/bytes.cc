@@ -23,10 +23,22 @@ Buffer::Buffer(std::size_t size) {
     CHECK(memory != nullptr);
     auto* first = static_cast<std::byte*>(memory);
     block_ = new (first + tail) Bytes::Block{1, memory};
+    if (buffer_count) {
+        block_->count = buffer_count;
+        block_->size = size;
+        buffer_count->bytes += size;
+        ++buffer_count->holders;
+    }
     view_ = {first, size};
 }
 
-void Bytes::recycle(Block* block) { std::free(block->allocation); }
+void Bytes::recycle(Block* block) {
+    if (block->count) {
+        block->count->bytes -= block->size;
+        block->count->let_go();
+    }
+    std::free(block->allocation);
+}
 
 std::optional<Buffer> Buffer::thaw(Bytes&& bytes) {
     if (!bytes.block_ || bytes.block_->references != 1) return {};

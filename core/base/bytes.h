@@ -19,6 +19,20 @@
 
 namespace pyralog {
 
+// How many bytes the buffers have that were made while this was the one that counts, and that are
+// still there: what a simulated process holds. In the server there is none.
+//
+// Buffers may outlive the process, so whoever begins a count leaves it, and the last buffer ends
+// it.
+struct BufferCount {
+    std::size_t bytes = 0;
+    std::size_t holders = 1; // Buffers, and who began it.
+    void let_go() {
+        if (--holders == 0) delete this;
+    }
+};
+inline BufferCount* buffer_count = nullptr; // The one that counts now; set by the simulated world.
+
 class Bytes {
 public:
     Bytes() = default;
@@ -55,6 +69,8 @@ private:
     struct Block {
         std::uint32_t references;
         void* allocation;
+        BufferCount* count = nullptr; // That it is a part of,
+        std::size_t size = 0;         // with so much.
     };
 
     Bytes(Block* block, std::span<const std::byte> view) : block_(block), view_(view) {}

@@ -6,6 +6,8 @@
 
 #include "core/base/types.h"
 
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -23,6 +25,12 @@ struct LogStart {
     Term before;    // Of the entry before that; zero at the very beginning.
     Offset offset;  // The first record that is still to be read: in that entry, perhaps not first.
     auto operator<=>(const LogStart&) const = default;
+
+    // Can that record be one of that entry, or stand right behind it?
+    bool is_sensible() const {
+        return offset >= first.offset &&
+               offset - first.offset <= std::numeric_limits<std::int32_t>::max();
+    }
 };
 
 class TermTable {

@@ -40,7 +40,7 @@ struct LogConfig {
         setting("log.segment_bytes", segment_bytes, Bounds<std::size_t>{64_KiB, 1_GiB},
                 "A segment that has grown to about this size is sealed and the next one begun.");
         setting("log.segment_age", segment_age, Bounds<Duration>{1ms, std::chrono::days(3650)},
-                "The same when what is in its first 4 KiB is so old, by its own times.");
+                "The same when it was begun so long ago, or the node has started since.");
         setting(
             "log.segment_flush_bytes", segment_flush_bytes, Bounds<std::size_t>{4_KiB, 64_MiB},
             "When this much of one log is committed, it moves from the journal to its segment.");

@@ -21,6 +21,7 @@ struct Known {
     Position first;
     LogDigest::Entry entry;
     Bytes header;
+    bool is_damaged = false; // All but the header is lost.
 };
 
 // What is read of one group: the segments are summed up as they are read; what the journal has may
@@ -33,9 +34,11 @@ struct Reading {
 
 // Of a frame whose payload has been compared with its sum.
 Known known(const wire::Frame& frame) {
+    Known known{frame.first, {frame.term, frame.end(), 0}, {}, frame.damaged > 0};
+    if (known.is_damaged) return known;
     wire::Frame entry = frame;
     entry.round = 0; // Where it stood in the journal is this node's own affair.
-    Known known{frame.first, {frame.term, frame.end(), 0}, wire::encode_header(entry)};
+    known.header = wire::encode_header(entry);
     known.entry.sum = crc32c(known.header.view());
     return known;
 }
@@ -91,8 +94,11 @@ Result<> take(Environment& env, Reading& into, const wire::Frame& frame) {
         into.journal.erase(into.journal.lower_bound(std::max(frame.first.index, segments_end)),
                            into.journal.end());
     } else if (frame.is_entry() && frame.first.index >= segments_end) {
-        const auto [there, is_new] = into.journal.emplace(frame.first.index, known(frame));
-        if (!is_new && there->second.header.text() != known(frame).header.text())
+        Known next = known(frame);
+        const auto there = into.journal.find(frame.first.index);
+        if (there == into.journal.end() || there->second.is_damaged)
+            into.journal.insert_or_assign(frame.first.index, std::move(next));
+        else if (!next.is_damaged && there->second.header.text() != next.header.text())
             return damaged(env, frame.group, "two entries in one place", frame.first);
     }
     return {};
@@ -104,6 +110,8 @@ Result<> finish(Environment& env, Reading& reading) {
     for (const auto& [index, next] : reading.journal) {
         if (next.first != reading.digest.end())
             return damaged(env, reading.digest.group, "entries are missing", reading.digest.end());
+        if (next.is_damaged)
+            return damaged(env, reading.digest.group, "a payload is damaged", next.first);
         reading.digest.entries.push_back(next.entry);
     }
     return {};

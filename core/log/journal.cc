@@ -39,6 +39,28 @@ std::uint64_t round_bytes(std::span<const wire::Frame> frames) {
     return aligned(wire::RoundHeader::size + body_bytes(frames));
 }
 
+// The vote that a vote or a mark tells of, after the one before. A copy: the payload may be a slice
+// of something large.
+wire::Frame vote_in(const wire::Frame& frame, const std::optional<wire::Frame>& before) {
+    wire::Frame vote = frame;
+    vote.kind = wire::Frame::Kind::vote;
+    vote.first = {};
+    vote.payload.clear();
+    if (frame.damaged > 0) {
+        // A mark repeats what a vote has said.
+        const bool same = before && before->term == frame.term && !before->payload.empty() &&
+                          before->payload_crc == frame.payload_crc;
+        SOMETIMES(same, "journal/damaged-vote-was-told-before");
+        SOMETIMES(!same, "journal/damaged-vote");
+        if (same) return *before;
+        vote.damaged = vote.payload_crc = 0;
+        return vote;
+    }
+    const Bytes payload = Bytes::copy_of(joined(frame.payload).view());
+    if (!payload.empty()) vote.payload.push_back(payload);
+    return vote;
+}
+
 // Header, payload and padding, at the beginning of `into`. Returns how many bytes that were.
 std::size_t put(const wire::Frame& frame, std::span<std::byte> into) {
     wire::encode_header(frame, into.first<wire::Frame::header_size>());
@@ -75,6 +97,8 @@ Journal::Journal(Environment& env, std::string directory, const JournalConfig& c
                     "Entries, cuts and votes written to the journal."),
       syncs_total_(env.metrics, "pyralog_journal_syncs_total",
                    "How often somebody asked for what was appended to be durable."),
+      damaged_total_(env.metrics, "pyralog_journal_damaged_frames_total",
+                     "Frames of which only the header was found at the start."),
       wait_(env.metrics, "pyralog_journal_wait_seconds",
             "How long they waited for it, if they had to."),
       bytes_gauge_(env.metrics, "pyralog_journal_in_use_bytes",
@@ -161,6 +185,11 @@ Result<> Journal::wait_for_work() {
     return waited;
 }
 
+// A quarter of a file at most: then little of it is left unused when the next round is larger.
+std::uint64_t Journal::round_limit() const {
+    return std::min(config_.round_bytes_max, config_.file_bytes / 4);
+}
+
 // What fits into the rest of the file, up to the limit; one frame goes in whatever its size. When
 // none waits this is a seal.
 std::vector<wire::Frame> Journal::take_round() {
@@ -169,8 +198,7 @@ std::vector<wire::Frame> Journal::take_round() {
         frames.emplace_back().kind = wire::Frame::Kind::seal;
         return frames;
     }
-    // A quarter of a file at most: then little of it is left unused when the next round is larger.
-    std::uint64_t limit = std::min(config_.round_bytes_max, config_.file_bytes / 4);
+    std::uint64_t limit = round_limit();
     const std::uint64_t left = files_.back().bytes - write_position_;
     if (left >= round_bytes(std::span(&queue_.front(), 1))) limit = std::min(limit, left);
     if (BUGGIFY("journal/small-round")) limit = 0;
@@ -276,14 +304,18 @@ std::vector<wire::Frame> Journal::checkpoint() const {
     return marks;
 }
 
+// With room for its marks, should there soon be more of them, and for a round.
+std::uint64_t Journal::bytes_of_file(std::uint64_t marks, std::uint64_t round) const {
+    return aligned(
+        std::max<std::uint64_t>(config_.file_bytes, wire::JournalHeader::size + 2 * marks + round));
+}
+
 // The next file, with room for a round of this size. It gets its name only when its header and its
 // checkpoint are durable. So whatever has the name of a journal file was once good, and if it is
 // not good now, it is damaged: there is nothing to guess.
 Result<> Journal::begin_file(std::uint64_t round_size) {
     const std::uint64_t carried = round_bytes(checkpoint());
-    const std::uint64_t bytes = std::max<std::uint64_t>(
-        config_.file_bytes, wire::JournalHeader::size + 2 * carried + round_size);
-    const Spare spare = TRY(take_spare(aligned(bytes)));
+    const Spare spare = TRY(take_spare(bytes_of_file(carried, round_size)));
     current_ = TRY(env_.disk.open(spare.path, Disk::Open::existing, Disk::Access::aligned));
 
     recount();
@@ -315,6 +347,24 @@ Result<> Journal::begin_file(std::uint64_t round_size) {
     files_wanted_.notify_all();
     file_changed_.notify_all();
     return {};
+}
+
+std::uint64_t Journal::bytes_to_hold(std::span<const std::size_t> frames) const {
+    const std::uint64_t marks = round_bytes(checkpoint());
+    std::uint64_t total = 0, left = 0; // Of the last file: left.
+    for (std::size_t i = 0; i < frames.size();) {
+        std::uint64_t round = wire::RoundHeader::size;
+        do round += frames[i++];
+        while (i < frames.size() && round + frames[i] <= round_limit());
+        round = aligned(round);
+        if (round > left) {
+            const std::uint64_t file = bytes_of_file(marks, round);
+            total += file;
+            left = file - wire::JournalHeader::size - marks;
+        }
+        left -= round;
+    }
+    return total;
 }
 
 bool Journal::wants_spare() const {
@@ -451,10 +501,7 @@ void Journal::note(const wire::Frame& frame) {
         if (frame.term == Term() && frame.payload.empty()) break;
         [[fallthrough]];
     case wire::Frame::Kind::vote: {
-        wire::Frame vote = owned(frame);
-        vote.kind = wire::Frame::Kind::vote;
-        vote.first = {};
-        known.vote = std::move(vote);
+        known.vote = vote_in(frame, known.vote);
         break;
     }
     default: note_entry(known, frame);
@@ -550,8 +597,11 @@ void Journal::recount() {
 
 std::vector<Journal::Pin> Journal::pinned() const {
     std::vector<Pin> pins;
-    if (needed_from_ + 1 >= files_.size()) return pins;
-    const std::uint64_t oldest = files_[needed_from_].number;
+    // What a round that is being written needs no more is not needed.
+    std::size_t first = needed_from_;
+    while (first < files_.size() && files_[first].pins == 0) ++first;
+    if (first + 1 >= files_.size()) return pins;
+    const std::uint64_t oldest = files_[first].number;
     for (const auto& [group, known] : known_)
         for (const Held& held : known.held)
             if (held.file == oldest) pins.push_back({group, held.end});

@@ -26,6 +26,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -46,8 +47,9 @@ public:
     // its error ends open(). Entries may come again, and may come after later ones: Log::replay()
     // knows about both.
     //
-    // Error::corrupt if anything that was durable is damaged or missing; the log line says what,
-    // and nothing on disk has been changed then.
+    // A payload that was durable and is damaged is left out, which Frame::damaged says; it may come
+    // again and be whole then. Error::corrupt if anything else that was durable is damaged or
+    // missing. Log lines say what, and after an error nothing on disk has been changed.
     using Replay = std::function<Result<>(const wire::Frame& frame)>;
     Result<> open(const Replay& replay);
 
@@ -78,7 +80,8 @@ public:
     // The group is deleted: nothing of it is needed any more. Its frames may still be replayed.
     void forget(GroupId group);
 
-    // The last vote frame of the group that was written or replayed.
+    // The last vote frame of the group that was written or replayed. Without a payload if that was
+    // damaged: then the term is all that is known of it.
     std::optional<wire::Frame> vote(GroupId group) const;
 
     // Groups of which something was written or replayed, and that were not forgotten since.
@@ -107,6 +110,10 @@ public:
         Position end;
     };
     std::vector<Pin> pinned() const;
+
+    // What files would take up that hold frames of these sizes and nothing else, were they appended
+    // now one after the other.
+    std::uint64_t bytes_to_hold(std::span<const std::size_t> frames) const;
 
     std::uint64_t file_number() const; // Of the one that is being written.
     std::uint64_t bytes_in_use() const { return bytes_in_use_; }
@@ -157,6 +164,7 @@ private:
     Result<> replay_file(const Found& found, std::optional<std::uint64_t> after_round,
                          const Replay& replay);
     Error damaged(std::string_view path, std::uint64_t file_position, std::string_view what);
+    void tell_of_damaged(std::string_view path, std::span<const wire::Frame> frames);
 
     Result<> write_rounds();
     Result<> wait_for_work();
@@ -174,6 +182,8 @@ private:
     Result<> drop_old_files();
     bool wants_spare() const;
     std::string path_of(std::uint64_t number) const;
+    std::uint64_t round_limit() const;
+    std::uint64_t bytes_of_file(std::uint64_t marks, std::uint64_t round) const;
 
     void note(const wire::Frame& frame);
     void note_entry(Known& known, const wire::Frame& frame);
@@ -222,6 +232,7 @@ private:
     Metrics::Counter bytes_total_;
     Metrics::Counter frames_total_;
     Metrics::Counter syncs_total_;
+    Metrics::Counter damaged_total_;
     Metrics::Histogram wait_;
     Metrics::Gauge bytes_gauge_;
 };

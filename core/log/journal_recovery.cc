@@ -20,20 +20,59 @@ constexpr std::size_t read_bytes = 4_MiB;
 // up, or forgotten, for what was read is read again.
 constexpr int reads_max = 4;
 
+// So many log lines about single frames of one file.
+constexpr std::size_t damaged_told_max = 16;
+
+// What a file holds, with zeros where a sector cannot be read.
+struct Content {
+    Bytes bytes;
+    std::vector<std::uint64_t> unreadable; // Blocks, by where they begin. They rise.
+
+    bool operator==(const Content& other) const {
+        return unreadable == other.unreadable &&
+               std::ranges::equal(bytes.view(), other.bytes.view());
+    }
+    bool is_readable_from(std::uint64_t position) const {
+        return unreadable.empty() || unreadable.back() + Buffer::disk_alignment <= position;
+    }
+};
+
+// Fills `into`, a block at a time. How much there was.
+Result<std::size_t> read_blocks(File& file, std::uint64_t position, std::span<std::byte> into,
+                                std::vector<std::uint64_t>& unreadable) {
+    constexpr std::size_t block = Buffer::disk_alignment;
+    for (std::size_t at = 0; at < into.size(); at += block) {
+        const auto part = into.subspan(at, block);
+        const Result<std::size_t> got = file.read_at(position + at, part);
+        if (!got.ok() && got.error() != Error::corrupt) return got.error();
+        if (got.ok() && got.value() < block) return at + got.value();
+        if (got.ok()) continue;
+        std::ranges::fill(part, std::byte{0});
+        unreadable.push_back(position + at);
+    }
+    return into.size();
+}
+
 // All of the file, up to `bytes`; less if it is shorter.
-Result<Bytes> read_file(File& file, std::uint64_t bytes) {
+Result<Content> read_file(File& file, std::uint64_t bytes) {
     constexpr std::size_t alignment = Buffer::disk_alignment;
     Buffer memory((bytes + alignment - 1) / alignment * alignment);
+    Content content;
     std::size_t at = 0;
     const std::size_t most = BUGGIFY("journal/read-in-bits") ? 4 * alignment : read_bytes;
     while (at < memory.size()) {
-        const std::size_t asked = std::min(memory.size() - at, most);
-        const std::size_t got = TRY(file.read_at(at, memory.view().subspan(at, asked)));
-        at += got;
-        if (got < asked) break;
+        const auto part = memory.view().subspan(at, std::min(memory.size() - at, most));
+        Result<std::size_t> got = file.read_at(at, part);
+        if (!got.ok() && got.error() == Error::corrupt)
+            got = read_blocks(file, at, part, content.unreadable);
+        at += TRY(got);
+        if (got.value() < part.size()) break;
     }
-    return std::move(memory).freeze(std::min<std::uint64_t>(at, bytes));
+    content.bytes = std::move(memory).freeze(std::min<std::uint64_t>(at, bytes));
+    return content;
 }
+
+bool is_damaged(const wire::Frame& frame) { return frame.damaged > 0; }
 
 } // namespace
 
@@ -42,6 +81,21 @@ Error Journal::damaged(std::string_view path, std::uint64_t file_position, std::
     env_.log.error("journal is damaged",
                    {{"file", path}, {"file_position", file_position}, {"what", what}});
     return Error::corrupt;
+}
+
+void Journal::tell_of_damaged(std::string_view path, std::span<const wire::Frame> frames) {
+    std::size_t told = 0;
+    for (const wire::Frame& frame : frames) {
+        if (!is_damaged(frame)) continue;
+        REACHABLE("journal/damaged-payload");
+        damaged_total_.add();
+        if (++told > damaged_told_max) continue;
+        env_.log.error("a payload in the journal is damaged", {{"file", path},
+                                                               {"round", frame.round},
+                                                               {"group", frame.group},
+                                                               {"term", frame.term},
+                                                               {"position", frame.first}});
+    }
 }
 
 Result<> Journal::make_directory() {
@@ -64,9 +118,8 @@ Result<Journal::Found> Journal::look_at(const std::string& name, std::uint64_t n
     TRY(found.file->sync());
     std::optional<wire::JournalHeader> header;
     for (int reads = 0; reads < reads_max && !header; ++reads) {
-        Result<Bytes> block = read_file(*found.file, wire::JournalHeader::size);
-        if (!block.ok() && block.error() != Error::corrupt) return block.error();
-        if (block.ok()) header = wire::decode_journal_header(block.value().view());
+        const Content block = TRY(read_file(*found.file, wire::JournalHeader::size));
+        header = wire::decode_journal_header(block.bytes.view());
     }
     if (!header) return damaged(found.path, 0, "the header is bad");
     if (header->identity != identity_)
@@ -135,25 +188,34 @@ Result<> Journal::settle_size(const Spare& spare) {
 
 Result<> Journal::replay_file(const Found& found, std::optional<std::uint64_t> after_round,
                               const Replay& replay) {
-    Result<Bytes> bytes = read_file(*found.file, found.header.bytes);
+    Content content = TRY(read_file(*found.file, found.header.bytes));
     wire::JournalScan scan;
-    for (int reads = 1; bytes.ok(); ++reads) {
-        scan = wire::scan_journal(bytes.value(), found.header, after_round);
+    for (int reads = 1;; ++reads) {
+        scan = wire::scan_journal(content.bytes, found.header, after_round);
         // All that the next file knows of is here. Nobody knows that of the newest file, and what
         // seems to be missing may be there the next time.
-        if (after_round && scan.end == wire::JournalScan::End::intact) break;
-        Result<Bytes> again = read_file(*found.file, found.header.bytes);
-        const bool agrees =
-            again.ok() && std::ranges::equal(again.value().view(), bytes.value().view());
-        if (agrees) break;
+        if (after_round && scan.end == wire::JournalScan::End::intact &&
+            std::ranges::none_of(scan.frames, is_damaged))
+            break;
+        Content again = TRY(read_file(*found.file, found.header.bytes));
+        if (again == content) break;
         REACHABLE("journal/two-reads-differ");
         if (reads == reads_max) return damaged(found.path, 0, "no two reads are the same");
-        bytes = std::move(again);
+        content = std::move(again);
     }
-    SOMETIMES(!bytes.ok(), "journal/cannot-be-read");
-    if (!bytes.ok() && bytes.error() == Error::corrupt)
-        return damaged(found.path, 0, "a sector cannot be read");
-    if (!bytes.ok()) return bytes.error();
+    // A write that was not finished leaves sectors that can be read. So a last round of which some
+    // cannot be may have been durable, and counts if its headers do.
+    if (scan.end == wire::JournalScan::End::torn && !content.is_readable_from(scan.file_position)) {
+        wire::JournalScan more = wire::scan_journal(content.bytes, found.header, scan.round_end);
+        SOMETIMES(more.end == wire::JournalScan::End::intact, "journal/unreadable-last-round");
+        if (more.end == wire::JournalScan::End::intact) scan = std::move(more);
+    }
+    // Behind the end of the newest file may be what nobody could read: a last round, or a later one
+    // that would tell that a torn one was durable.
+    if (!after_round && !content.is_readable_from(scan.file_position)) {
+        REACHABLE("journal/cannot-be-read");
+        return damaged(found.path, content.unreadable.back(), "a sector cannot be read");
+    }
     if (scan.end == wire::JournalScan::End::damage && !BUG(M21))
         return damaged(found.path, scan.file_position, scan.reason);
     SOMETIMES(scan.end == wire::JournalScan::End::torn, "journal/torn-tail");
@@ -163,6 +225,7 @@ Result<> Journal::replay_file(const Found& found, std::optional<std::uint64_t> a
                       {{"file", found.path},
                        {"file_position", scan.file_position},
                        {"round", scan.round_end}});
+    tell_of_damaged(found.path, scan.frames);
     files_.push_back({found.header.number, found.header.bytes, 0});
     durable_round_ = scan.round_end - 1;
     for (const wire::Frame& frame : scan.frames) {

@@ -451,6 +451,87 @@ TEST_CASE("entries that do not commit are carried over, and do not hold the jour
     CHECK(end_after_reopen(node, 2) == 1000);
 }
 
+// Seed 107747: what was to be carried over had not been written when the next file was full, and
+// was carried over again, ever faster. And of such batches but one goes into a file, so that there
+// were always twice as many bytes of files as of entries.
+TEST_CASE("a journal is not written anew again and again", "[log]") {
+    Settings settings = Settings::small();
+    settings.journal.round_bytes_max = 64_KiB;
+    TestNode node(1, settings);
+    constexpr std::uint64_t count = 6, batch_bytes = 22'000;
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    for (std::uint64_t i = 0; i < count; ++i)
+                        TRY(life.append(1, Term(1), batch_bytes));
+                    return life.journal.sync();
+                })
+                .ok());
+    // Each start begins a file.
+    for (int i = 0; i < 20; ++i) REQUIRE(node.live([](Life&) -> Result<> { return {}; }).ok());
+    std::uint64_t before = 0, after = 0, written = 0;
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    before = life.journal.bytes_in_use();
+                    TRY(life.env.fibers.sleep_until(life.env.clock.now() + 10s));
+                    after = life.journal.bytes_in_use();
+                    written = life.env.metrics.total("pyralog_journal_bytes_total");
+                    return {};
+                })
+                .ok());
+    CHECK(before > 20 * settings.journal.file_bytes);
+    CHECK(after <= (count + 2) * settings.journal.file_bytes);
+    CHECK(written < 2 * count * batch_bytes);
+    CHECK(end_after_reopen(node, 1) == count);
+}
+
+// Each came free for another like it, as fast as the disk could write.
+TEST_CASE("batches of which but one goes into a file are not carried over for ever", "[log]") {
+    Settings settings = Settings::small();
+    settings.journal.round_bytes_max = 64_KiB;
+    TestNode node(1, settings);
+    constexpr int count = 4;
+    constexpr std::uint64_t batch_bytes = 22'000; // Less than half a file.
+    std::uint64_t written = 0;
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    for (int group = 1; group <= count; ++group) {
+                        TRY(life.append(group, Term(1), batch_bytes));
+                        TRY(life.journal.sync());
+                    }
+                    CHECK(life.journal.crowded());
+                    TRY(life.env.fibers.sleep_until(life.env.clock.now() + 10s));
+                    CHECK_FALSE(life.journal.backlogged());
+                    written = life.env.metrics.total("pyralog_journal_bytes_total");
+                    return {};
+                })
+                .ok());
+    CHECK(written < 2 * count * batch_bytes);
+    for (int group = 1; group <= count; ++group) CHECK(end_after_reopen(node, group) == 1);
+}
+
+// Found with seed 107747: who asked while the round was being written that freed the oldest file
+// was told that nothing was held, and waited for the next file to become full before he asked
+// again.
+TEST_CASE("what holds the journal is known while a round is written that frees a file", "[log]") {
+    TestNode node;
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    for (const int group : {1, 2, 3}) {
+                        TRY(life.append(group, Term(1), 30'000)); // Each in a file of its own.
+                        TRY(life.journal.sync());
+                    }
+                    const auto holder = [&] {
+                        const auto pins = life.journal.pinned();
+                        return pins.size() == 1 ? pins.front().group : GroupId(-1);
+                    };
+                    CHECK(holder() == GroupId(1));
+                    node.disk().hang_until(node.world.now() + 1s);
+                    TRY(life.log(1))->cut({});
+                    TRY(life.env.fibers.sleep_until(life.env.clock.now() + 1ms));
+                    CHECK(holder() == GroupId(2));
+                    TRY(life.journal.sync());
+                    CHECK(holder() == GroupId(2));
+                    return {};
+                })
+                .ok());
+}
+
 TEST_CASE("a batch larger than a round, and one larger than a file", "[log]") {
     TestNode node;
     REQUIRE(node.live([](Life& life) -> Result<> {

@@ -192,6 +192,7 @@ Result<> Log::replay_start(const wire::Frame& frame) {
     start_ = start;
     early_.erase(early_.begin(), early_.lower_bound(start.first.index));
     while (!tail_.empty() && tail_.front().first.index < start.first.index) {
+        if (tail_.front().damaged > 0) note_whole(tail_.front().first.index);
         budget_.change(-static_cast<std::int64_t>(weight(tail_.front())), 0);
         tail_.pop_front();
     }
@@ -212,16 +213,23 @@ Result<> Log::replay_entry(const wire::Frame& frame) {
     if (index < moved_.index) return {};
     if (const wire::Frame* same = in_memory(index)) {
         REACHABLE("log/replayed-entry-again");
-        if (same->first == frame.first && same->term == frame.term) return {};
-        return damaged("two entries in one place", frame.first);
+        if (!wire::is_same_entry(*same, frame))
+            return damaged("two entries in one place", frame.first);
+        // One of the two may be all that is left of it.
+        if (same->damaged > 0 && frame.damaged == 0) heal(index, owned(frame));
+        return {};
     }
-    if (!follows(frame)) {
+    const auto known = early_.find(index);
+    const bool was_whole = known != early_.end() && wire::is_same_entry(known->second, frame) &&
+                           known->second.damaged == 0;
+    wire::Frame entry = was_whole ? std::move(known->second) : owned(frame);
+    if (!follows(entry)) {
         REACHABLE("log/replayed-entry-came-early");
-        early_.insert_or_assign(index, owned(frame));
+        early_.insert_or_assign(index, std::move(entry));
         return {};
     }
     early_.erase(index);
-    push(owned(frame));
+    push(std::move(entry));
     push_early();
     return {};
 }
@@ -245,6 +253,7 @@ Result<> Log::finish_replay() {
     if (least_start_ > start_.first.index) return damaged(gap_, start_.first);
     if (!early_.empty()) return damaged("entries are missing", end_);
     replayed_ = true;
+    segment_begun_ = env_.clock.now();
     committed_ = moved_;
     SOMETIMES(least_start_ > 0, "log/gap-before-its-start");
     retire_before(start_.first.index);
@@ -258,6 +267,7 @@ Result<> Log::finish_replay() {
 
 void Log::append(const wire::Frame& frame) {
     CHECK(replayed_ && frame.is_entry() && frame.group == group_ && follows(frame));
+    CHECK(frame.damaged == 0);
     wire::Frame entry = frame;
     entry.round = 0;
     if (entry.payload_crc == 0) entry.payload_crc = crc32c(entry.payload);
@@ -291,7 +301,8 @@ void Log::set_committed(Position committed) {
     for (std::int64_t i = std::max(committed_.index, moved_.index); i < committed.index; ++i) {
         const wire::Frame& frame = *in_memory(i);
         movable_bytes_ += weight(frame);
-        if (frame.kind == wire::Frame::Kind::trim) last_trim = &frame;
+        // Without its payload it says nothing until it is mended.
+        if (frame.kind == wire::Frame::Kind::trim && frame.damaged == 0) last_trim = &frame;
     }
     committed_ = committed;
     if (last_trim) take_trim(*last_trim);
@@ -323,6 +334,7 @@ void Log::trim(const wire::Trim& trim) {
     terms_.trim(trim.first);
     terms_.cut(end_);
     journal_.append(wire::start_frame(group_, start_));
+    for (const auto& segment : segments_) segment->forget_before(start_.first);
     if (writer_ && has_old()) writer_->wake_to_remove(*this);
 }
 
@@ -348,7 +360,9 @@ Offset Log::expired(std::optional<std::int64_t> oldest_ms,
     // All that is in segments is too old.
     for (std::int64_t i = kept.index; i < committed_.index; ++i) {
         const wire::Frame* const frame = in_memory(i);
-        if (!frame || (frame->records > 0 && !is_old(wire::batch_timestamp_max(*frame)))) break;
+        if (!frame || frame->damaged > 0 ||
+            (frame->records > 0 && !is_old(wire::batch_timestamp_max(*frame))))
+            break;
         kept = frame->end();
     }
     return std::max(start_.offset, kept.offset);
@@ -375,6 +389,7 @@ void Log::push(wire::Frame frame) {
     terms_.append(frame.term, frame.first);
     end_ = frame.end();
     budget_.change(static_cast<std::int64_t>(weight(frame)), 0);
+    if (frame.damaged > 0) note_damaged(frame);
     tail_.push_back(std::move(frame));
 }
 
@@ -383,11 +398,12 @@ void Log::pop() {
     end_ = tail_.back().first;
     terms_.cut(end_);
     budget_.change(-static_cast<std::int64_t>(weight(tail_.back())), 0);
+    if (tail_.back().damaged > 0) note_whole(tail_.back().first.index);
     tail_.pop_back();
 }
 
 std::size_t Log::weight(const wire::Frame& frame) {
-    return sizeof(wire::Frame) + size_of(frame.payload);
+    return sizeof(wire::Frame) + size_of(frame.payload) + frame.damaged;
 }
 
 // ---- Memory ----
@@ -419,6 +435,7 @@ std::vector<wire::Frame> Log::tail(Position from, std::size_t bytes_max) const {
     std::size_t total = 0;
     if (BUGGIFY("log/short-tail")) bytes_max = 0;
     for (std::int64_t i = from.index; const wire::Frame* frame = in_memory(i); ++i) {
+        if (frame->damaged > 0) break;
         total += size_of(frame->payload);
         if (!frames.empty() && total > bytes_max) break;
         frames.push_back(*frame);
@@ -446,7 +463,8 @@ Result<std::vector<wire::Frame>> Log::read_frames(Position from, Position limit,
     if (from.index < start_.first.index) return Error::not_found;
     const std::int64_t end = std::min(limit.index, end_.index);
     if (from.index >= end) return std::vector<wire::Frame>();
-    if (in_memory(from.index)) {
+    if (const wire::Frame* const front = in_memory(from.index)) {
+        if (front->damaged > 0) return Error::corrupt;
         std::vector<wire::Frame> frames = tail(from, bytes_max);
         while (!frames.empty() && frames.back().first.index >= end) frames.pop_back();
         return frames;
@@ -509,8 +527,10 @@ Result<BytesChain> Log::read(Offset from, Offset limit, std::size_t bytes_max) {
         const wire::Frame& frame = cached(tail_[i]);
         if (frame.kind != wire::Frame::Kind::records) continue;
         if (frame.first.offset >= limit) break;
+        SOMETIMES(frame.damaged > 0, "log/read-up-to-a-damaged-entry");
+        if (frame.damaged > 0 && batches.empty()) return Error::corrupt;
         total += size_of(frame.payload);
-        if (!batches.empty() && total > bytes_max) break;
+        if (!batches.empty() && (total > bytes_max || frame.damaged > 0)) break;
         batches.insert(batches.end(), frame.payload.begin(), frame.payload.end());
     }
     return batches;
@@ -534,9 +554,11 @@ Result<Offset> Log::offset_for_time(std::int64_t timestamp_ms, Offset limit, Off
         at = segment->end().offset;
     }
     // While the disk was waited for, entries may have moved to a segment: those are looked at here.
-    for (const wire::Frame& frame : tail_)
-        if (frame.end().offset > from && wire::batch_timestamp_max(frame) >= timestamp_ms)
-            return answer(frame.first);
+    for (const wire::Frame& frame : tail_) {
+        if (frame.end().offset <= from) continue;
+        if (frame.damaged > 0) return Error::corrupt; // It may have been this one.
+        if (wire::batch_timestamp_max(frame) >= timestamp_ms) return answer(frame.first);
+    }
     REACHABLE("log/no-such-time");
     return Error::not_found;
 }
@@ -590,24 +612,24 @@ Result<Segment*> Log::growing_segment() {
     segment_bytes_max_ = config_.segment_bytes - jitter + env_.random.below(2 * jitter + 1);
     segments_.push_back(Segment::create(env_, segment_path(directory_, moved_.index), group_,
                                         moved_, &budget_.open_segments()));
+    segment_begun_ = env_.clock.now();
     return segments_.back().get();
 }
 
 bool Log::is_full(const Segment& segment) const {
     if (segment.end() == segment.first()) return false;
     if (segment.bytes() >= segment_bytes_max_ || BUGGIFY("log/seals-early", 50'000)) return true;
-    const std::int64_t begun = segment.index().marks.front().timestamp_max;
-    const std::int64_t age = env_.clock.wall().unix_ms - begun;
-    const bool is_old =
-        begun != wire::SegmentIndex::no_timestamp &&
-        age >= std::chrono::duration_cast<std::chrono::milliseconds>(config_.segment_age).count();
+    const bool is_old = env_.clock.now() >= segment_begun_ + config_.segment_age;
     SOMETIMES(is_old, "log/segment-sealed-for-its-age");
     return is_old;
 }
 
 Result<std::size_t> Log::move_piece() {
-    const Position limit = committed_;
-    if (moved_.index >= limit.index) return std::size_t{0};
+    std::int64_t limit = committed_.index;
+    const bool is_held = is_damaged_before(committed_);
+    SOMETIMES(is_held, "log/nothing-moves-past-what-is-damaged");
+    if (is_held) limit = *damaged_->journaled.begin();
+    if (moved_.index >= limit) return std::size_t{0};
     // A majority may have an entry before this node's disk has it. Segments never get ahead of the
     // journal, so that recovery finds in it all that led to what they hold, cuts included.
     const std::uint64_t resets = resets_;
@@ -622,7 +644,7 @@ Result<std::size_t> Log::move_piece() {
         BUGGIFY("log/small-piece") ? 0 : std::min<std::uint64_t>(piece_bytes_max, room);
     std::vector<wire::Frame> frames;
     std::size_t total = 0;
-    for (std::int64_t i = segment.end().index; i < limit.index; ++i) {
+    for (std::int64_t i = segment.end().index; i < limit; ++i) {
         const wire::Frame& frame = *in_memory(i);
         total += wire::stored_size(frame);
         if (!frames.empty() && total > piece_bytes) break;
@@ -647,7 +669,11 @@ Result<std::size_t> Log::move_piece() {
 // What stands before `end` is in segments, or is wanted by nobody. Returns how much it was.
 std::size_t Log::pass_over(Position end) {
     std::size_t bytes = 0;
-    for (std::int64_t i = moved_.index; i < end.index; ++i) bytes += weight(*in_memory(i));
+    for (std::int64_t i = moved_.index; i < end.index; ++i) {
+        bytes += weight(*in_memory(i));
+        // What nobody wants needs no mending.
+        if (in_memory(i)->damaged > 0) note_whole(i);
+    }
     moved_ = end;
     movable_bytes_ -= bytes;
     cached_bytes_ += bytes;
@@ -716,15 +742,14 @@ void Log::close_removed() {
 
 void Log::carry_over(Position end) {
     REACHABLE("log/carried-over");
+    CHECK(!is_damaged_before(end));
     for (std::int64_t i = moved_.index; i < std::min(end.index, end_.index); ++i)
         journal_.append(*in_memory(i));
 }
 
-std::size_t Log::bytes_before(Position end) const {
-    std::size_t bytes = 0;
+void Log::add_sizes(std::vector<std::size_t>& frames, Position end) const {
     for (std::int64_t i = moved_.index; i < std::min(end.index, end_.index); ++i)
-        bytes += wire::stored_size(*in_memory(i));
-    return bytes;
+        frames.push_back(wire::stored_size(*in_memory(i)));
 }
 
 } // namespace pyralog

@@ -5,6 +5,10 @@
 // cut and never wrong, and a cut costs one frame. Entries can be read as soon as they are appended;
 // they are durable when a later Journal::sync() has returned.
 //
+// An entry can be damaged: it is there, and counts for length and terms, but some of it is not what
+// was written. Whoever reads it gets Error::corrupt, until it is mended with what another replica
+// has. In the journal it stays until then, and so do those behind it.
+//
 // Life: open() knows what the segments hold; the journal's frames of this group come through
 // replay(); finish_replay() says if the log is whole. Then append() and cut().
 //
@@ -28,6 +32,8 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -118,6 +124,23 @@ public:
     // holds it. Waits if that has to be looked up in a segment; end() if there is none.
     Result<Position> position_of(Offset offset);
 
+    // What is known to be damaged, in order. Of what is in segments that is what somebody has tried
+    // to read, and of all together not more than is worth asking for at once.
+    static constexpr std::size_t damages_max = 64;
+    std::vector<Damage> damages() const;
+
+    // Reads about so much of what is in segments, from this entry on, to see if it is damaged:
+    // past the page cache, and of no other use. Waits. Where to go on; segments_end() when all was
+    // read.
+    Result<std::int64_t> scrub(std::int64_t from, std::size_t bytes);
+
+    // Puts these frames in the place of one of the damages(), all of it. Waits, and is durable
+    // then. Where the log begins may be another place when this returns. Error::malformed if they
+    // are not what was there; Error::unavailable if more is damaged than was known, or if the
+    // damage was cut meanwhile; Error::not_found if its segment cannot be opened now. Of all others
+    // only a node's end is left.
+    Result<> mend(std::span<const wire::Frame> frames);
+
 private:
     friend class SegmentWriter;
     friend class TailBudget;
@@ -137,6 +160,12 @@ private:
     bool follows(const wire::Frame& frame) const;
     void push(wire::Frame frame);
     void pop();
+
+    // log_damage.cc
+    void note_damaged(const wire::Frame& frame);
+    void note_whole(std::int64_t index);
+    bool heal(std::int64_t index, const wire::Frame& whole);
+    bool is_damaged_before(Position end) const;
 
     Error unread(Error error, bool is_trimmed) const;
     const wire::Frame* in_memory(std::int64_t index) const;
@@ -169,8 +198,8 @@ private:
     bool is_full(const Segment& segment) const;
     Result<> make_directory();
     void carry_over(Position end); // Appends what is not in segments to the journal once more.
-    std::size_t bytes_before(Position end) const; // Of what that would append.
-    bool has_old() const;                         // Before its start, and still here.
+    void add_sizes(std::vector<std::size_t>& frames, Position end) const; // Of what that appends.
+    bool has_old() const; // Before its start, and still here.
     Result<> remove_old();
     std::size_t pass_over(Position end);
     void retire_before(std::int64_t start);
@@ -195,6 +224,7 @@ private:
 
     std::vector<std::unique_ptr<Segment>> segments_; // The last one grows.
     std::uint64_t segment_bytes_max_ = 0;            // Of the one that grows.
+    Time segment_begun_;                             // The same, in this life of the node.
     bool directory_made_ = false;
     std::uint64_t resets_ = 0; // Whoever has waited may find another log.
 
@@ -210,6 +240,14 @@ private:
     Position marked_;                           // So far the segments must reach.
     std::int64_t least_start_ = 0; // Later, then whatever is before segments_ does not matter.
     std::string_view gap_;         // Else this is what is wrong there.
+
+    struct Damaged {
+        explicit Damaged(Metrics& metrics);
+        std::set<std::int64_t> journaled; // By index: what is in tail_ without its payload.
+        Metrics::Gauge entries;           // So many.
+        Metrics::Counter mended;
+    };
+    std::unique_ptr<Damaged> damaged_; // Null while nothing ever was.
 #ifdef PYRALOG_BUGS
     std::map<Offset, wire::Frame> overruled_; // For M32.
 #endif

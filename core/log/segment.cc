@@ -39,13 +39,22 @@ Result<Bytes> read_device(File& device, std::uint64_t position, std::size_t coun
 // Reads one frame after the other, in windows that frames are slices of.
 class Segment::Cursor {
 public:
-    Cursor(const Segment& segment, std::uint64_t position, std::size_t bytes_wanted)
+    // With a device past the page cache: that is, a handle for aligned access.
+    Cursor(const Segment& segment, std::uint64_t position, std::size_t bytes_wanted,
+           File* device = nullptr)
         : segment_(segment), position_(position), end_(segment.index_.bytes),
-          window_bytes_(std::clamp(bytes_wanted, window_bytes_min, window_bytes_max)) {
+          window_bytes_(std::clamp(bytes_wanted, window_bytes_min, window_bytes_max)),
+          follows_(segment.mark_before(position).entry), device_(device) {
         if (BUGGIFY("segment/small-window")) window_bytes_ = wire::Frame::header_size;
     }
 
+    // What is passed on the way to what is wanted need not have its payload.
+    void pass_before(std::int64_t index) { wanted_index_ = index; }
+    void pass_before(Offset offset) { wanted_offset_ = offset; }
+
     bool at_end() const { return position_ >= end_; }
+    std::uint64_t position() const { return position_; }
+    Position follows() const { return follows_; }
 
     // A device may return another sector's bytes, and the right ones the next time.
     Result<wire::Frame> next() {
@@ -53,21 +62,26 @@ public:
         if (!frame.ok() && frame.error() == Error::corrupt) {
             window_ = {};
             at_ = 0;
+            // And what is whole is not to suffer from a sector behind it that cannot be read.
+            const std::size_t wide = std::exchange(window_bytes_, wire::Frame::header_size);
             frame = read_next();
+            window_bytes_ = wide;
             if (frame.ok()) REACHABLE("segment/read-again");
         }
-        if (!frame.ok() && frame.error() == Error::corrupt) log_damage();
+        if (!frame.ok() && frame.error() == Error::corrupt) note_damage();
         return frame;
     }
-    // The first frame is not what the index says is there.
+    // No frame is what the index says is here.
     Error misplaced() {
         const Error error = bad("a frame is not where it belongs");
-        log_damage();
+        note_damage();
         return error;
     }
 
 private:
     Result<wire::Frame> read_next() {
+        harmed_.reset();
+        unreadable_ = 0;
         TRY(have(wire::Frame::header_size));
         const auto decoded =
             wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
@@ -81,15 +95,20 @@ private:
         if (header.payload_size > 0)
             header.frame.payload.push_back(
                 window_.slice(at_ + wire::Frame::header_size, header.payload_size));
-        if (!wire::payload_intact(header.frame)) return bad("a frame's payload is bad");
         // A frame can be whole and of this group, and yet belong elsewhere: a disk may write to
         // another place than it was told to.
-        if (follows_ && header.frame.first != *follows_)
-            return bad("a frame does not follow the one before it");
+        if (header.frame.first != follows_) return bad("a frame does not follow the one before it");
+        if (is_wanted(header.frame) && !wire::payload_intact(header.frame)) {
+            if (header.payload_size > 0) harmed_ = wire::without_payload(std::move(header.frame));
+            return bad("a frame's payload is bad");
+        }
         follows_ = header.frame.end();
         at_ += stored;
         position_ += stored;
         return header.frame;
+    }
+    bool is_wanted(const wire::Frame& frame) const {
+        return frame.first.index >= wanted_index_ && frame.end().offset > wanted_offset_;
     }
     // At least `count` bytes from here on in the window.
     Result<> have(std::size_t count) {
@@ -97,8 +116,12 @@ private:
         const std::size_t asked =
             std::min<std::uint64_t>(std::max(count, window_bytes_), end_ - position_);
         if (asked < count) return bad("a frame is longer than the segment");
-        Result<Bytes> read = read_bytes(*segment_.file_, position_, asked);
-        if (!read.ok() && read.error() == Error::corrupt) return bad("a sector cannot be read");
+        Result<Bytes> read = device_ ? read_device(*device_, position_, asked)
+                                     : read_bytes(*segment_.file_, position_, asked);
+        if (!read.ok() && read.error() == Error::corrupt) {
+            unreadable_ = asked;
+            return bad("a sector cannot be read");
+        }
         window_ = TRY(std::move(read));
         at_ = 0;
         if (window_.size() < count) return bad("the file is too short");
@@ -108,8 +131,14 @@ private:
         wrong_ = what;
         return Error::corrupt;
     }
-    void log_damage() const {
+    void note_damage() {
         REACHABLE("segment/damaged-is-refused");
+        if (harmed_)
+            segment_.note_frame(position_, *harmed_);
+        else if (unreadable_ > 0)
+            segment_.note_unreadable(position_, unreadable_);
+        else
+            segment_.note_place(follows_, position_);
         segment_.env_.log.error(
             "segment is damaged",
             {{"file", segment_.path_}, {"file_position", position_}, {"what", wrong_}});
@@ -120,9 +149,14 @@ private:
     std::uint64_t end_;
     std::size_t window_bytes_;
     Bytes window_;
-    std::size_t at_ = 0;              // In the window.
-    std::string_view wrong_;          // What is, for people.
-    std::optional<Position> follows_; // Where the next frame must begin.
+    std::size_t at_ = 0;                // In the window.
+    std::string_view wrong_;            // What is, for people.
+    std::optional<wire::Frame> harmed_; // It is the payload of this one,
+    std::size_t unreadable_ = 0;        // or something in so many bytes from here on.
+    Position follows_;                  // Where the next frame must begin.
+    std::int64_t wanted_index_ = 0;     // From this one on,
+    Offset wanted_offset_{-1};          // and what ends behind this.
+    File* device_;
 };
 
 Segment::Segment(Environment& env, std::string path, GroupId group, Position first,
@@ -184,6 +218,7 @@ Result<> Segment::be_open() {
         // Somebody else may be looking through those that are there.
         if (!indexed_) index_.marks = std::move(again->index_.marks);
         indexed_ = true;
+        has_header_ = again->has_header_;
         file = std::move(again->file_);
     } else {
         file = TRY(env_.disk.open(path_, Disk::Open::existing));
@@ -207,6 +242,10 @@ Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string pat
         if (!start.ok() && start.error() != Error::corrupt) return start.error();
         if (start.ok()) header = wire::decode_segment_header(start.value().view());
     }
+    const std::optional<Footer> footer = TRY(read_footer(*device, file_size));
+    const bool has_header = header.has_value();
+    if (!header && footer)
+        header = wire::header_by_footer(footer->body.view(), footer->trailer, group);
     if (!header) {
         REACHABLE("segment/found-without-a-header");
         env.log.warning("segment has no header", {{"file", path}, {"bytes", file_size}});
@@ -220,18 +259,22 @@ Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string pat
     }
     std::unique_ptr<Segment> segment = create(env, std::move(path), group, header->first, pool);
     segment->set_file(std::move(file));
-    if (!TRY(segment->load_footer(*device, *header, file_size)))
-        TRY(segment->scan(*device, file_size));
+    segment->has_header_ = has_header;
+    if (!has_header) {
+        REACHABLE("segment/header-told-by-its-footer");
+        env.log.error("segment has lost its header", {{"file", segment->path_}});
+    }
+    if (!footer || !segment->load_footer(*footer, *header)) TRY(segment->scan(*device, file_size));
     segment->named_ = segment->sealed_;
     if (pool) pool->close_some();
     return segment;
 }
 
-// False if there is no good one.
-Result<bool> Segment::load_footer(File& device, const wire::SegmentHeader& header,
-                                  std::uint64_t file_size) {
+// Nothing: there is none, or not all of it can be read.
+Result<std::optional<Segment::Footer>> Segment::read_footer(File& device, std::uint64_t file_size) {
     constexpr std::size_t trailer_size = wire::SegmentFooter::trailer_size;
-    if (file_size < wire::SegmentHeader::size + trailer_size) return false;
+    std::optional<Footer> none;
+    if (file_size < wire::SegmentHeader::size + trailer_size) return none;
     const auto read = [&](std::uint64_t position, std::size_t count) -> Result<Bytes> {
         Result<Bytes> bytes = read_device(device, position, count);
         if (!bytes.ok() && bytes.error() == Error::corrupt) return Bytes();
@@ -240,9 +283,14 @@ Result<bool> Segment::load_footer(File& device, const wire::SegmentHeader& heade
     const Bytes end = TRY(read(file_size - trailer_size, trailer_size));
     const auto trailer = wire::decode_trailer(end.view(), file_size);
     SOMETIMES(!trailer, "segment/no-trailer");
-    if (!trailer) return false;
-    const Bytes body = TRY(read(trailer->file_position, trailer->body_bytes));
-    std::optional<wire::SegmentIndex> index = wire::decode_footer(body.view(), *trailer, header);
+    if (!trailer) return none;
+    return std::optional(Footer{*trailer, TRY(read(trailer->file_position, trailer->body_bytes))});
+}
+
+// False if it is not good.
+bool Segment::load_footer(const Footer& footer, const wire::SegmentHeader& header) {
+    std::optional<wire::SegmentIndex> index =
+        wire::decode_footer(footer.body.view(), footer.trailer, header);
     SOMETIMES(!index, "segment/bad-footer");
     if (!index) return false;
     REACHABLE("segment/sealed-one-opened");
@@ -308,28 +356,8 @@ Result<> Segment::append(std::span<const wire::Frame> frames) {
         TRY(file_->resize(index_.bytes));
         trimmed_ = true;
     }
-    Buffer headers(frames.size() * wire::Frame::header_size);
-    for (std::size_t i = 0; i < frames.size(); ++i) {
-        wire::Frame frame = frames[i];
-        frame.round = 0;
-        wire::encode_header(
-            frame,
-            headers.view().subspan(i * wire::Frame::header_size).first<wire::Frame::header_size>());
-    }
-    const Bytes stored_headers = std::move(headers).freeze();
-    const Bytes zeros = Bytes::copy_of(std::string_view("\0\0\0\0\0\0\0\0", wire::frame_alignment));
-    BytesChain chain;
-    for (std::size_t i = 0; i < frames.size(); ++i) {
-        const wire::Frame& frame = frames[i];
-        chain.push_back(
-            stored_headers.slice(i * wire::Frame::header_size, wire::Frame::header_size));
-        chain.insert(chain.end(), frame.payload.begin(), frame.payload.end());
-        const std::size_t padding =
-            wire::stored_size(frame) - wire::Frame::header_size - size_of(frame.payload);
-        if (padding > 0) chain.push_back(zeros.slice(0, padding));
-    }
     trimmed_ = false; // Should the write fail.
-    TRY(file_->write_at(index_.bytes, chain));
+    TRY(file_->write_at(index_.bytes, wire::encode_frames(frames)));
     trimmed_ = true;
     for (const wire::Frame& frame : frames) index_.add(frame);
     return {};
@@ -357,6 +385,15 @@ Result<> Segment::seal() {
     return {};
 }
 
+namespace {
+
+// What stands before something damaged is whole.
+bool ends_before(const Result<wire::Frame>& next, const std::vector<wire::Frame>& frames) {
+    return !next.ok() && next.error() == Error::corrupt && !frames.empty();
+}
+
+} // namespace
+
 Result<std::vector<wire::Frame>> Segment::read(std::int64_t from, std::int64_t limit,
                                                std::size_t bytes_max) {
     TRY(be_open());
@@ -365,8 +402,11 @@ Result<std::vector<wire::Frame>> Segment::read(std::int64_t from, std::int64_t l
     const std::int64_t end = std::min(limit, index_.end.index);
     if (BUGGIFY("segment/reads-one")) bytes_max = 0;
     Cursor cursor(*this, index_.place_of_index(from), bytes_max);
+    cursor.pass_before(from);
     while (!cursor.at_end()) {
-        wire::Frame frame = TRY(cursor.next());
+        Result<wire::Frame> next = cursor.next();
+        if (ends_before(next, frames)) break;
+        wire::Frame frame = TRY(std::move(next));
         if (frame.first.index < from) continue;
         if (frames.empty() && frame.first.index > from) return cursor.misplaced();
         if (frame.first.index >= end) break;
@@ -384,8 +424,11 @@ Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit
     std::size_t total = 0;
     if (BUGGIFY("segment/reads-one-batch")) bytes_max = 0;
     Cursor cursor(*this, index_.place_of(from), bytes_max);
+    cursor.pass_before(from);
     while (!cursor.at_end()) {
-        wire::Frame frame = TRY(cursor.next());
+        Result<wire::Frame> next = cursor.next();
+        if (ends_before(next, frames)) break;
+        wire::Frame frame = TRY(std::move(next));
         if (frame.end().offset <= from || frame.kind != wire::Frame::Kind::records) continue;
         if (frames.empty() && frame.first.offset > from) return cursor.misplaced();
         if (frame.first.offset >= limit) break;
@@ -397,6 +440,33 @@ Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit
     return frames;
 }
 
+// Behind what is damaged it goes on at the next mark.
+Result<std::int64_t> Segment::scrub(std::int64_t from, std::int64_t limit, std::size_t bytes) {
+    TRY(be_open());
+    TRY(restore_header());
+    const auto device = TRY(env_.disk.open(path_, Disk::Open::existing, Disk::Access::aligned));
+    const std::int64_t end = std::min(limit, index_.end.index);
+    std::uint64_t position = index_.place_of_index(from);
+    const std::uint64_t enough = position + wire::SegmentIndex::mark_distance + bytes;
+    std::int64_t next = from;
+    while (next < end && (next <= from || position < enough)) {
+        Cursor cursor(*this, position, bytes, device.get());
+        cursor.pass_before(from);
+        while (next < end && (next <= from || position < enough)) {
+            const Result<wire::Frame> frame = cursor.next();
+            if (!frame.ok() && frame.error() != Error::corrupt) return frame.error();
+            const bool is_bad = !frame.ok();
+            const auto behind = is_bad
+                                    ? mark_behind(cursor.position() + 1)
+                                    : wire::SegmentIndex::Mark{cursor.follows(), cursor.position()};
+            position = behind.file_position;
+            next = behind.entry.index;
+            if (is_bad) break;
+        }
+    }
+    return next;
+}
+
 Result<Position> Segment::find_time(std::int64_t timestamp_ms, Offset from) {
     TRY(be_open());
     const auto& marks = index_.marks;
@@ -405,6 +475,7 @@ Result<Position> Segment::find_time(std::int64_t timestamp_ms, Offset from) {
         const Position end = next == marks.end() ? index_.end : next->entry;
         if (mark->timestamp_max < timestamp_ms || end.offset <= from) continue;
         Cursor cursor(*this, mark->file_position, 2 * wire::SegmentIndex::mark_distance);
+        cursor.pass_before(from);
         for (std::int64_t at = mark->entry.index; at < end.index; ++at) {
             const wire::Frame frame = TRY(cursor.next());
             const bool is_first = at == mark->entry.index;

@@ -10,9 +10,11 @@
 #pragma once
 
 #include "core/env/environment.h"
+#include "core/log/damage.h"
 #include "core/log/open_segments.h"
 #include "core/wire/segment.h"
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -30,9 +32,9 @@ public:
                                            Position first, OpenSegments* pool = nullptr);
 
     // Reads past the page cache. Without a good footer the file is synced and scanned, up to the
-    // first frame that is not intact. Null if it has no good header: it was never used, or it is
-    // damaged, and the caller finds out. Error::corrupt if it is another group's, or begins
-    // elsewhere than its name says.
+    // first frame that is not intact. Null if it has no good header, nor a footer that says what
+    // was in it: it was never used, or it is damaged, and the caller finds out. Error::corrupt if
+    // it is another group's, or begins elsewhere than its name says.
     static Result<std::unique_ptr<Segment>> open(Environment& env, std::string path, GroupId group,
                                                  std::int64_t first_index,
                                                  OpenSegments* pool = nullptr);
@@ -51,7 +53,7 @@ public:
     Result<> seal(); // Nothing is appended afterwards.
 
     // Frames from the one with this index to before `limit`; stops at `bytes_max` of payload, never
-    // before the first. Error::corrupt if one of them is not intact.
+    // before the first. Error::corrupt if one of them is not intact, which damages() then knows.
     Result<std::vector<wire::Frame>> read(std::int64_t from, std::int64_t limit,
                                           std::size_t bytes_max);
 
@@ -70,19 +72,67 @@ public:
     bool in_use() const { return users_ > 0; }
     bool is_open() const { return file_ != nullptr; }
 
+    // What readers have found to be damaged, and nobody has mended: by place, and of all that was
+    // found at most so much.
+    static constexpr std::size_t damages_max = 256;
+    std::vector<Damage> damages() const;
+
+    // Reads frames from the one with this index to before `limit`, past the page cache, for their
+    // own sake: what is damaged is in damages() then, and passed over. Stops when it has read about
+    // so much. Waits. Where to go on. Error::corrupt never.
+    // Writes the header again, if that was lost.
+    Result<std::int64_t> scrub(std::int64_t from, std::int64_t limit, std::size_t bytes);
+
+    // What lies before `start` is wanted by nobody any more: no damage there is one.
+    void forget_before(Position start);
+
+    // Writes the frames of one of these, all of it from `start` on, to where they belong, and
+    // syncs. Waits. What of it lies before `start` is filled with entries that say nothing: so
+    // those behind them can be read. Error::malformed if they are not what belongs there.
+    // Error::unavailable if more turned out to be damaged than was known, which damages() tells
+    // now. Error::not_found if the file cannot be opened now. Of all others only a node's end is
+    // left.
+    Result<> mend(std::span<const wire::Frame> frames, Position start);
+
 private:
     friend class OpenSegments;
     class Cursor;
+    struct Hole {
+        Damage damage;
+        std::uint64_t file_end = 0;
+    };
 
     Segment(Environment& env, std::string path, GroupId group, Position first, OpenSegments* pool);
     bool can_close() const { return users_ == 0 && !unsynced_; }
     void close();
     Result<> be_open();
     void set_file(std::unique_ptr<File> file);
-    Result<bool> load_footer(File& device, const wire::SegmentHeader& header,
-                             std::uint64_t file_size);
+    struct Footer {
+        wire::SegmentFooter::Trailer trailer;
+        Bytes body;
+    };
+    static Result<std::optional<Footer>> read_footer(File& device, std::uint64_t file_size);
+    bool load_footer(const Footer& footer, const wire::SegmentHeader& header);
     Result<> scan(File& device, std::uint64_t file_size);
     Result<> make_file();
+
+    // segment_damage.cc
+    wire::SegmentIndex::Mark mark_before(std::uint64_t file_position) const;
+    wire::SegmentIndex::Mark mark_behind(std::uint64_t file_position) const;
+    void note_frame(std::uint64_t file_position, wire::Frame frame) const;
+    void note_place(Position first, std::uint64_t file_position) const;
+    void note_unreadable(std::uint64_t file_position, std::uint64_t count) const;
+    void note(std::uint64_t file_position, Hole hole) const;
+    Term term_at(Position entry) const;
+    bool fits(const Hole& hole, Position start, std::span<const wire::Frame> frames) const;
+    Result<> fill(Position from, Position to, std::uint64_t bytes,
+                  std::vector<wire::Frame>& frames) const;
+    Result<std::vector<wire::Frame>> filling(wire::SegmentIndex::Mark from,
+                                             wire::SegmentIndex::Mark to) const;
+    Result<wire::SegmentIndex::Mark> begin_of_filling(wire::SegmentIndex::Mark begin,
+                                                      wire::SegmentIndex::Mark wanted) const;
+    Result<> restore_header();
+    Result<> look_at_edge(std::uint64_t from, std::uint64_t end) const;
 
     Environment& env_;
     std::string path_;
@@ -98,6 +148,8 @@ private:
     bool trimmed_ = false;  // Nothing stands behind the last frame.
     bool sealed_ = false;
     std::size_t users_ = 0;
+    bool has_header_ = true;
+    mutable std::map<std::uint64_t, Hole> holes_; // By where they begin in the file.
 };
 
 } // namespace pyralog

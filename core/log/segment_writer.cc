@@ -4,7 +4,6 @@
 #include "core/base/probe.h"
 
 #include <algorithm>
-#include <limits>
 
 namespace pyralog {
 
@@ -180,31 +179,65 @@ Result<> SegmentWriter::free_oldest_file() {
     }
     const bool needless = BUGGIFY("segment-writer/carries-over-needlessly");
     if (pins.empty() || (!journal_.crowded() && !needless)) return {};
-    // Never more than half a file, so that files come free faster than this fills them. But a
-    // journal may be full of files of which next to nothing is needed, since each start begins one:
-    // then it pays to carry over whatever it is.
-    std::size_t budget = journal_.config().file_bytes / 2;
-    const bool is_hollow = journal_.backlogged() && journal_.bytes_in_use() > 2 * bytes_held();
+    // What is damaged cannot be written again. It holds the file, whatever becomes of the others.
+    const bool is_held = std::ranges::any_of(pins, [this](const Journal::Pin& pin) {
+        const Log* const log = find(pin.group);
+        return log && log->is_damaged_before(pin.end);
+    });
+    SOMETIMES(is_held, "segment-writer/file-held-by-what-is-damaged");
+    if (is_held) return {};
+    const bool is_hollow = journal_.backlogged() && pays_to_write_anew();
     SOMETIMES(is_hollow, "segment-writer/journal-is-hollow");
-    if (is_hollow) budget = std::numeric_limits<std::size_t>::max();
+    if (is_hollow)
+        TRY(write_anew());
+    else
+        carry_over(pins);
+    // What waits to be written has freed nothing yet, and is not to be written twice.
+    return journal_.sync();
+}
+
+// Only what goes into one file twice, so that files come free faster than this fills them.
+void SegmentWriter::carry_over(std::span<const Journal::Pin> pins) {
+    std::vector<std::size_t> frames;
     for (const Journal::Pin& pin : pins) {
         Log* const log = find(pin.group);
         if (!log) continue;
-        const std::size_t bytes = log->bytes_before(pin.end);
-        SOMETIMES(bytes > budget, "segment-writer/too-much-to-carry-over");
-        if (bytes > budget) continue;
-        budget -= bytes;
+        const std::size_t before = frames.size();
+        log->add_sizes(frames, pin.end);
+        std::vector<std::size_t> twice = frames;
+        twice.insert(twice.end(), frames.begin(), frames.end());
+        const bool too_much = journal_.bytes_to_hold(twice) > journal_.bytes_to_hold(frames);
+        SOMETIMES(too_much, "segment-writer/too-much-to-carry-over");
+        if (too_much) {
+            frames.resize(before);
+            continue;
+        }
         log->carry_over(pin.end);
         carried_total_.add();
     }
-    return {};
 }
 
-// What would have to be carried over to empty the journal of all that is not in segments.
-std::size_t SegmentWriter::bytes_held() const {
-    std::size_t bytes = 0;
-    for (const auto& [group, log] : logs_) bytes += log->bytes_before(log->end());
-    return bytes;
+// A journal may be full of files of which next to nothing is needed, since each start begins one,
+// behind one that is too full to be carried over. Then all that is needed is written anew, if that
+// frees a good part of the journal for certain: what it comes to is known beforehand, and is no
+// reason to do it again.
+bool SegmentWriter::pays_to_write_anew() const {
+    std::vector<std::size_t> frames;
+    for (const auto& [group, log] : logs_) {
+        if (log->is_damaged_before(log->end())) return false;
+        log->add_sizes(frames, log->end());
+    }
+    const std::uint64_t needed = journal_.bytes_to_hold(frames);
+    return journal_.bytes_in_use() > needed + needed / 2 + 2 * journal_.config().file_bytes;
+}
+
+Result<> SegmentWriter::write_anew() {
+    TRY(move_all());
+    for (const auto& [group, log] : logs_) {
+        log->carry_over(log->end());
+        carried_total_.add();
+    }
+    return {};
 }
 
 Result<> SegmentWriter::move_all() {

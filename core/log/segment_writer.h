@@ -15,6 +15,7 @@
 
 #include <deque>
 #include <map>
+#include <span>
 
 namespace pyralog {
 
@@ -51,7 +52,9 @@ private:
     Result<> move_all();
     Result<> move(GroupId group, std::int64_t end);
     Log* find(GroupId group) const;
-    std::size_t bytes_held() const;
+    void carry_over(std::span<const Journal::Pin> pins);
+    bool pays_to_write_anew() const;
+    Result<> write_anew();
 
     Environment& env_;
     Journal& journal_;

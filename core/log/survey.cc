@@ -58,6 +58,7 @@ struct Waiting {
     Term term;
     std::int32_t records = 0;
     std::size_t payload_bytes = 0;
+    bool is_damaged = false;
 };
 
 class Surveyor {
@@ -75,11 +76,23 @@ private:
         Content content;
     };
 
+    // What it does to a segment that some of it is bad. Whoever reads passes what is between a mark
+    // and the log's start, but for payloads; what lies before that nobody does.
+    struct Harm {
+        const wire::SegmentIndex* index; // None, and its last part is dropped.
+        std::int64_t start;
+        Consequence of(const wire::Frame& frame) const;
+        Consequence up_to(std::uint64_t file_position) const;
+    };
+
     Result<std::map<std::uint64_t, File>> journal_files(const std::string& directory);
     void check_chain(const std::string& directory, const std::map<std::uint64_t, File>& files);
     void journal_file(const File& file, std::optional<std::uint64_t> after_round);
-    bool round(const File& file, const wire::RoundHeader& header, std::uint64_t position,
-               std::vector<wire::Frame>& frames);
+    enum class Round : std::uint8_t { good, harmed, bad }; // Harmed: but for payloads.
+    Round round(const File& file, const wire::RoundHeader& header, std::uint64_t position,
+                std::vector<wire::Frame>& frames);
+    static std::uint64_t later_round(const File& file, std::uint64_t position,
+                                     std::uint64_t number);
     void take(const wire::Frame& frame);
 
     Result<> group(GroupId group);
@@ -89,7 +102,7 @@ private:
                      const wire::SegmentHeader& header);
     std::uint64_t frames_of(GroupId group, const Content& content, std::uint64_t end,
                             SurveyedFile& found, Position& next, bool may_be_torn,
-                            Consequence harm);
+                            const Harm& harm);
     std::optional<std::uint64_t> next_frame(GroupId group, const Bytes& bytes, std::uint64_t from,
                                             std::uint64_t end, std::int64_t least) const;
     void finish_group(GroupId group, SurveyedGroup& into);
@@ -102,7 +115,7 @@ private:
     void bad_payload(const std::string& path, std::uint64_t position, const wire::Frame& frame,
                      Consequence consequence);
     void unreadable(const std::string& path, const Content& content, std::uint64_t end,
-                    Consequence consequence);
+                    const Harm& harm);
 
     Environment& env_;
     const FrameVisitor& visit_;
@@ -114,21 +127,36 @@ private:
 
 void Surveyor::bad_payload(const std::string& path, std::uint64_t position,
                            const wire::Frame& frame, Consequence consequence) {
-    Finding& finding =
-        find(path, position, consequence,
-             "the payload of group " + number(static_cast<std::uint64_t>(frame.group.value)) +
-                 ", index " + std::to_string(frame.first.index) + ", offset " +
-                 std::to_string(frame.first.offset.value) + ", term " +
-                 std::to_string(frame.term.value) + " is bad");
+    const std::string group = number(static_cast<std::uint64_t>(frame.group.value));
+    const std::string term = std::to_string(frame.term.value);
+    const std::string what = frame.is_entry()
+                                 ? "the payload of group " + group + ", index " +
+                                       std::to_string(frame.first.index) + ", offset " +
+                                       std::to_string(frame.first.offset.value) + ", term " + term
+                                 : "the vote of group " + group + " in term " + term;
+    Finding& finding = find(path, position, consequence, what + " is bad");
     finding.group = frame.group;
-    finding.entry = frame.first;
     finding.term = frame.term;
+    if (frame.is_entry()) finding.entry = frame.first;
+}
+
+Consequence Surveyor::Harm::of(const wire::Frame& frame) const {
+    if (!index) return Consequence::dropped;
+    return frame.first.index < start ? Consequence::none : Consequence::unreadable;
+}
+
+Consequence Surveyor::Harm::up_to(std::uint64_t file_position) const {
+    if (!index) return Consequence::dropped;
+    const auto behind = std::ranges::lower_bound(index->marks, file_position, {},
+                                                 &wire::SegmentIndex::Mark::file_position);
+    const Position end = behind == index->marks.end() ? index->end : behind->entry;
+    return end.index <= start ? Consequence::none : Consequence::unreadable;
 }
 
 void Surveyor::unreadable(const std::string& path, const Content& content, std::uint64_t end,
-                          Consequence consequence) {
+                          const Harm& harm) {
     for (const std::uint64_t position : content.unreadable)
-        find(path, position, position < end ? consequence : Consequence::none,
+        find(path, position, position < end ? harm.up_to(position + block) : Consequence::none,
              "a sector cannot be read");
 }
 
@@ -214,6 +242,18 @@ Result<> Surveyor::journal(const std::string& directory) {
     return {};
 }
 
+// Where the first one behind `position` with a greater number begins; the file's end if there is
+// none.
+std::uint64_t Surveyor::later_round(const File& file, std::uint64_t position,
+                                    std::uint64_t number) {
+    const Bytes& bytes = file.content.bytes;
+    for (position += block; position < bytes.size(); position += block) {
+        const auto found = wire::round_at(bytes, file.header, position);
+        if (found && found->round > number) return position;
+    }
+    return bytes.size();
+}
+
 // Rounds, as far as they are known to count; behind a bad one it goes on where the next one is.
 void Surveyor::journal_file(const File& file, std::optional<std::uint64_t> after_round) {
     const wire::JournalHeader& header = file.header;
@@ -221,34 +261,37 @@ void Surveyor::journal_file(const File& file, std::optional<std::uint64_t> after
     SurveyedFile found{file.path, Kind::journal, bytes.size()};
     found.first = found.end = header.first_round;
     found.used = wire::JournalHeader::size;
-    const auto at = [&](std::uint64_t position) -> std::optional<wire::RoundHeader> {
-        if (position + wire::RoundHeader::size > bytes.size()) return {};
-        const auto round =
-            wire::decode_round_header(bytes.view().subspan(position, wire::RoundHeader::size));
-        if (!round || round->file != header.number || round->salt != header.salt) return {};
-        return round;
-    };
     if (header.number != 0 && bytes.size() < header.bytes)
         find(file.path, bytes.size(), Consequence::refused, "the file is shorter than it was made");
     bool torn = false;
     while (header.number != 0 && (!after_round || found.end <= *after_round)) {
-        const auto here = at(found.used);
+        auto here = wire::round_at(bytes, header, found.used);
+        const bool has_header = here.has_value();
+        if (!here) here = wire::round_by_frames(bytes, header, found.used, found.end);
         const std::size_t findings = survey_.findings.size();
         const bool expected = here && here->round == found.end;
         std::vector<wire::Frame> frames;
-        const bool good = expected && round(file, *here, found.used, frames);
-        if (good) {
+        const Round state = expected ? round(file, *here, found.used, frames) : Round::bad;
+        const std::uint64_t position =
+            state == Round::good ? 0 : later_round(file, found.used, found.end);
+        const bool later = position < bytes.size();
+        // What a power cut leaves half-written can be read.
+        const bool was_read = std::ranges::none_of(
+            file.content.unreadable, [&](std::uint64_t b) { return b + block > found.used; });
+        const bool was_durable =
+            later || after_round || found.end == found.first || (expected && !was_read);
+        if (state == Round::good || (state == Round::harmed && was_durable)) {
+            if (!has_header)
+                find(file.path, found.used, Consequence::none,
+                     "the header of round " + number(found.end) +
+                         " is bad, and told by its frames");
             found.used += here->stored_size();
             found.frames += frames.size();
             ++found.end;
             for (const wire::Frame& frame : frames) take(frame);
             continue;
         }
-        std::uint64_t position = found.used + block;
-        while (position < bytes.size() && !(at(position) && at(position)->round > found.end))
-            position += block;
-        const bool later = position < bytes.size();
-        if (!later && !after_round && found.end > found.first) { // The end of the newest.
+        if (!was_durable) { // The end of the newest.
             survey_.findings.resize(findings);
             torn = expected;
             break;
@@ -260,20 +303,24 @@ void Surveyor::journal_file(const File& file, std::optional<std::uint64_t> after
                                           : "round " + number(found.end) + " is bad");
         if (!later) break;
         found.used = position;
-        found.end = at(position)->round;
+        found.end = wire::round_at(bytes, header, position)->round;
     }
     if (torn)
         find(file.path, found.used, Consequence::dropped,
              "round " + number(found.end) + " was not written to its end");
-    // Recovery reads all of a file.
-    unreadable(file.path, file.content, bytes.size(), Consequence::refused);
+    // What cannot be read behind the end of the newest may have been a round.
+    for (const std::uint64_t position : file.content.unreadable)
+        find(file.path, position,
+             !after_round && position + block > found.used ? Consequence::refused
+                                                           : Consequence::none,
+             "a sector cannot be read");
     survey_.files.push_back(std::move(found));
 }
 
-// False if anything in it is bad, which is told. Frames behind a bad payload are still found; those
-// behind a bad header are not.
-bool Surveyor::round(const File& file, const wire::RoundHeader& header, std::uint64_t position,
-                     std::vector<wire::Frame>& frames) {
+// What is bad in it is told. Frames behind a bad payload are still found; those behind a bad header
+// are not.
+Surveyor::Round Surveyor::round(const File& file, const wire::RoundHeader& header,
+                                std::uint64_t position, std::vector<wire::Frame>& frames) {
     const Bytes& bytes = file.content.bytes;
     const std::uint64_t begin = position + wire::RoundHeader::size;
     bool good = true;
@@ -288,24 +335,31 @@ bool Surveyor::round(const File& file, const wire::RoundHeader& header, std::uin
             find(file.path, at, Consequence::refused,
                  "the header of frame " + number(i + 1) + " of " + number(header.frames) +
                      " in round " + number(header.round) + " is bad");
-            return false;
+            return Round::bad;
         }
         wire::Frame frame = std::move(decoded.value().frame);
         const std::size_t size = decoded.value().payload_size;
         if (size > 0) frame.payload.push_back(bytes.slice(at + wire::Frame::header_size, size));
         const bool intact = wire::payload_intact(frame);
         if (visit_) visit_(file.path, at, frame, intact);
-        if (!intact) bad_payload(file.path, at, frame, Consequence::refused);
+        const bool is_nonsense =
+            frame.kind == wire::Frame::Kind::start && !wire::start_of(frame).ok();
+        if (is_nonsense)
+            find(file.path, at, Consequence::refused,
+                 "what says where the log of group " +
+                     number(static_cast<std::uint64_t>(frame.group.value)) +
+                     " begins is malformed");
+        if (!intact && !is_nonsense)
+            bad_payload(file.path, at, frame,
+                        size > 0 ? Consequence::unreadable : Consequence::refused);
         good = good && intact;
         at += wire::stored_size(size);
-        frames.push_back(std::move(frame));
+        frames.push_back(intact ? std::move(frame) : wire::without_payload(std::move(frame)));
     }
-    if (good && at != end) {
-        find(file.path, at, Consequence::refused,
-             "round " + number(header.round) + " is longer than its frames");
-        good = false;
-    }
-    return good;
+    if (at == end) return good ? Round::good : Round::harmed;
+    find(file.path, at, Consequence::refused,
+         "round " + number(header.round) + " is longer than its frames");
+    return Round::bad;
 }
 
 // What the journal says of a group, as replay does it.
@@ -327,9 +381,14 @@ void Surveyor::take(const wire::Frame& frame) {
         if (start.ok()) group.start = std::max(group.start, start.value());
         break;
     }
-    default:
-        waiting.insert_or_assign(frame.first.index, Waiting{frame.first, frame.end(), frame.term,
-                                                            frame.records, size_of(frame.payload)});
+    default: {
+        const std::size_t bytes = size_of(frame.payload) + frame.damaged;
+        Waiting& entry = waiting[frame.first.index];
+        const bool was_whole = entry.end == frame.end() && entry.term == frame.term &&
+                               entry.payload_bytes == bytes && !entry.is_damaged;
+        entry = {frame.first,   frame.end(), frame.term,
+                 frame.records, bytes,       frame.damaged > 0 && !was_whole};
+    }
     }
 }
 
@@ -385,7 +444,11 @@ Result<> Surveyor::segment(GroupId id, const std::string& path, std::int64_t fir
     const Bytes& bytes = content.bytes;
     SurveyedFile found{path, Kind::segment, bytes.size()};
     found.first = found.end = static_cast<std::uint64_t>(first_index);
-    const auto header = wire::decode_segment_header(bytes.view());
+    auto header = wire::decode_segment_header(bytes.view());
+    if (!header) {
+        header = wire::header_by_footer(bytes.view(), id);
+        if (header) find(path, 0, Consequence::none, "the header is bad, and told by the footer");
+    }
     if (!header) {
         // A new one, whose power went; a mark knows better if there was something in it.
         find(path, 0,
@@ -413,11 +476,7 @@ Result<> Surveyor::segment(GroupId id, const std::string& path, std::int64_t fir
     }
     found.sealed = index.has_value();
     Position next = header->first;
-    // Who reads from the start on may have to pass what stands before it.
-    const bool is_old = index && index->end.index <= start;
-    const Consequence harm = is_old  ? Consequence::none
-                             : index ? Consequence::unreadable
-                                     : Consequence::dropped;
+    const Harm harm{index ? &*index : nullptr, start};
     found.used = frames_of(id, content, end, found, next, !index, harm);
     if (index) next = index->end;
     unreadable(path, content, end, harm);
@@ -435,7 +494,7 @@ Result<> Surveyor::segment(GroupId id, const std::string& path, std::int64_t fir
 // in one that is, what is bad is told, and it goes on behind it.
 std::uint64_t Surveyor::frames_of(GroupId id, const Content& content, std::uint64_t end,
                                   SurveyedFile& found, Position& next, bool may_be_torn,
-                                  Consequence harm) {
+                                  const Harm& harm) {
     const Bytes& bytes = content.bytes;
     SurveyedGroup& group = survey_.groups[id];
     std::uint64_t at = wire::SegmentHeader::size;
@@ -447,9 +506,9 @@ std::uint64_t Surveyor::frames_of(GroupId id, const Content& content, std::uint6
                           wire::stored_size(decoded.value().payload_size) <= end - at;
         if (!fits) {
             if (may_be_torn) break;
-            find(found.path, at, harm,
-                 "the header of the frame with index " + std::to_string(next.index) + " is bad");
             const auto behind = next_frame(id, bytes, at + 8, end, next.index);
+            find(found.path, at, harm.up_to(behind.value_or(end)),
+                 "the header of the frame with index " + std::to_string(next.index) + " is bad");
             if (!behind) return at;
             at = *behind;
             next = header_at(bytes, at).value().frame.first;
@@ -461,7 +520,7 @@ std::uint64_t Surveyor::frames_of(GroupId id, const Content& content, std::uint6
         const bool intact = wire::payload_intact(frame);
         if (visit_) visit_(found.path, at, frame, intact);
         if (!intact && may_be_torn) break;
-        if (!intact) bad_payload(found.path, at, frame, harm);
+        if (!intact) bad_payload(found.path, at, frame, harm.of(frame));
         found.frames += intact ? 1 : 0;
         if (frame.first.index >= group.start.first.index) {
             group.entries += 1;
@@ -502,6 +561,14 @@ void Surveyor::finish_group(GroupId id, SurveyedGroup& into) {
         into.last_term = into.start.before;
     }
     waiting.erase(waiting.begin(), waiting.lower_bound(into.segments_end.index));
+    // What was damaged may stand in a segment, or have come again, or have been cut.
+    for (Finding& finding : survey_.findings) {
+        if (finding.group != id || !finding.entry || !finding.path.ends_with(".log")) continue;
+        const auto entry = waiting.find(finding.entry->index);
+        const bool counts = entry != waiting.end() && entry->second.is_damaged;
+        if (!counts && finding.consequence == Consequence::unreadable)
+            finding.consequence = Consequence::none;
+    }
     into.end = into.segments_end;
     if (into.segments_end.index < marked.index)
         find(group_directory(id), 0, Consequence::refused,

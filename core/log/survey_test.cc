@@ -91,15 +91,17 @@ TEST_CASE("a harmed payload in the journal is named with its entry", "[log]") {
     CHECK(finding.group == GroupId(2));
     CHECK(finding.entry == Position{7, Offset(14)});
     CHECK(finding.term == Term(3));
-    CHECK(finding.consequence == Consequence::refused);
+    CHECK(finding.consequence == Consequence::unreadable);
     CHECK(look(node).findings.size() == 1);
-    CHECK_FALSE(opens(node));
+    CHECK(opens(node));
 
     // Its header, now: which entry it was is no longer known, and what follows is still looked at.
     REQUIRE(node.disk().rot(path, *place + 30, std::byte{4}));
     const Finding header = finding_in(look(node), path);
     CHECK(header.file_position == *place);
     CHECK_FALSE(header.entry);
+    CHECK(header.consequence == Consequence::refused);
+    CHECK_FALSE(opens(node));
 }
 
 TEST_CASE("a journal file that is missing, harmed at its head, or another's is named", "[log]") {
@@ -118,6 +120,8 @@ TEST_CASE("a journal file that is missing, harmed at its head, or another's is n
     }
     SECTION("its first round") {
         REQUIRE(node.disk().rot(files[1], 4096 + 10, std::byte{1}));
+        CHECK_FALSE(look(node).refused()); // It is told by its frames.
+        REQUIRE(node.disk().rot(files[1], 4096 + 64 + 10, std::byte{1}));
         CHECK(finding_in(look(node), files[1]).what == "the first round of the file is bad");
     }
     SECTION("a sector") {
@@ -149,7 +153,11 @@ TEST_CASE("a harmed frame in a sealed segment is named, and those behind it are 
     CHECK(finding_in(found, path).file_position == finding.file_position);
     CHECK(found.groups.at(GroupId(1)).end.index == 150);
 
+    // The header of the segment is told by its footer, and that by nothing.
     REQUIRE(node.disk().rot(path, 10, std::byte{1}));
+    CHECK_FALSE(look(node).refused());
+    CHECK(opens(node));
+    REQUIRE(node.disk().rot(path, node.disk().content(path)->size() - 20, std::byte{1}));
     CHECK(look(node).refused());
     CHECK_FALSE(opens(node));
 }

@@ -34,12 +34,13 @@ bool is_sensible(const Frame& frame) {
     if (frame.group.value < 0 || frame.term.value < 0) return false;
     if (frame.first.index < 0 || frame.first.index > limit) return false;
     if (frame.first.offset.value < 0 || frame.first.offset.value > limit) return false;
+    if (frame.kind == Frame::Kind::start) return frame.records >= 0;
     return frame.kind == Frame::Kind::records ? frame.records > 0 : frame.records == 0;
 }
 
 void encode_header(const Frame& frame, std::span<std::byte, Frame::header_size> into) {
     const std::size_t payload_size = size_of(frame.payload);
-    CHECK(is_sensible(frame));
+    CHECK(is_sensible(frame) && frame.damaged == 0);
     const std::uint32_t payload_crc =
         frame.payload_crc != 0 ? frame.payload_crc : crc32c(frame.payload);
     FixedWriter writer(into.subspan(header_crc_size));
@@ -80,5 +81,17 @@ Result<FrameHeader> decode_header(std::span<const std::byte, Frame::header_size>
 }
 
 bool payload_intact(const Frame& frame) { return crc32c(frame.payload) == frame.payload_crc; }
+
+bool is_same_entry(const Frame& one, const Frame& other) {
+    return one.kind == other.kind && one.group == other.group && one.term == other.term &&
+           one.first == other.first && one.records == other.records &&
+           one.payload_crc == other.payload_crc && stored_size(one) == stored_size(other);
+}
+
+Frame without_payload(Frame frame) {
+    frame.damaged += static_cast<std::uint32_t>(size_of(frame.payload));
+    frame.payload.clear();
+    return frame;
+}
 
 } // namespace pyralog::wire

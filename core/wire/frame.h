@@ -34,9 +34,12 @@ struct Frame {
     GroupId group;
     Term term;
     Position first;
-    std::int32_t records = 0;      // None in Raft's own.
+    std::int32_t records = 0;      // None in Raft's own; of a start: see log_start.h.
     std::uint64_t round = 0;       // Of the journal's writes. Zero elsewhere.
     std::uint32_t payload_crc = 0; // Over the payload as it is stored.
+    // So many bytes belong into the payload and are not what they should be where this was read:
+    // the payload is empty then, and all else still holds. Zero: it is whole. Never written.
+    std::uint32_t damaged = 0;
     BytesChain payload;
 
     bool is_entry() const { return kind < Kind::vote; }
@@ -70,6 +73,14 @@ constexpr std::size_t stored_size(std::size_t payload_size) {
     return (Frame::header_size + payload_size + frame_alignment - 1) / frame_alignment *
            frame_alignment;
 }
-inline std::size_t stored_size(const Frame& frame) { return stored_size(size_of(frame.payload)); }
+inline std::size_t stored_size(const Frame& frame) {
+    return stored_size(size_of(frame.payload) + frame.damaged);
+}
+
+// Are these the same entry, as far as their headers say? Then so are their payloads.
+bool is_same_entry(const Frame& one, const Frame& other);
+
+// The same frame without its payload, which is not what the header says.
+Frame without_payload(Frame frame);
 
 } // namespace pyralog::wire

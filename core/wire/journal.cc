@@ -13,39 +13,52 @@ constexpr std::uint32_t round_magic = 0x504c4a52; // "PLJR"
 constexpr std::uint32_t journal_version = 1;
 constexpr std::size_t crc_size = sizeof(std::uint32_t);
 
-// The round that begins at `position`, if there is one of this life of the file.
-std::optional<RoundHeader> round_at(const Bytes& file, const JournalHeader& header,
-                                    std::uint64_t position) {
-    if (position > file.size() || file.size() - position < RoundHeader::size) return {};
-    const auto round = decode_round_header(file.view().subspan(position, RoundHeader::size));
-    if (!round || round->file != header.number || round->salt != header.salt) return {};
-    return round;
-}
+enum class Body : std::uint8_t {
+    good,
+    harmed, // Some payload is not what its header says. The headers are good, and fill the round.
+    bad,
+};
 
-// The frames of the round at `position`, appended to `frames`. False if any of them is not intact.
-bool take_frames(const Bytes& file, const RoundHeader& round, std::uint64_t position,
+// The frames of the round at `position`, appended to `frames`.
+Body take_frames(const Bytes& file, const RoundHeader& round, std::uint64_t position,
                  std::vector<Frame>& frames) {
     const std::uint64_t room = file.size() - position - RoundHeader::size;
-    if (round.body_bytes > room) return false;
+    if (round.body_bytes > room) return Body::bad;
     const Bytes body = file.slice(position + RoundHeader::size, round.body_bytes);
     std::size_t at = 0;
+    bool harmed = false;
     for (std::uint32_t i = 0; i < round.frames; ++i) {
-        if (body.size() - at < Frame::header_size) return false;
+        if (body.size() - at < Frame::header_size) return Body::bad;
         const auto decoded = decode_header(std::span<const std::byte, Frame::header_size>(
             body.view().subspan(at, Frame::header_size)));
-        if (!decoded.ok()) return false;
+        if (!decoded.ok()) return Body::bad;
         FrameHeader header = decoded.value();
-        if (stored_size(header.payload_size) > body.size() - at) return false;
-        if (header.frame.round != round.round) return false;
+        if (stored_size(header.payload_size) > body.size() - at) return Body::bad;
+        if (header.frame.round != round.round) return Body::bad;
         if (header.payload_size > 0)
             header.frame.payload.push_back(
                 body.slice(at + Frame::header_size, header.payload_size));
         const bool intact = payload_intact(header.frame);
-        if (!intact && !BUG(M20)) return false;
+        // Nothing is no payload to be damaged: such a header was never ours.
+        if (!intact && header.payload_size == 0) return Body::bad;
         at += stored_size(header.payload_size);
-        if (intact) frames.push_back(std::move(header.frame));
+        if (!intact && BUG(M20)) continue;
+        harmed = harmed || !intact;
+        frames.push_back(intact ? std::move(header.frame)
+                                : without_payload(std::move(header.frame)));
     }
-    return at == body.size();
+    if (at != body.size()) return Body::bad;
+    return harmed ? Body::harmed : Body::good;
+}
+
+// A frame of this round, header and padding; nothing if none begins here that ends before `end`.
+std::optional<std::uint64_t> frame_size(const Bytes& file, std::uint64_t at, std::uint64_t number) {
+    if (file.size() - at < Frame::header_size) return {};
+    const auto header = decode_header(std::span<const std::byte, Frame::header_size>(
+        file.view().subspan(at, Frame::header_size)));
+    if (!header.ok() || header.value().frame.round != number) return {};
+    const std::uint64_t size = stored_size(header.value().payload_size);
+    return size > file.size() - at ? std::nullopt : std::optional(size);
 }
 
 // Is there a round with a number greater than `round`, anywhere behind `position`? It was written
@@ -116,6 +129,32 @@ std::optional<RoundHeader> decode_round_header(std::span<const std::byte> bytes)
     return header;
 }
 
+std::optional<RoundHeader> round_at(const Bytes& file, const JournalHeader& header,
+                                    std::uint64_t position) {
+    if (position > file.size() || file.size() - position < RoundHeader::size) return {};
+    const auto round = decode_round_header(file.view().subspan(position, RoundHeader::size));
+    if (!round || round->file != header.number || round->salt != header.salt) return {};
+    return round;
+}
+
+std::optional<RoundHeader> round_by_frames(const Bytes& file, const JournalHeader& header,
+                                           std::uint64_t position, std::uint64_t number) {
+    if (position > file.size() || file.size() - position < RoundHeader::size) return {};
+    RoundHeader round{header.number, number, header.salt, 0, 0};
+    std::uint64_t at = position + RoundHeader::size;
+    while (const auto size = frame_size(file, at, number)) {
+        at += *size;
+        ++round.frames;
+    }
+    round.body_bytes = at - position - RoundHeader::size;
+    const auto next = round_at(file, header, position + round.stored_size());
+    if (round.frames == 0 || !next || next->round != number + 1) return {};
+    const auto rest = file.view().subspan(at, position + round.stored_size() - at);
+    for (const std::byte byte : rest)
+        if (byte != std::byte{0}) return {};
+    return round;
+}
+
 JournalScan scan_journal(const Bytes& file, const JournalHeader& header,
                          std::optional<std::uint64_t> after_round) {
     JournalScan scan;
@@ -133,9 +172,17 @@ JournalScan scan_journal(const Bytes& file, const JournalHeader& header,
     std::optional<RoundHeader> round;
     while (!after_round || scan.round_end <= *after_round) {
         round = round_at(file, header, scan.file_position);
+        if (!round) round = round_by_frames(file, header, scan.file_position, scan.round_end);
         if (!round || round->round != scan.round_end) break;
         const std::size_t frames_before = scan.frames.size();
-        if (!take_frames(file, *round, scan.file_position, scan.frames)) {
+        const Body body = take_frames(file, *round, scan.file_position, scan.frames);
+        // With nothing behind it, its write was not finished. A file's first round was durable
+        // before the file had its name.
+        const auto was_durable = [&] {
+            return after_round || scan.round_end == header.first_round ||
+                   later_round_behind(file, header, scan.file_position, scan.round_end);
+        };
+        if (body == Body::bad || (body == Body::harmed && !was_durable())) {
             scan.frames.resize(frames_before);
             break;
         }

@@ -55,6 +55,15 @@ struct RoundHeader {
 void encode(const RoundHeader& header, std::span<std::byte> into); // The first 64 bytes.
 std::optional<RoundHeader> decode_round_header(std::span<const std::byte> bytes);
 
+// The round that begins at `position`, of this life of the file. If its header is bad, but this
+// must be round `number`: what the header said, if that can be told from the frames. All of their
+// headers are good then, nothing but zeros is behind the last of them, and the next round begins
+// where this one ends.
+std::optional<RoundHeader> round_at(const Bytes& file, const JournalHeader& header,
+                                    std::uint64_t position);
+std::optional<RoundHeader> round_by_frames(const Bytes& file, const JournalHeader& header,
+                                           std::uint64_t position, std::uint64_t number);
+
 // What became of a file.
 struct JournalScan {
     enum class End : std::uint8_t {
@@ -63,7 +72,9 @@ struct JournalScan {
         damage, // Something that was durable is not what was written.
     };
     End end = End::intact;
-    std::vector<Frame> frames;       // Of the good rounds, in order. Slices of the file.
+    // Of the good rounds, in order; slices of the file. A payload that was durable and is bad now
+    // is left out, which Frame::damaged says: all else in its round is known.
+    std::vector<Frame> frames;
     std::uint64_t round_end = 0;     // One more than the last good round.
     std::uint64_t file_position = 0; // Where the good rounds end.
     std::string_view reason;         // Of torn and damage, for people.

@@ -131,6 +131,90 @@ TEST_CASE("a bad round with a good later one behind it is damage", "[wire]") {
     CHECK(scan.file_position == bad);
 }
 
+namespace {
+
+std::vector<std::size_t> damaged_in(const JournalScan& scan) {
+    std::vector<std::size_t> damaged;
+    for (std::size_t i = 0; i < scan.frames.size(); ++i) {
+        const Frame& frame = scan.frames[i];
+        CHECK((frame.damaged > 0 ? frame.payload.empty() : payload_intact(frame)));
+        if (frame.damaged > 0) damaged.push_back(i);
+    }
+    return damaged;
+}
+
+} // namespace
+
+TEST_CASE("a bad payload costs no more than itself in a round that was durable", "[wire]") {
+    FileBytes file(some_header());
+    const std::size_t first = file.add_round(10, 1);
+    const std::size_t second = file.add_round(11, 3, 5000);
+    file.flip(second + RoundHeader::size + wire::stored_size(5000) + 2000);
+    const JournalScan alone = file.scan(); // It may have been torn.
+    CHECK(alone.end == JournalScan::End::torn);
+    CHECK(alone.frames.size() == 1);
+    CHECK(damaged_in(file.scan(11)) == std::vector<std::size_t>{2}); // The next file says no.
+    file.add_round(12, 1);
+    const JournalScan scan = file.scan(); // So does a later round.
+    CHECK(scan.end == JournalScan::End::intact);
+    CHECK(scan.frames.size() == 5);
+    CHECK(scan.round_end == 13);
+    CHECK(damaged_in(scan) == std::vector<std::size_t>{2});
+    CHECK(scan.frames[2].damaged == 5000);
+    CHECK(scan.frames[2].first.index == 2);
+    CHECK(wire::stored_size(scan.frames[2]) == wire::stored_size(5000));
+
+    // A file had its first round before its name.
+    file.flip(first + RoundHeader::size + Frame::header_size);
+    CHECK(damaged_in(file.scan()) == std::vector<std::size_t>{0, 2});
+}
+
+TEST_CASE("a round that has lost its header is told by its frames and its neighbours", "[wire]") {
+    FileBytes file(some_header());
+    file.add_round(10, 1);
+    const std::size_t bad = file.add_round(11, 3, 5000);
+    const std::size_t next = file.add_round(12, 1);
+    file.add_round(13, 1);
+    file.zero(bad, RoundHeader::size);
+    JournalScan scan = file.scan();
+    CHECK(scan.end == JournalScan::End::intact);
+    CHECK(scan.frames.size() == 6);
+    CHECK(scan.round_end == 14);
+    CHECK(damaged_in(scan).empty());
+    FileBytes first = file; // A file's first round, too, but not two rounds in a row.
+    first.zero(block, 8);
+    CHECK(first.scan().end == JournalScan::End::damage);
+    first = FileBytes(some_header());
+    first.add_round(10, 2);
+    first.add_round(11, 1);
+    first.zero(block, 8);
+    CHECK(first.scan().frames.size() == 3);
+    // A payload may be bad as well.
+    file.flip(bad + RoundHeader::size + Frame::header_size);
+    scan = file.scan();
+    CHECK(scan.frames.size() == 6);
+    CHECK(damaged_in(scan) == std::vector<std::size_t>{1});
+    // Not so if there could have been another frame, or if the next round does not follow.
+    FileBytes more = file;
+    more.flip(next - 1);
+    CHECK(more.scan().end == JournalScan::End::damage);
+    more = file;
+    more.flip(next);
+    CHECK(more.scan().end == JournalScan::End::damage);
+    more = file;
+    more.flip(bad + RoundHeader::size + 30);
+    CHECK(more.scan().end == JournalScan::End::damage);
+}
+
+TEST_CASE("the last round is torn if its header is bad", "[wire]") {
+    FileBytes file(some_header());
+    file.add_round(10, 1);
+    file.flip(file.add_round(11, 1) + 20);
+    CHECK(file.scan().end == JournalScan::End::intact);
+    CHECK(file.scan().round_end == 11);
+    CHECK(file.scan(11).end == JournalScan::End::damage); // Nobody knows if it had one more frame.
+}
+
 TEST_CASE("a later round is found behind one of unknown length", "[wire]") {
     FileBytes file(some_header());
     file.add_round(10, 1);

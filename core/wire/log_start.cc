@@ -1,23 +1,8 @@
 #include "core/wire/log_start.h"
 
-#include "core/base/crc32c.h"
 #include "core/wire/codec.h"
 
 namespace pyralog::wire {
-
-namespace {
-
-// The payload of a start. The rest is in the header of the frame.
-struct FirstRecord {
-    Offset offset;
-};
-
-template <class Codec>
-void describe(Codec& field, FirstRecord& f) {
-    field(f.offset);
-}
-
-} // namespace
 
 BytesChain trim_payload(const Trim& trim) { return {encode(trim)}; }
 
@@ -27,28 +12,26 @@ Result<Trim> trim_of(const Frame& frame) {
     if (!read.ok()) return Error::corrupt;
     const Trim& trim = read.value();
     const bool is_before = trim.first.index >= 0 && trim.first.index <= frame.first.index &&
-                           trim.first.offset >= Offset() && trim.offset >= trim.first.offset &&
-                           trim.offset <= frame.first.offset;
-    if (!is_before) return Error::corrupt;
+                           trim.first.offset >= Offset() && trim.offset <= frame.first.offset;
+    if (!is_before || !LogStart{trim.first, {}, trim.offset}.is_sensible()) return Error::corrupt;
     return trim;
 }
 
 Frame start_frame(GroupId group, const LogStart& start) {
+    CHECK(start.is_sensible());
     Frame frame;
     frame.kind = Frame::Kind::start;
     frame.group = group;
     frame.term = start.before;
     frame.first = start.first;
-    frame.payload = {encode(FirstRecord{start.offset})};
-    frame.payload_crc = crc32c(frame.payload);
+    frame.records = static_cast<std::int32_t>(start.offset - start.first.offset);
     return frame;
 }
 
 Result<LogStart> start_of(const Frame& frame) {
     CHECK(frame.kind == Frame::Kind::start);
-    const Result<FirstRecord> read = decode<FirstRecord>(joined(frame.payload));
-    if (!read.ok() || read.value().offset < frame.first.offset) return Error::corrupt;
-    return LogStart{frame.first, frame.term, read.value().offset};
+    if (!frame.payload.empty() || frame.damaged > 0) return Error::corrupt;
+    return LogStart{frame.first, frame.term, frame.first.offset + frame.records};
 }
 
 } // namespace pyralog::wire

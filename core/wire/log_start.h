@@ -28,8 +28,9 @@ void describe(Codec& field, Trim& t) {
 BytesChain trim_payload(const Trim& trim);
 Result<Trim> trim_of(const Frame& frame);
 
-// A start, and what it says. Error::corrupt if this is not one.
-Frame start_frame(GroupId group, const LogStart& start);
+// A start, and what it says: all of it stands in the header, so none of it is lost alone.
+// Error::corrupt if this is not one.
+Frame start_frame(GroupId group, const LogStart& start); // Of one that is sensible.
 Result<LogStart> start_of(const Frame& frame);
 
 } // namespace pyralog::wire

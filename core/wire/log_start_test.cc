@@ -3,6 +3,7 @@
 #include "core/wire/golden_test.h"
 
 #include <cstring>
+#include <limits>
 
 #include <catch2/catch.hpp>
 
@@ -61,8 +62,12 @@ TEST_CASE("what a trim says comes back, and may not lie behind it", "[wire]") {
 TEST_CASE("what a start says comes back, and its record is not before its place", "[wire]") {
     const LogStart start{{12, Offset(100)}, Term(2), Offset(102)};
     CHECK(wire::start_of(wire::start_frame(GroupId(7), start)).value() == start);
-    Frame early = wire::start_frame(GroupId(7), {{12, Offset(100)}, Term(2), Offset(99)});
-    CHECK(wire::start_of(early).error() == Error::corrupt);
-    early.payload.clear();
-    CHECK(wire::start_of(early).error() == Error::corrupt);
+    constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
+    CHECK_FALSE(LogStart{{12, Offset(100)}, Term(2), Offset(99)}.is_sensible());
+    CHECK(LogStart{{12, Offset(100)}, Term(2), Offset(100 + most)}.is_sensible());
+    CHECK_FALSE(LogStart{{12, Offset(100)}, Term(2), Offset(101 + most)}.is_sensible());
+    Frame more = wire::start_frame(GroupId(7), start);
+    more.payload.push_back(Bytes::copy_of("x"));
+    CHECK(wire::start_of(more).error() == Error::corrupt);
+    CHECK(wire::start_of(wire::without_payload(more)).error() == Error::corrupt);
 }

@@ -78,14 +78,40 @@ void describe(Codec& field, Leadership& l) {
     field(l.term, l.leads);
 }
 
+// From a replica that has lost what stood at [first, end) of its log.
+struct FramesRequest {
+    Position first;
+    Position end;
+    // Zero: whatever is committed there. Else it is one entry, of this term and with this sum of
+    // its payload, committed or not.
+    Term term;
+    std::uint32_t payload_crc = 0;
+};
+
+template <class Codec>
+void describe(Codec& field, FramesRequest& r) {
+    field(r.first, r.end, r.term, r.payload_crc);
+}
+
+// The frames follow it: some from the first on that was asked for. None says nothing: whoever
+// answers may not have it, or not know that it is committed, or have lost it as well.
+struct FramesReply {
+    Position first; // Of the request.
+};
+
+template <class Codec>
+void describe(Codec& field, FramesReply& r) {
+    field(r.first);
+}
+
 // An alternative's place in this list is its number in a packet.
 using PeerBody = std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, Forward,
-                              ForwardReply, Leadership, ResetRequest>;
+                              ForwardReply, Leadership, FramesRequest, FramesReply, ResetRequest>;
 
 struct PeerMessage {
     GroupId group;
     PeerBody body;
-    std::vector<Frame> frames; // Of an AppendRequest; its entries are told by them.
+    std::vector<Frame> frames; // Of an AppendRequest, whose entries they tell; of a FramesReply.
 };
 
 struct Packet {

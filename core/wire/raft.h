@@ -19,6 +19,10 @@ struct Vote {
     Term term;
     std::optional<NodeId> candidate;
     bool operator==(const Vote&) const = default;
+
+    // The candidate of a vote whose name was damaged: nobody. So in that term nobody gets the vote
+    // a second time.
+    static constexpr NodeId forgotten{-1};
 };
 
 template <class Codec>

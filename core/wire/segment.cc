@@ -128,6 +128,28 @@ std::int64_t batch_timestamp_max(const Frame& frame) {
     return std::max(SegmentIndex::no_timestamp, static_cast<std::int64_t>(bits));
 }
 
+BytesChain encode_frames(std::span<const Frame> frames) {
+    Buffer headers(frames.size() * Frame::header_size);
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+        Frame frame = frames[i];
+        frame.round = 0;
+        encode_header(frame,
+                      headers.view().subspan(i * Frame::header_size).first<Frame::header_size>());
+    }
+    const Bytes stored_headers = std::move(headers).freeze();
+    const Bytes zeros = Bytes::copy_of(std::string_view("\0\0\0\0\0\0\0\0", frame_alignment));
+    BytesChain chain;
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+        const Frame& frame = frames[i];
+        chain.push_back(stored_headers.slice(i * Frame::header_size, Frame::header_size));
+        chain.insert(chain.end(), frame.payload.begin(), frame.payload.end());
+        const std::size_t padding =
+            stored_size(frame) - Frame::header_size - size_of(frame.payload);
+        if (padding > 0) chain.push_back(zeros.slice(0, padding));
+    }
+    return chain;
+}
+
 SegmentScan scan_segment(const Bytes& bytes, GroupId group, SegmentIndex& index) {
     SegmentScan scan;
     while (true) {
@@ -199,6 +221,23 @@ std::optional<SegmentFooter::Trailer> decode_trailer(std::span<const std::byte> 
     if (trailer.file_position + trailer.body_bytes + SegmentFooter::trailer_size != file_size)
         return {};
     return trailer;
+}
+
+std::optional<SegmentHeader> header_by_footer(std::span<const std::byte> body,
+                                              const SegmentFooter::Trailer& trailer,
+                                              GroupId group) {
+    if (body.size() != trailer.body_bytes || body.size() < footer_head_size) return {};
+    if (crc32c(body) != trailer.body_crc) return {};
+    FixedReader reader(body);
+    return SegmentHeader{group, get_position(reader)};
+}
+
+std::optional<SegmentHeader> header_by_footer(std::span<const std::byte> file, GroupId group) {
+    if (file.size() < SegmentFooter::trailer_size) return {};
+    const auto trailer = decode_trailer(file.last(SegmentFooter::trailer_size), file.size());
+    if (!trailer) return {};
+    return header_by_footer(file.subspan(trailer->file_position, trailer->body_bytes), *trailer,
+                            group);
 }
 
 std::optional<SegmentIndex> decode_footer(std::span<const std::byte> body,

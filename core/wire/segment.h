@@ -56,6 +56,9 @@ struct SegmentIndex {
     std::uint64_t place_of_index(std::int64_t index) const;
 };
 
+// As they stand in a segment: each with its header, and zeros up to the next.
+BytesChain encode_frames(std::span<const Frame> frames);
+
 // The greatest timestamp of a batch; no_timestamp for what is not one.
 std::int64_t batch_timestamp_max(const Frame& frame);
 
@@ -84,5 +87,11 @@ std::optional<SegmentFooter::Trailer> decode_trailer(std::span<const std::byte> 
 std::optional<SegmentIndex> decode_footer(std::span<const std::byte> body,
                                           const SegmentFooter::Trailer& trailer,
                                           const SegmentHeader& header);
+
+// What the header of a segment has said, if the footer is all that is left.
+std::optional<SegmentHeader> header_by_footer(std::span<const std::byte> body,
+                                              const SegmentFooter::Trailer& trailer, GroupId group);
+// The same from all of a file.
+std::optional<SegmentHeader> header_by_footer(std::span<const std::byte> file, GroupId group);
 
 } // namespace pyralog::wire

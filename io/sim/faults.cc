@@ -11,6 +11,7 @@ struct Name {
 // In the order of the enumerators.
 constexpr std::array names{
     Name{Fault::kill, "kill"},
+    Name{Fault::out_of_memory, "out_of_memory"},
     Name{Fault::recovery_end, "recovery_end"},
     Name{Fault::nested_end, "nested_end"},
     Name{Fault::restart_storm, "restart_storm"},

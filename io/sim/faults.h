@@ -127,6 +127,7 @@ struct Faults {
 
 enum class Fault : std::uint8_t {
     kill,          // Effective: took a process with unfinished calls or open streams.
+    out_of_memory, // A process was killed for what it held. Effective: more than it was allowed.
     recovery_end,  // A process was ended soon after its start. Effective: it had not recovered yet.
     nested_end,    // ... for the third time in a row, or more.
     restart_storm, // Effective: with the fifth end of the process.

@@ -51,6 +51,10 @@ struct World::Process {
     std::unique_ptr<KvStore> store; // In place of the model, if there is one.
     Environment env;
     bool ending = false;
+    struct LetGo {
+        void operator()(BufferCount* count) const { count->let_go(); }
+    };
+    std::unique_ptr<BufferCount, LetGo> buffers{new BufferCount};
 };
 
 World::Node::Node(Timeline& timeline, NodeId node)
@@ -168,6 +172,11 @@ void World::drain(Node& n) {
 void World::reap(Node& n) {
     std::erase(alive_, &n);
     n.process.reset();
+}
+
+std::size_t World::buffer_bytes(NodeId id) const {
+    const Node& n = node(id);
+    return n.process ? n.process->buffers->bytes : 0;
 }
 
 void World::pause(NodeId id, Duration until) {
@@ -344,7 +353,9 @@ void World::run_in(Node& n, std::size_t pick) {
     timeline_.record(Step::run, n.id.value, pick);
     stepped_ = n.id;
     whims_.begin(n.id);
+    buffer_count = n.process->buffers.get();
     n.process->fibers.run_one(pick);
+    buffer_count = nullptr;
     whims_.end();
     if (timeline_.faults.run_cost.most > Duration{0})
         n.busy_until = now() + cost_dice_.draw(timeline_.faults.run_cost);

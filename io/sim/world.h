@@ -103,6 +103,9 @@ public:
     // What main returned, of a process that ended by itself and was not followed by another.
     std::optional<Result<>> exit_status(NodeId node) const;
     std::uint64_t boots(NodeId node) const;
+    // What the buffers have that this process has made, wherever they are; zero if none runs. As
+    // long as a reader has not read them, or a disk has not synced them, they are not gone.
+    std::size_t buffer_bytes(NodeId node) const;
     Environment& environment(NodeId node); // Of a running node.
     std::vector<NodeId> nodes() const;
     void add_host(NodeId node, std::string_view host);

@@ -6,6 +6,8 @@
 #include "core/base/probe.h"
 #include "server/handlers/handlers.h"
 
+#include <map>
+
 namespace pyralog::server {
 
 namespace {
@@ -42,6 +44,16 @@ MetadataResponse::Topic describe_topic(const Node& node, const Topic& topic) {
             static_cast<std::int32_t>(described.partitions.size()) - 1;
     }
     return described;
+}
+
+// Those that are up, and where they say themselves that clients reach them. The catalogue says so
+// as well, but it may never have come to that: its controllers can be without a majority while
+// groups that have theirs are led, and their leaders must be found.
+std::map<NodeId, Address> brokers(const Node& node) {
+    std::map<NodeId, Address> up{{node.host.self(), node.config.advertised()}};
+    for (const auto& [id, address] : node.host.transport().kafka_addresses())
+        if (node.host.transport().connected(id)) up.emplace(id, address);
+    return up;
 }
 
 ErrorCode create(Node& node, const std::string& name) {
@@ -102,10 +114,8 @@ StartResult start_metadata(Node& node, RequestParts parts) {
             for (const MetadataRequest::Topic& topic : *request.topics)
                 response.topics.push_back(look_for(node, topic, may_create));
         }
-        for (const auto& [id, address] : node.controller.catalogue().nodes()) {
-            if (id == node.host.self() || node.host.transport().connected(id))
-                response.brokers.push_back({id.value, address.host, address.port, {}});
-        }
+        for (const auto& [id, address] : brokers(node))
+            response.brokers.push_back({id.value, address.host, address.port, {}});
         return answer(header, response);
     });
 }

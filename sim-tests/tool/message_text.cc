@@ -55,6 +55,10 @@ struct Words {
     std::string operator()(const wire::Leadership& m) const {
         return std::string(m.leads ? "I lead" : "I lead no more") + " in term " + of(m.term.value);
     }
+    std::string operator()(const wire::FramesRequest& m) const {
+        return "I have lost " + of(m.first) + ".." + of(m.end);
+    }
+    std::string operator()(const wire::FramesReply& m) const { return "I have of " + of(m.first); }
 };
 
 Bytes whole(std::span<const Bytes> bytes) { return joined(BytesChain(bytes.begin(), bytes.end())); }

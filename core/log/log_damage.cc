@@ -1,0 +1,101 @@
+// What of a log is damaged, and how it is mended.
+#include "core/base/probe.h"
+#include "core/log/log.h"
+#include "core/log/segment_writer.h"
+
+#include <algorithm>
+
+namespace pyralog {
+
+Log::Damaged::Damaged(Metrics& metrics)
+    : entries(metrics, "pyralog_log_damaged_entries",
+              "Entries in the journal that have lost their payload and wait to be mended."),
+      mended(metrics, "pyralog_log_mended_total",
+             "How often damaged entries were replaced by those of another replica.") {}
+
+void Log::note_damaged(const wire::Frame& frame) {
+    if (!damaged_) damaged_ = std::make_unique<Damaged>(env_.metrics);
+    damaged_->journaled.insert(frame.first.index);
+    damaged_->entries.set(static_cast<std::int64_t>(damaged_->journaled.size()));
+}
+
+void Log::note_whole(std::int64_t index) {
+    damaged_->journaled.erase(index);
+    damaged_->entries.set(static_cast<std::int64_t>(damaged_->journaled.size()));
+}
+
+bool Log::is_damaged_before(Position end) const {
+    return damaged_ && !damaged_->journaled.empty() && *damaged_->journaled.begin() < end.index;
+}
+
+// False if this is not what it has lost.
+bool Log::heal(std::int64_t index, const wire::Frame& whole) {
+    wire::Frame& frame = tail_[static_cast<std::size_t>(index - tail_.front().first.index)];
+    if (!wire::is_same_entry(frame, whole) || whole.damaged > 0 || !wire::payload_intact(whole))
+        return false;
+    frame.payload = whole.payload;
+    frame.damaged = 0;
+    note_whole(index);
+    return true;
+}
+
+std::vector<Damage> Log::damages() const {
+    std::vector<Damage> damages;
+    const Position start = start_.first;
+    for (const auto& segment : segments_) {
+        for (Damage& damage : segment->damages()) {
+            SOMETIMES(damage.end.index <= start.index, "log/damage-was-trimmed");
+            if (damages.size() == damages_max || damage.end.index <= start.index) continue;
+            SOMETIMES(damage.first.index < start.index, "log/damage-reaches-over-the-start");
+            damage.first = std::max(damage.first, start);
+            damages.push_back(std::move(damage));
+        }
+    }
+    if (!damaged_) return damages;
+    for (const std::int64_t index : damaged_->journaled) {
+        if (damages.size() == damages_max) break;
+        if (index < start.index) continue;
+        const wire::Frame& frame = *in_memory(index);
+        damages.push_back({frame.first, frame.end(), frame});
+    }
+    return damages;
+}
+
+Result<std::int64_t> Log::scrub(std::int64_t from, std::size_t bytes) {
+    from = std::max(from, start_.first.index);
+    Segment* const segment = from < moved_.index ? segment_at(from) : nullptr;
+    if (!segment) return moved_.index;
+    const Reading reading(*this, *segment);
+    return segment->scrub(from, moved_.index, bytes);
+}
+
+// What is in the journal is appended to it once more: recovery takes of two the one that is whole.
+Result<> Log::mend(std::span<const wire::Frame> frames) {
+    CHECK(replayed_);
+    if (frames.empty()) return Error::malformed;
+    const std::int64_t index = frames.front().first.index;
+    if (damaged_ && damaged_->journaled.contains(index)) {
+        if (frames.size() != 1 || !heal(index, frames.front())) return Error::malformed;
+        REACHABLE("log/mended-in-the-journal");
+        const wire::Frame mended = *in_memory(index);
+        const bool was_committed = index < committed_.index;
+        journal_.append(mended);
+        if (writer_ && committed_.index > moved_.index) writer_->wake(*this);
+        if (writer_) writer_->free_files();
+        TRY(journal_.sync());
+        // When it was committed nobody could read what it says.
+        if (mended.kind == wire::Frame::Kind::trim && was_committed) take_trim(mended);
+    } else {
+        Segment* const segment = index < moved_.index ? segment_at(index) : nullptr;
+        if (!segment) return Error::unavailable;
+        const Reading mending(*this, *segment);
+        TRY(segment->mend(frames, start_.first));
+        if (!damaged_) damaged_ = std::make_unique<Damaged>(env_.metrics);
+    }
+    damaged_->mended.add();
+    env_.log.info("a damaged entry is mended",
+                  {{"group", group_}, {"position", Position(frames.front().first)}});
+    return {};
+}
+
+} // namespace pyralog
