@@ -1,5 +1,6 @@
 #include "core/log/survey.h"
 
+#include "core/base/random.h"
 #include "core/log/file_names.h"
 #include "core/wire/journal.h"
 #include "core/wire/log_start.h"
@@ -17,7 +18,7 @@ constexpr std::size_t window_bytes = 4_MiB;
 
 std::string number(std::uint64_t value) { return std::to_string(value); }
 
-// A file in memory, with zeros where a sector cannot be read.
+// A file in memory, with noise where a sector cannot be read.
 struct Content {
     Bytes bytes;
     std::vector<std::uint64_t> unreadable; // Blocks, by where they begin.
@@ -37,7 +38,9 @@ Result<Content> read_content(Environment& env, const std::string& path) {
             const auto got = file->read_at(b, part);
             if (got.ok()) continue;
             if (got.error() != Error::corrupt) return got.error();
-            std::ranges::fill(part, std::byte{0});
+            // Nothing that anybody would have written there, or a checksum might be right.
+            Random noise(b);
+            for (std::byte& one : part) one = static_cast<std::byte>(noise.below(256));
             content.unreadable.push_back(b);
         }
         at += count;

@@ -194,6 +194,25 @@ TEST_CASE("what stands before a sector that cannot be read is kept", "[log]") {
     CHECK(look(node).groups.at(GroupId(1)).entries == 30);
 }
 
+// It was taken for zeros, and that is what it had been: recovery refused what the survey called
+// good.
+TEST_CASE("what cannot be read is not good because zeros would be", "[log]") {
+    TestNode node;
+    const auto write = [](Life& life) -> Result<> {
+        wire::Frame frame = Life::entry({}, 1, Term(3), 20'000);
+        frame.payload = {Bytes::copy_of(std::string(20'000, '\0'))};
+        TRY(life.log(1))->append(frame);
+        TRY(life.journal.sync());
+        return filled(10)(life);
+    };
+    REQUIRE(node.live(write).ok());
+    const std::string path = "groups/1/" + node.disk().list("groups/1")->front();
+    REQUIRE(node.disk().make_unreadable(path, 9'000));
+    const Finding finding = finding_in(look(node), path);
+    CHECK(finding.entry == Position());
+    CHECK(finding.consequence == Consequence::unreadable);
+}
+
 TEST_CASE("files that are not ours are named, and are no damage", "[log]") {
     TestNode node;
     REQUIRE(node.live(filled(20)).ok());
