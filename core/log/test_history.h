@@ -218,8 +218,8 @@ private:
             break;
         }
         case Operation::Kind::cut: {
-            const std::int64_t room = log.end().index - log.committed().index;
-            if (room == 0) return {};
+            const std::int64_t room = log.end().index - least_end(log);
+            if (room <= 0) return {};
             return cut(log, operation.group, log.end().index - 1 - operation.amount % room);
         }
         case Operation::Kind::trim: {
@@ -236,8 +236,9 @@ private:
             break;
         }
         case Operation::Kind::reset: {
-            if (log.end().index > log.committed().index)
-                TRY(cut(log, operation.group, log.committed().index));
+            if (least_end(log) > log.end().index) return {};
+            if (log.end().index > least_end(log)) TRY(cut(log, operation.group, least_end(log)));
+            log.set_committed(log.end());
             const Position first{log.end().index + 1 + operation.amount % 50,
                                  log.end().offset + operation.amount % 70};
             deed.start = {first, log.terms().last(), first.offset};
@@ -269,6 +270,13 @@ private:
         }
         deeds_.push_back(deed);
         return {};
+    }
+
+    // An entry of which some records were trimmed was committed, though a new life has not heard.
+    static std::int64_t least_end(const Log& log) {
+        const LogStart& start = log.log_start();
+        return std::max(log.committed().index,
+                        start.first.index + (start.offset > start.first.offset ? 1 : 0));
     }
 
     Result<> cut(Log& log, int group, std::int64_t keep) {
