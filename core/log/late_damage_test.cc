@@ -176,6 +176,9 @@ TEST_CASE("a start in the journal forgets the damaged entries before it", "[log]
                   CHECK(log.start() == at(5));
                   CHECK(log.end() == at(9));
                   CHECK(log.damages().size() == (index == 5 ? 1 : 0));
+                  log.set_committed(log.end());
+                  TRY(life.writer.flush());
+                  CHECK(log.segments_end() == at(index == 5 ? 5 : 9));
                   return {};
               })
               .ok());
@@ -218,6 +221,26 @@ TEST_CASE("a trim that has lost what it says trims nothing until it is mended", 
                   Log& log = *TRY(life.log(1));
                   CHECK(log.log_start() == LogStart{at(7), Term(1), Offset(15)});
                   CHECK(log.damages().empty());
+                  return {};
+              })
+              .ok());
+}
+
+TEST_CASE("a trim that has lost what it says hides none before it", "[log]") {
+    TestNode node;
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    TRY(append(life, 12));
+                    Log& log = *TRY(life.log(1));
+                    log.append(trim_entry(at(12), {at(4), Offset(8)}));
+                    log.append(trim_entry(log.end(), {at(7), Offset(15)}));
+                    return pass(life, 100ms);
+                })
+                .ok());
+    spoil_payload(node, place_of(node, "journal/", wire::Frame::Kind::trim, 13));
+    CHECK(node.live([&](Life& life) -> Result<> {
+                  Log& log = *TRY(life.log(1));
+                  log.set_committed(log.end());
+                  CHECK(log.log_start() == LogStart{at(4), Term(1), Offset(8)});
                   return {};
               })
               .ok());
