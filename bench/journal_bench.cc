@@ -116,7 +116,9 @@ class Partitions {
 public:
     Partitions(Environment& env, int count)
         : env_(env), journal_(env, "journal", JournalConfig(), 1),
-          budget_(env.metrics, LogConfig().node_cache_bytes), writer_(env, journal_, LogConfig()),
+          budget_(env.metrics, LogConfig().node_cache_bytes,
+                  static_cast<std::size_t>(LogConfig().open_segments_max)),
+          writer_(env, journal_, LogConfig()),
           payload_(Bytes::copy_of(std::string(append_bytes, 'x'))) {
         for (int i = 1; i <= count; ++i) logs_[GroupId(i)];
     }

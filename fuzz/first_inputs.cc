@@ -2,6 +2,7 @@
 #include "core/wire/arbitrary_test.h"
 #include "core/wire/kafka/api_versions.h"
 #include "core/wire/kafka/create_topics.h"
+#include "core/wire/kafka/delete_records.h"
 #include "core/wire/kafka/delete_topics.h"
 #include "core/wire/kafka/fetch.h"
 #include "core/wire/kafka/find_coordinator.h"
@@ -170,7 +171,7 @@ std::vector<std::vector<std::byte>> first_inputs(const Target& target) {
     if (target.name == "kafka_request")
         return requests<ProduceRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
                         FindCoordinatorRequest, ApiVersionsRequest, CreateTopicsRequest,
-                        DeleteTopicsRequest, OffsetForLeaderEpochRequest>();
+                        DeleteTopicsRequest, DeleteRecordsRequest, OffsetForLeaderEpochRequest>();
     return recipes(target);
 }
 

@@ -7,8 +7,9 @@ namespace pyralog::fuzz {
 wire::Frame some_frame(Input& input, GroupId group, Position at, Term term, bool any_kind) {
     using Kind = wire::Frame::Kind;
     constexpr Kind kinds[] = {Kind::records, Kind::records, Kind::term_start, Kind::members,
-                              Kind::vote,    Kind::cut,     Kind::mark,       Kind::seal};
-    constexpr std::size_t entry_kinds = 4;
+                              Kind::trim,    Kind::vote,    Kind::cut,        Kind::mark,
+                              Kind::seal,    Kind::start};
+    constexpr std::size_t entry_kinds = 5;
     constexpr std::uint64_t usual_payload = 160, payload_max = 6000;
 
     wire::Frame frame;

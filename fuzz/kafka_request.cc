@@ -1,6 +1,7 @@
 // The frame of a Kafka request, without its size.
 #include "core/wire/kafka/api_versions.h"
 #include "core/wire/kafka/create_topics.h"
+#include "core/wire/kafka/delete_records.h"
 #include "core/wire/kafka/delete_topics.h"
 #include "core/wire/kafka/fetch.h"
 #include "core/wire/kafka/find_coordinator.h"
@@ -49,7 +50,7 @@ struct Known {
 };
 using All = Known<ProduceRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
                   FindCoordinatorRequest, ApiVersionsRequest, CreateTopicsRequest,
-                  DeleteTopicsRequest, OffsetForLeaderEpochRequest>;
+                  DeleteTopicsRequest, DeleteRecordsRequest, OffsetForLeaderEpochRequest>;
 static_assert(All::count == apis.size(), "a request is missing here");
 
 } // namespace

@@ -1,5 +1,5 @@
-// The bytes are a schedule: appends, cuts, votes, commits and syncs in the lives of a node, the
-// step at which each life ends, and what is done to its disk before the next.
+// The bytes are a schedule: appends, cuts, votes, commits, trims and syncs in the lives of a node,
+// the step at which each life ends, and what is done to its disk before the next.
 #include "core/log/test_history.h"
 #include "fuzz/input.h"
 #include "fuzz/target.h"
@@ -20,9 +20,9 @@ constexpr std::size_t operations_max = 2000;
 // 255 ends the list.
 bool some_operation(Input& input, LifePlan& plan) {
     using Kind = Operation::Kind;
-    constexpr Kind kinds[] = {Kind::append, Kind::append, Kind::append, Kind::append,
-                              Kind::append, Kind::cut,    Kind::vote,   Kind::commit,
-                              Kind::sync,   Kind::sync,   Kind::flush,  Kind::wait};
+    constexpr Kind kinds[] = {Kind::append, Kind::append, Kind::append, Kind::append, Kind::append,
+                              Kind::cut,    Kind::vote,   Kind::commit, Kind::sync,   Kind::sync,
+                              Kind::flush,  Kind::wait,   Kind::trim,   Kind::reset};
     const std::uint8_t what = input.byte();
     if (what == 255 || plan.operations.size() == operations_max) return false;
     Operation operation;

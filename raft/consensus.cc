@@ -28,6 +28,11 @@ bool is_sound(const wire::VoteReply& m) { return is_term(m.term); }
 bool is_sound(const wire::AppendReply& m) {
     return is_term(m.term) && is_position(m.matched) && is_term(m.matched_term);
 }
+bool is_sound(const wire::ResetRequest& m) {
+    return is_term(m.term) && is_position(m.start.first) && m.start.first.index > 0 &&
+           is_term(m.start.before) && m.start.before <= m.term && m.start.is_sensible() &&
+           m.committed.index >= m.start.first.index;
+}
 bool is_sound(const wire::AppendRequest& m) {
     if (!is_term(m.term) || !is_position(m.first) || !is_position(m.committed)) return false;
     Term previous = m.previous_term;
@@ -57,7 +62,7 @@ Consensus::Consensus(const RaftConfig& config, NodeId self, Members members, Vot
       vote_(saved), terms_(std::move(terms)), end_(log_end), durable_vote_(saved),
       durable_end_(log_end), committed_(committed), leader_heard_(now) {
     CHECK(config_.validate().ok());
-    CHECK(committed.index <= log_end.index);
+    CHECK(committed.index <= log_end.index && terms_.start().index <= committed.index);
     CHECK(terms_.last() <= vote_.term); // A vote is written before the entries of its term.
     if (vote_result(members_, {self_}, {}) == VoteResult::won)
         election_deadline_ = now; // Nobody else could stand, so there is nobody to wait for.
@@ -198,6 +203,27 @@ void Consensus::cut(Position end) {
     effects_.persist.push_back(Cut{end});
 }
 
+// All of it goes, whatever part of it may be right: what is not committed may be overruled, and
+// what is lies before the new start.
+void Consensus::reset(const LogStart& start) {
+    SOMETIMES(end_.index > committed_.index, "raft/reset-takes-what-is-not-committed");
+    if (end_.index > committed_.index) cut(committed_);
+    terms_ = TermTable(start.first, start.before);
+    end_ = committed_ = start.first;
+    effects_.persist.push_back(Reset{start});
+}
+
+void Consensus::trimmed(Position start) {
+    CHECK(start.index <= committed_.index);
+    terms_.trim(start);
+    terms_.cut(end_);
+    for (auto& [node, follower] : followers_) {
+        if (follower.next().index >= start.index) continue;
+        REACHABLE("raft/trimmed-what-a-follower-lacks");
+        (void)follower.rejected(follower.next()); // It is told with the next heartbeat.
+    }
+}
+
 void Consensus::send(NodeId to, Message message) {
     effects_.send.push_back({to, std::move(message)});
 }
@@ -208,13 +234,13 @@ void Consensus::send_when_durable(NodeId to, Message message) {
 
 // Index and offset are both known only at the places where terms begin, at the end, and where the
 // log is committed. This is the last of these at or before `index` with no term above `term_max`
-// before it; in the end the beginning of the log.
+// before it; in the end the beginning of the log, and if even that is too late, that of all logs.
 Position Consensus::known_position(std::int64_t index, Term term_max) const {
     const auto fits = [&](Position p) {
         return p.index <= index && terms_.before(p.index) <= term_max;
     };
     if (fits(end_)) return end_;
-    Position known;
+    Position known = fits(terms_.start()) ? terms_.start() : Position();
     const auto& starts = terms_.starts();
     const auto start = std::find_if(starts.rbegin(), starts.rend(),
                                     [&](const TermStart& s) { return fits(s.first); });

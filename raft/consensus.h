@@ -53,6 +53,12 @@ struct Cut { // A newer leader has overruled the log from here on.
     bool operator==(const Cut&) const = default;
 };
 
+struct Reset { // The leader no longer has what is missing here: the log is forgotten, and begins
+               // anew.
+    LogStart start;
+    bool operator==(const Reset&) const = default;
+};
+
 struct Envelope {
     NodeId to;
     Message message;
@@ -70,7 +76,7 @@ struct Entries {
 // lie, so they wait in `send_when_durable` until all of `persist`, here and in all Effects before,
 // is on the disk. Then comes persisted().
 struct Effects {
-    std::vector<std::variant<Vote, Append, Cut>> persist; // In order.
+    std::vector<std::variant<Vote, Append, Cut, Reset>> persist; // In order.
     std::vector<Envelope> send;     // At once: for an append, the leader's disk is one of many.
     std::vector<Entries> replicate; // At once too. What is not sent is asked for again.
     std::vector<Envelope> send_when_durable;
@@ -85,8 +91,8 @@ struct Effects {
 class Consensus {
 public:
     // What a recovered disk holds: the last vote, a log that ends at `log_end` and is told by its
-    // `terms`, of which everything before `committed` is known to be committed. `config` must
-    // outlive this, and be valid.
+    // `terms`, which also say where it begins, and of which everything before `committed` is known
+    // to be committed. `config` must outlive this, and be valid.
     Consensus(const RaftConfig& config, NodeId self, Members members, Vote saved,
               Position committed, Position log_end, TermTable terms, Random random, Time now);
 
@@ -108,8 +114,8 @@ public:
 
     void receive(Time now, NodeId from, const Message& message);
 
-    // On the leader: claims the next place for a batch of so many records. Error::unavailable when
-    // too much waits for a majority already.
+    // On the leader: claims the next place for a batch of so many records; none for an entry that
+    // is the log's own. Error::unavailable when too much waits for a majority already.
     Result<Range> propose(Time now, std::int32_t records);
 
     // On the leader: a read barrier. When Effects::barriers_passed reaches the number returned, we
@@ -120,6 +126,11 @@ public:
     // The effects with this ticket, and all before them, are durable. Tickets of effects that need
     // no disk may be left out.
     void persisted(std::uint64_t ticket);
+
+    // The log begins at `start` from now on, which lies before what is committed: what is before it
+    // can no longer be sent to anybody. A ResetRequest then says `start`, and the Group adds of
+    // which record it is.
+    void trimmed(Position start);
 
     // An append with the entries [request.first, end) of an Entries is on its way.
     void sent(NodeId to, Position end);
@@ -138,6 +149,7 @@ public:
     std::optional<NodeId> leader() const { return leader_; }
     const Members& members() const { return members_; }
     Position committed() const { return committed_; }
+    Position start() const { return terms_.start(); }     // Of the log.
     Position end() const { return end_; }                 // Of the log, durable or not.
     Position durable_end() const { return durable_end_; } // How much of this log is on the disk.
     const Vote& durable_vote() const { return durable_vote_; }
@@ -161,6 +173,7 @@ private:
     void save_vote();
     void append(Entry entry);
     void cut(Position end);
+    void reset(const LogStart& start);
     void send(NodeId to, Message message);
     void send_when_durable(NodeId to, Message message);
     std::vector<Entries> entries_wanted() const;
@@ -185,6 +198,8 @@ private:
     // replication.cc
     void on(NodeId from, const wire::AppendRequest& request);
     void on(NodeId from, const wire::AppendReply& reply);
+    void on(NodeId from, const wire::ResetRequest& request);
+    void follow(NodeId leader, Term term);
     void reject(NodeId from, const wire::AppendRequest& request);
     std::optional<Position> merge(const wire::AppendRequest& request);
     Position where_to_probe(const wire::AppendReply& reply) const;

@@ -65,6 +65,7 @@ private:
         elapse_one,
         wait_out,
         propose_anywhere,
+        trim,
         barriers,
         reboot,
         crash,
@@ -113,6 +114,14 @@ private:
             return;
         case propose_anywhere:
             if (r.consensus) (void)group_.propose(node, 1);
+            return;
+        case trim:
+            if (const auto leader = group_.leader()) {
+                const std::int64_t start = group_.replicas.at(*leader).log.start.first.index;
+                const std::int64_t end = group_.replicas.at(*leader).committed.index;
+                const std::int64_t index = dice.between(start, end);
+                if (index > start) (void)group_.propose_trim(*leader, index);
+            }
             return;
         case barriers:
             for (const auto& [each, replica] : group_.replicas)

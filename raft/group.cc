@@ -66,6 +66,10 @@ Result<Group::Proposal> Group::propose(const wire::RecordBatch& batch) {
 // What has become of a proposal: done, or never, or unknown for good. Nothing of these: ask later.
 Result<> Group::settled(const Proposal& proposal, bool here) const {
     const Position end = proposal.place.end;
+    // Whoever trimmed the log has seen what stood there, or a leader has that sent us its own
+    // start.
+    SOMETIMES(proposal.place.first.index < consensus_.start().index, "group/proposal-trimmed");
+    if (proposal.place.first.index < consensus_.start().index) return Error::unavailable;
     const bool filled = consensus_.end().index >= end.index;
     const bool there =
         filled && (consensus_.terms().at(proposal.place.first.index) == proposal.term || BUG(M29));
@@ -127,6 +131,38 @@ Result<Offset> Group::read_barrier() {
     return committed_.offset;
 }
 
+Result<Offset> Group::trim(Offset offset) {
+    if (closing_) return Error::not_found;
+    if (!serves()) return Error::not_leader;
+    if (offset > committed_.offset) return Error::malformed;
+    if (offset > log_->log_start().offset) {
+        const Result<Position> found = noticed(log_->position_of(offset));
+        if (closing_) return Error::not_found;
+        const bool trimmed = !found.ok() && found.error() == Error::not_found;
+        SOMETIMES(trimmed, "group/trimmed-while-it-looked-for-the-place");
+        if (!found.ok() && !trimmed) return found.error();
+        // What is found behind it may not stay there.
+        if (found.ok()) TRY(settle(TRY(propose_trim(std::min(found.value(), committed_), offset))));
+    }
+    return log_->log_start().offset;
+}
+
+Result<Group::Proposal> Group::propose_trim(Position first, Offset offset) {
+    const Range place = TRY(consensus_.propose(env_.clock.now(), 0));
+    wire::Frame frame;
+    frame.kind = wire::Frame::Kind::trim;
+    frame.group = id_;
+    frame.term = consensus_.term();
+    frame.first = place.first;
+    frame.payload = wire::trim_payload({first, offset});
+    frame.payload_crc = crc32c(frame.payload);
+    const Proposal proposal{place, consensus_.term()};
+    std::vector<wire::Frame> material;
+    material.push_back(std::move(frame));
+    input_done(std::move(material));
+    return proposal;
+}
+
 Result<Offset> Group::wait_committed(Offset beyond) {
     TRY(changed_.wait([&] { return closing_ || committed_.offset > beyond; }));
     if (closing_) return Error::not_found;
@@ -137,9 +173,9 @@ Result<BytesChain> Group::read(Offset from, std::size_t bytes_max) {
     return noticed(log_->read(from, committed_.offset, bytes_max));
 }
 
-Result<BytesChain> Group::read_from_time(std::int64_t timestamp_ms, Offset limit) {
-    const Offset first = TRY(noticed(log_->offset_for_time(timestamp_ms, limit)));
-    return noticed(log_->read(first, limit, 1));
+Result<BytesChain> Group::read_from_time(std::int64_t timestamp_ms, Offset limit, Offset from) {
+    const Offset first = TRY(noticed(log_->offset_for_time(timestamp_ms, limit, from)));
+    return noticed(log_->read(std::max(first, log_->log_start().offset), limit, 1));
 }
 
 // What this replica cannot read it cannot serve either, and others have it.
@@ -149,6 +185,14 @@ Result<T> Group::noticed(Result<T> read) {
         unfit_until_ = env_.clock.now() + unfit_timeouts * config_.election_timeout;
     if (!read.ok() && read.error() == Error::corrupt) host_.repair_->want(id_);
     return read;
+}
+
+// A trim that can be read again moves the log's start, of which Consensus must know before it says
+// anything.
+Result<> Group::mend(std::span<const wire::Frame> frames) {
+    TRY(log_->mend(frames));
+    input_done();
+    return {};
 }
 
 void Group::log_is_damaged() {
@@ -210,6 +254,8 @@ void Group::receive(NodeId from, wire::PeerMessage message) {
         value = std::move(*append);
     } else if (auto* reply = std::get_if<wire::AppendReply>(&message.body)) {
         value = *reply;
+    } else if (auto* reset = std::get_if<wire::ResetRequest>(&message.body)) {
+        value = *reset;
     } else if (auto* request = std::get_if<wire::VoteRequest>(&message.body)) {
         value = *request;
     } else if (auto* vote = std::get_if<wire::VoteReply>(&message.body)) {
@@ -260,12 +306,15 @@ void Group::input_done(std::vector<wire::Frame> material) {
     committed_ = effects.committed;
     barriers_passed_ = effects.barriers_passed;
     if (moved) log_->set_committed(committed_);
+    const bool trimmed = consensus_.start() != log_->start();
+    if (trimmed) consensus_.trimmed(log_->start());
     if (effects.needs_disk()) host_.when_durable(*this, std::move(effects));
     host_.deadline_changed(*this);
     const bool led_by_another = told_of_leader();
     changed_.notify_all();
     if (moved || led_by_another)
         for (Condition* watcher : watchers_) watcher->notify_all();
+    if (trimmed) input_done();
 }
 
 // Tells the Host of a new leader. True if there is one, or there is none any more.
@@ -297,6 +346,12 @@ void Group::persist(const Append& step, std::vector<wire::Frame>& material) {
 
 void Group::persist(const Cut& step, std::vector<wire::Frame>&) { log_->cut(step.end); }
 
+void Group::persist(const Reset& step, std::vector<wire::Frame>&) {
+    env_.log.info("log begins anew",
+                  {{"group", id_}, {"start", step.start.first}, {"end_before", log_->end()}});
+    log_->reset(step.start);
+}
+
 void Group::persist(const wire::Vote& step, std::vector<wire::Frame>&) {
     wire::Frame frame;
     frame.kind = wire::Frame::Kind::vote;
@@ -310,6 +365,11 @@ void Group::persist(const wire::Vote& step, std::vector<wire::Frame>&) {
 void Group::send(const Envelope& envelope) {
     wire::PeerMessage message{id_, {}, {}};
     std::visit([&](const auto& m) { message.body = m; }, envelope.message);
+    // Which record is the first is nothing to Consensus.
+    if (auto* reset = std::get_if<wire::ResetRequest>(&message.body)) {
+        CHECK(reset->start.first == log_->start());
+        reset->start.offset = log_->log_start().offset;
+    }
     using Lane = Transport::Lane;
     host_.transport_.send(envelope.to, std::move(message),
                           envelope.behind_entries ? Lane::entries : Lane::prompt);
@@ -344,7 +404,9 @@ void Group::replicate_from_disk(const Entries& wanted) {
         Result<std::vector<wire::Frame>> frames =
             noticed(log_->read_frames(wanted.request.first, log_->end(), config_.append_bytes_max));
         reading_for_.erase(wanted.to);
-        if (!frames.ok() && frames.error() != Error::cancelled)
+        const bool trimmed = !frames.ok() && frames.error() == Error::not_found;
+        SOMETIMES(trimmed, "group/trimmed-while-it-read-for-a-follower");
+        if (!frames.ok() && frames.error() != Error::cancelled && !trimmed)
             env_.log.warning("cannot read entries for a follower",
                              {{"group", id_}, {"node", wanted.to}, {"error", frames.error()}});
         SOMETIMES(!frames.ok() && frames.error() != Error::cancelled,

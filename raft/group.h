@@ -52,6 +52,12 @@ public:
     // The same for this replica's disk alone, which is what Kafka's acks=1 asks for.
     Result<> settle_here(const Proposal& proposal);
 
+    // Forgets the records before `offset`, on all replicas, and returns when none of them will ever
+    // have a leader that still knows them. The answer is the first offset that is left, which is
+    // `offset` or a later one. Waits. Error::malformed if so many are not committed, else as
+    // settle().
+    Result<Offset> trim(Offset offset);
+
     // An end that no later leader can take back, and that holds all that was acknowledged before
     // the call.
     Result<Offset> read_barrier();
@@ -67,9 +73,9 @@ public:
     // Whole batches of committed records, from the one that holds `from`; never less than one.
     Result<BytesChain> read(Offset from, std::size_t bytes_max);
 
-    // The first batch that has a record of this time or later, before `limit`. Error::not_found if
-    // there is none.
-    Result<BytesChain> read_from_time(std::int64_t timestamp_ms, Offset limit);
+    // The first batch that has a record of this time or later, before `limit`, and that ends behind
+    // `from`. Error::not_found if there is none.
+    Result<BytesChain> read_from_time(std::int64_t timestamp_ms, Offset limit, Offset from = {});
 
     GroupId id() const { return id_; }
     bool leads() const { return consensus_.role() == Role::leader; }
@@ -94,6 +100,8 @@ public:
     // Some of its log could not be read a moment ago: another replica would make a better leader.
     bool is_unfit(Time now) const { return now < unfit_until_; }
     bool in_use() const { return users_ > 0; }
+    // See Log::mend().
+    Result<> mend(std::span<const wire::Frame> frames);
     // Some of the log is damaged; it is whole again.
     void log_is_damaged();
     void log_is_mended() { unfit_until_ = {}; }
@@ -105,6 +113,7 @@ private:
     void input_done(std::vector<wire::Frame> material = {});
     void persist(const Append& step, std::vector<wire::Frame>& material);
     void persist(const Cut& step, std::vector<wire::Frame>& material);
+    void persist(const Reset& step, std::vector<wire::Frame>& material);
     void persist(const wire::Vote& step, std::vector<wire::Frame>& material);
     void send(const Envelope& envelope);
     void replicate(const Entries& wanted);
@@ -112,6 +121,7 @@ private:
     void send_entries(const Entries& wanted, std::vector<wire::Frame> frames);
     Result<> settled(const Proposal& proposal, bool here) const;
     Result<> wait_settled(const Proposal& proposal, bool here);
+    Result<Proposal> propose_trim(Position first, Offset offset);
     bool told_of_leader();
     template <class T>
     Result<T> noticed(Result<T> read);

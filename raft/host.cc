@@ -27,7 +27,8 @@ std::uint64_t identity_of(const wire::Hello& self) {
 Host::Host(Environment& env, Settings settings, wire::Hello self,
            std::vector<Transport::Peer> peers)
     : env_(env), settings_(settings), self_(self.node), identity_(identity_of(self)),
-      budget_(env.metrics, settings.log.node_cache_bytes),
+      budget_(env.metrics, settings.log.node_cache_bytes,
+              static_cast<std::size_t>(settings.log.open_segments_max)),
       journal_(std::make_unique<Journal>(env, "journal", settings.journal, identity_)),
       segment_writer_(std::make_unique<SegmentWriter>(env, *journal_, settings.log)),
       transport_(env, settings.transport, std::move(self), std::move(peers)),
@@ -80,7 +81,8 @@ Result<> Host::begin_anew() {
 Result<> Host::recover(const std::vector<Member>& groups) {
     std::map<GroupId, std::unique_ptr<Log>> logs;
     for (const Member& member : groups)
-        logs[member.group] = TRY(Log::open(env_, *journal_, budget_, settings_.log, member.group));
+        logs[member.group] =
+            TRY(Log::open(env_, *journal_, budget_, log_config(member), member.group));
     const Time began = env_.clock.now();
     std::uint64_t frames = 0;
     TRY(journal_->open([&](const wire::Frame& frame) -> Result<> {
@@ -120,6 +122,13 @@ Result<> Host::recover(const std::vector<Member>& groups) {
     return {};
 }
 
+LogConfig Host::log_config(const Member& member) const {
+    LogConfig config = settings_.log;
+    config.segment_bytes = member.segment_bytes.value_or(config.segment_bytes);
+    config.segment_age = member.segment_age.value_or(config.segment_age);
+    return config;
+}
+
 std::unique_ptr<Group> Host::make_group(const Member& member, std::unique_ptr<Log> log,
                                         wire::Vote vote) {
     segment_writer_->add(*log);
@@ -133,7 +142,7 @@ std::unique_ptr<Group> Host::make_group(const Member& member, std::unique_ptr<Lo
 Result<> Host::create(const Member& member, bool campaign) {
     if (groups_.contains(member.group)) return Error::already_exists;
     std::unique_ptr<Log> log =
-        TRY(Log::open(env_, *journal_, budget_, settings_.log, member.group));
+        TRY(Log::open(env_, *journal_, budget_, log_config(member), member.group));
     TRY(log->finish_replay());
     CHECK(!groups_.contains(member.group));
     Group& group = *(groups_[member.group] = make_group(member, std::move(log), {}));

@@ -43,6 +43,9 @@ public:
     struct Member {
         GroupId group;
         wire::Members members;
+        // Of its log, where they are not those of the node.
+        std::optional<std::size_t> segment_bytes = {};
+        std::optional<Duration> segment_age = {};
     };
 
     Host(Environment&, Settings, wire::Hello self, std::vector<Transport::Peer> peers);
@@ -107,6 +110,7 @@ private:
     void receive(NodeId from, wire::PeerMessage message);
     void peer_connected(NodeId peer);
     bool tells_in_any_order(NodeId peer); // Only with planted bugs.
+    LogConfig log_config(const Member& member) const;
     std::unique_ptr<Group> make_group(const Member& member, std::unique_ptr<Log> log,
                                       wire::Vote vote);
 

@@ -182,6 +182,107 @@ TEST_CASE("a wait for more ends when more is committed, on a follower too", "[ra
     CHECK(here->value() == Offset(1));
 }
 
+// ---- Logs that lose their beginning ----
+
+namespace {
+
+Hosts::Body trim_at(std::int64_t offset) {
+    return
+        [offset](Environment&, Host& host) { return host.find(group_one)->trim(Offset(offset)); };
+}
+
+} // namespace
+
+TEST_CASE("what a leader trims is gone on all replicas, for good", "[raft]") {
+    Hosts hosts(3);
+    hosts.log.segment_bytes = 64_KiB;
+    hosts.log.segment_flush_bytes = 4_KiB;
+    hosts.start_all();
+    const NodeId leader = hosts.leader();
+    Strings expected;
+    for (int i = 0; i < 60; ++i) {
+        expected.push_back(std::to_string(i) + std::string(3000, 'x'));
+        REQUIRE(hosts.produce(leader, expected.back()).ok());
+    }
+    const auto start_of = [&](NodeId node) { return hosts.group(node).log().log_start(); };
+    CHECK(hosts.on(hosts.all_but(leader).front(), trim_at(5)).error() == Error::not_leader);
+    CHECK(hosts.on(leader, trim_at(61)).error() == Error::malformed);
+    CHECK(hosts.on(leader, trim_at(40)).value() == Offset(40));
+    CHECK(start_of(leader).offset == Offset(40));
+    CHECK(hosts.on(leader, trim_at(30)).value() == Offset(40)); // Gone already.
+    const auto all_trimmed = [&] {
+        return std::ranges::all_of(hosts.nodes, [&](NodeId node) {
+            return hosts.up(node) && start_of(node) == start_of(leader) &&
+                   hosts.group(node).consensus().start() == start_of(leader).first;
+        });
+    };
+    CHECK(hosts.until(all_trimmed));
+    expected.erase(expected.begin(), expected.begin() + 40);
+    for (const NodeId node : hosts.nodes) CHECK(hosts.values(node) == expected);
+    for (const NodeId node : hosts.nodes) {
+        CHECK(hosts.until([&] {
+            const auto segments = hosts.world.disk(node).list("groups/1");
+            return segments && segments->front() > "00000000000000000020.seg";
+        }));
+        hosts.world.cut_power(node);
+    }
+    hosts.start_all();
+    const NodeId next = hosts.leader();
+    for (const NodeId node : hosts.nodes) {
+        CHECK(start_of(node).offset == Offset(40));
+        CHECK(hosts.until([&] { return hosts.group(node).committed().offset == Offset(60); }));
+        CHECK(hosts.values(node) == expected);
+    }
+    // To the very end, and on from there.
+    CHECK(hosts.on(next, trim_at(60)).value() == Offset(60));
+    CHECK(hosts.produce(next, "more").value() == Offset(60));
+    CHECK(hosts.until([&] { return start_of(leader).offset == Offset(60); }));
+}
+
+TEST_CASE("a follower that was down while its leader trimmed begins anew", "[raft]") {
+    Hosts hosts(3);
+    hosts.log.segment_bytes = 64_KiB;
+    hosts.log.segment_flush_bytes = 4_KiB;
+    hosts.start_all();
+    const NodeId leader = hosts.leader();
+    const NodeId late = hosts.all_but(leader).front();
+    Strings expected;
+    const auto produce_some = [&](int count) {
+        for (int i = 0; i < count; ++i) {
+            expected.push_back(std::to_string(expected.size()) + std::string(3000, 'x'));
+            REQUIRE(hosts.produce(leader, expected.back()).ok());
+        }
+    };
+    produce_some(30);
+    CHECK(hosts.until([&] { return hosts.group(late).committed().offset == Offset(30); }));
+    hosts.world.kill(late);
+    produce_some(30);
+    CHECK(hosts.on(leader, trim_at(50)).value() == Offset(50));
+    produce_some(3);
+    hosts.start(late);
+    CHECK(hosts.until([&] {
+        return hosts.up(late) && hosts.group(late).committed() == hosts.group(leader).committed();
+    }));
+    CHECK(hosts.group(late).log().log_start() == hosts.group(leader).log().log_start());
+    expected.erase(expected.begin(), expected.begin() + 50);
+    CHECK(hosts.values(late) == expected);
+    CHECK(hosts.until([&] {
+        const auto segments = hosts.world.disk(late).list("groups/1");
+        return segments && (segments->empty() || segments->front() > "00000000000000000049.seg");
+    }));
+    // It is of use: it makes a majority, and comes back with what it has.
+    const NodeId other = hosts.all_but(leader)[1];
+    hosts.world.kill(other);
+    produce_some(1);
+    hosts.world.cut_power(late);
+    hosts.start(late);
+    CHECK(hosts.until([&] {
+        return hosts.up(late) && hosts.group(late).committed() == hosts.group(leader).committed();
+    }));
+    expected.resize(14);
+    CHECK(hosts.values(late).size() == expected.size());
+}
+
 // ---- What survives ----
 
 TEST_CASE("a follower that was down for long catches up from segments", "[raft]") {

@@ -21,26 +21,22 @@ std::optional<Violation> violated(std::string_view invariant, const ReplicaState
                                     ": " + detail};
 }
 
-// Both logs have the same terms before this index. Where both are whole, that says that they are
-// the same there.
+// Both logs have the same terms before this index, as far back as both tell of it. Where both are
+// whole, that says that they are the same there.
 bool same_before(const TermTable& a, const TermTable& b, std::int64_t index) {
-    if (index == 0) return true;
-    const auto starts_before = [index](const TermTable& terms) {
+    const Position both = std::max(a.start(), b.start());
+    if (index < both.index) return true;
+    if (a.before(both.index) != b.before(both.index)) return false;
+    const auto starts_between = [&](const TermTable& terms) {
+        const auto from = std::ranges::partition_point(terms.starts(), [&](const TermStart& start) {
+            return start.first.index <= both.index;
+        });
         const auto end = std::ranges::partition_point(
             terms.starts(), [&](const TermStart& start) { return start.first.index < index; });
-        return std::span(terms.starts().begin(), end);
+        return from < end ? std::span(from, end) : std::span(from, from);
     };
-    if (std::ranges::equal(starts_before(a), starts_before(b))) return true;
-    TermTable a_part = a;
-    TermTable b_part = b;
-    a_part.cut({index, {}});
-    b_part.cut({index, {}});
-    // One of them may have been trimmed: then the shorter tells of less, and of nothing else.
-    const auto& longer = a_part.starts().size() >= b_part.starts().size() ? a_part : b_part;
-    const auto& shorter = &longer == &a_part ? b_part : a_part;
-    TermTable trimmed = longer;
-    if (!shorter.empty()) trimmed.trim(shorter.starts().front().first);
-    return !shorter.empty() && trimmed == shorter;
+    return (index == both.index || a.at(both.index) == b.at(both.index)) &&
+           std::ranges::equal(starts_between(a), starts_between(b));
 }
 
 } // namespace
@@ -61,6 +57,8 @@ ReplicaState state_of(const Consensus& replica) {
 std::optional<Violation> check_replica(const ReplicaState& s) {
     if (s.committed.index > s.end.index || s.committed.offset > s.end.offset)
         return violated("committed is in the log", s, "it is not");
+    if (s.terms.start().index > s.committed.index)
+        return violated("a log begins at what is committed", s, "start=" + text(s.terms.start()));
     if (s.durable_end.index > s.end.index)
         return violated("durable is in the log", s, "durable_end=" + text(s.durable_end));
     if (s.durable_vote.term > s.vote.term || s.terms.last() > s.vote.term)
@@ -82,6 +80,8 @@ std::optional<Violation> check_step(const ReplicaState& before, const ReplicaSta
         return violated("one vote in a term", after, "before=" + text(*before.vote.candidate));
     if (after.committed.index < before.committed.index)
         return violated("committed rises", after, "before=" + text(before.committed));
+    if (after.terms.start().index < before.terms.start().index)
+        return violated("the start rises", after, "before=" + text(before.terms.start()));
     if (!same_before(before.terms, after.terms, before.committed.index))
         return violated("committed is kept", after, "before=" + text(before.committed));
     const bool leads_on = before.role == Role::leader && after.role == Role::leader &&
@@ -184,8 +184,11 @@ std::optional<Violation> Agreement::check_matched(const Consensus& leader) const
         const Progress* progress = leader.progress(node);
         if (!progress || follower.vote.term != leader.term()) continue;
         const std::int64_t matched = progress->matched().index;
+        // Whoever has begun anew behind it has, until that is durable, what was there before.
+        if (matched < follower.terms.start().index) continue;
         if (matched <= follower.durable_end.index &&
-            follower.terms.before(matched) == leader.terms().before(matched))
+            (matched < leader.start().index ||
+             follower.terms.before(matched) == leader.terms().before(matched)))
             continue;
         return violated("matched is durable there", states_.at(leader.self()),
                         "node=" + text(node) + " matched=" + std::to_string(matched) +
@@ -198,9 +201,10 @@ std::optional<Violation> Agreement::check_matched(const Consensus& leader) const
 // begins, and after which other term, are the same wherever they have the same term at an index:
 // log matching for all pairs, without comparing any pair.
 std::optional<Violation> Agreement::check_log(const ReplicaState& state) {
-    Term previous;
+    Term previous = state.terms.before_start();
     for (const TermStart& start : state.terms.starts()) {
-        const bool is_trimmed = previous == Term() && start.first.index > 0;
+        // It may have begun before the log does.
+        const bool is_trimmed = start.term == previous;
         const TermBegin begin{start.first, previous};
         previous = start.term;
         if (is_trimmed) continue;
@@ -219,10 +223,11 @@ std::optional<Violation> Agreement::check_log(const ReplicaState& state) {
 
 std::optional<Violation> Agreement::check_committed(const ReplicaState& state) {
     const std::int64_t common = std::min(state.committed.index, committed_.index);
-    if (state.terms.before(common) != committed_terms_.before(common) ||
+    const bool tells = common >= state.terms.start().index;
+    if ((tells && state.terms.before(common) != committed_terms_.before(common)) ||
         (state.committed.index == committed_.index && state.committed != committed_))
         return violated("state machine safety", state, "agreed=" + text(committed_));
-    if (state.committed.index <= committed_.index) return {};
+    if (state.committed.index <= committed_.index) return check_start(state);
 
     for (const TermStart& start : state.terms.starts())
         if (start.first.index < state.committed.index &&
@@ -232,6 +237,7 @@ std::optional<Violation> Agreement::check_committed(const ReplicaState& state) {
     Position& in_term = committed_in_[state.vote.term];
     in_term = std::max(in_term, committed_);
 
+    if (const auto violation = check_start(state)) return violation;
     const auto durable = reached_by_majority<std::int64_t>(members_, [&](NodeId node) {
         const auto found = states_.find(node);
         if (found == states_.end()) return std::int64_t(0);
@@ -245,6 +251,19 @@ std::optional<Violation> Agreement::check_committed(const ReplicaState& state) {
     for (const auto& [node, other] : states_)
         if (other.role == Role::leader && other.vote.term > state.vote.term)
             if (const auto violation = check_complete(other)) return violation;
+    return {};
+}
+
+// What a log no longer has was committed, and all who begin at the same place tell the same of what
+// was before it.
+std::optional<Violation> Agreement::check_start(const ReplicaState& state) {
+    const Position start = state.terms.start();
+    if (start.index > committed_.index)
+        return violated("a log begins at what is committed", state, "start=" + text(start));
+    const LogStart here{start, state.terms.before_start(), start.offset};
+    const auto known = log_starts_.emplace(start.index, here).first;
+    if (known->second != here || committed_terms_.before(start.index) != here.before)
+        return violated("a log begins where all agree", state, "start=" + text(start));
     return {};
 }
 
@@ -300,6 +319,7 @@ std::optional<Violation> Agreement::check_passed(const Consensus& leader,
 }
 
 bool Agreement::has_committed(const ReplicaState& state, Position end) const {
+    if (end.index < state.terms.start().index) return true; // It has had it: see check_start().
     return state.end.index >= end.index &&
            state.terms.before(end.index) == committed_terms_.before(end.index);
 }

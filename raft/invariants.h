@@ -84,6 +84,7 @@ private:
     std::optional<Violation> check_matched(const Consensus& leader) const;
     std::optional<Violation> check_log(const ReplicaState& state);
     std::optional<Violation> check_committed(const ReplicaState& state);
+    std::optional<Violation> check_start(const ReplicaState& state);
     std::optional<Violation> check_complete(const ReplicaState& leader) const;
     bool has_committed(const ReplicaState& state, Position end) const;
     std::optional<Violation> check_barriers(const Consensus& leader, std::uint64_t known);
@@ -102,6 +103,7 @@ private:
     std::map<NodeId, std::deque<Barrier>> barriers_; // In the order of their numbers.
     std::map<Term, NodeId> leaders_;
     std::map<Term, TermBegin> begins_;
+    std::map<std::int64_t, LogStart> log_starts_; // By index.
     TermTable committed_terms_;
     Position committed_;
     std::map<Term, Position> committed_in_; // How far, when the first who knew was in that term.

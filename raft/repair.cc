@@ -152,9 +152,11 @@ Result<bool> Repair::mend_one(Group& group, const Damage& damage) {
     for (const NodeId peer : peers_of(group)) {
         const std::vector<wire::Frame> frames = TRY(fetch(group, peer, damage));
         if (frames.empty()) continue;
-        const Result<> mended = group.log().mend(frames);
+        const Result<> mended = group.mend(frames);
         SOMETIMES(!mended.ok() && mended.error() == Error::malformed, "repair/answer-does-not-fit");
         if (mended.ok() || mended.error() == Error::unavailable) return true;
+        SOMETIMES(mended.error() == Error::not_found, "repair/segment-cannot-be-opened");
+        if (mended.error() == Error::not_found) return false;
         if (mended.error() != Error::malformed) return mended.error();
         env_.log.warning("another replica has something else than what is damaged here",
                          {{"group", group.id()}, {"node", peer}, {"position", damage.first}});

@@ -198,6 +198,122 @@ TEST_CASE("a damaged entry that nobody has keeps nobody else from going on", "[r
     }
 }
 
+// ---- What others have trimmed ----
+
+namespace {
+
+Hosts::Body trim_at(std::int64_t offset) {
+    return
+        [offset](Environment&, Host& host) { return host.find(group_one)->trim(Offset(offset)); };
+}
+
+} // namespace
+
+TEST_CASE("nobody waits for what the others have trimmed", "[raft]") {
+    Stored stored(false);
+    Hosts& hosts = stored.hosts;
+    const NodeId node = hosts.all_but(stored.leader)[0];
+    const bool is_behind = GENERATE(false, true); // Of where the others' logs begin.
+    stored.spoil(node, 5);
+    std::int64_t first = 8;
+    if (is_behind) {
+        for (int i = 0; i < 8; ++i) {
+            stored.values.push_back("more " + std::to_string(i));
+            REQUIRE(hosts.produce(stored.leader, stored.values.back()).ok());
+        }
+        first = 15;
+    }
+    REQUIRE(hosts.on(stored.leader, trim_at(first)).value() == Offset(first));
+    stored.values.erase(stored.values.begin(), stored.values.begin() + first);
+    // Alone it still misses what it has lost.
+    hosts.world.network().isolate(node, hosts.all_but(node));
+    hosts.start(node);
+    REQUIRE(hosts.until([&] { return hosts.up(node); }));
+    hosts.world.run_for(2s);
+    CHECK_FALSE(stored.is_whole(node));
+    hosts.world.network().heal_all();
+    const NodeId leader = hosts.leader();
+    CHECK(hosts.until([&] {
+        const Group& group = hosts.group(node);
+        return stored.is_whole(node) && group.committed() == hosts.group(leader).committed() &&
+               group.log().log_start() == hosts.group(leader).log().log_start() &&
+               group.consensus().start() == group.log().start();
+    }));
+    CHECK(metric(hosts.world.environment(node), "pyralog_log_mended_total") <= 0);
+    CHECK(hosts.until(
+        [&] { return metric(hosts.world.environment(node), "pyralog_log_damaged_entries") == 0; }));
+    CHECK((hosts.values(node) == stored.values));
+    // It asks no more.
+    hosts.world.run_for(2s);
+    const auto asked = [&] {
+        return metric(hosts.world.environment(node), "pyralog_repair_requests_total");
+    };
+    const std::int64_t before = asked();
+    hosts.world.run_for(5s);
+    CHECK(asked() == before);
+    // And has a log that opens.
+    hosts.world.cut_power(node);
+    hosts.start(node);
+    CHECK(hosts.until([&] {
+        return hosts.up(node) && hosts.group(node).committed() == hosts.group(leader).committed();
+    }));
+    CHECK((hosts.values(node) == stored.values));
+}
+
+TEST_CASE("a trim that rots is fetched, and then moves the start of that replica as well",
+          "[raft]") {
+    Stored stored(false);
+    Hosts& hosts = stored.hosts;
+    const NodeId node = hosts.all_but(stored.leader)[0];
+    const std::int64_t index = hosts.group(stored.leader).log().end().index;
+    hosts.begin(stored.leader, trim_at(8));
+    // It has the entry, and does not know that it is committed.
+    REQUIRE(hosts.until([&] { return hosts.group(node).consensus().durable_end().index > index; }));
+    REQUIRE(hosts.group(node).log().start().index == 0);
+    hosts.world.network().isolate(node, hosts.all_but(node));
+    hosts.world.run_for(100ms); // Sealed.
+    hosts.world.kill(node);
+    const Place at = last_in_journal(hosts, node, wire::Frame::Kind::trim, index);
+    REQUIRE(hosts.world.disk(node).rot(at.path, at.position + wire::Frame::header_size + 3,
+                                       std::byte{1}));
+    hosts.start(node);
+    REQUIRE(hosts.until([&] { return hosts.up(node); }));
+    REQUIRE_FALSE(stored.is_whole(node));
+    hosts.world.network().heal_all();
+    const Group& group = hosts.group(node);
+    CHECK(hosts.until([&] { return group.log().log_start().offset == Offset(8); }));
+    CHECK(group.consensus().start() == group.log().start()); // At once.
+    CHECK(stored.is_whole(node));
+    CHECK(group.committed().index > index);
+    CHECK(group.log().log_start() == hosts.group(stored.leader).log().log_start());
+    CHECK(metric(hosts.world.environment(node), "pyralog_log_mended_total") == 1);
+    stored.values.erase(stored.values.begin(), stored.values.begin() + 8);
+    CHECK((hosts.values(node) == stored.values));
+}
+
+TEST_CASE("a header that rots right before the start of a log is no loss of what is behind",
+          "[raft]") {
+    Stored stored(true);
+    Hosts& hosts = stored.hosts;
+    REQUIRE(hosts.on(stored.leader, trim_at(3)).value() == Offset(3));
+    const NodeId node = hosts.all_but(stored.leader)[0];
+    CHECK(hosts.until([&] { return hosts.group(node).log().log_start().offset == Offset(3); }));
+    hosts.world.run_for(100ms);
+    // All that is trimmed stands between the same two marks as what is not.
+    CHECK(hosts.world.disk(node).rot(stored.segment, 64 + 64 + 20, std::byte{1}));
+    CHECK(hosts.world.disk(node).rot(stored.segment, 64 + 64 + 1100, std::byte{1}));
+    stored.values.erase(stored.values.begin(), stored.values.begin() + 3);
+    const auto read = [&] {
+        return hosts.on(node, [](Environment&, Host& host) -> Result<Offset> {
+            TRY(host.find(group_one)->read(Offset(3), 1));
+            return Offset(3);
+        });
+    };
+    CHECK(read().error() == Error::corrupt);
+    CHECK(hosts.until([&] { return stored.is_whole(node) && read().ok(); }));
+    CHECK((hosts.values(node) == stored.values));
+}
+
 // ---- Each kind of place ----
 
 namespace {

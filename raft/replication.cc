@@ -12,7 +12,7 @@ namespace pyralog::raft {
 // --- The leader speaks.
 
 Result<Range> Consensus::propose(Time now, std::int32_t records) {
-    CHECK(records > 0);
+    CHECK(records >= 0);
     advance_time(now);
     if (role_ != Role::leader) return Error::not_leader;
     if (end_.index - committed_.index >= config_.uncommitted_entries_max) {
@@ -46,7 +46,8 @@ void Consensus::sent(NodeId to, Position end) {
 std::vector<Entries> Consensus::entries_wanted() const {
     std::vector<Entries> wanted;
     for (const auto& [node, follower] : followers_)
-        if (follower.next().index < end_.index && follower.has_room(config_.appends_in_flight_max))
+        if (follower.next().index < end_.index && follower.next().index >= start().index &&
+            follower.has_room(config_.appends_in_flight_max))
             wanted.push_back({node, append_request(follower, follower.next())});
     return wanted;
 }
@@ -62,10 +63,22 @@ wire::AppendRequest Consensus::append_request(const Progress& follower, Position
 }
 
 // Entries may be under way for longer than a follower waits for its leader, and heartbeats overtake
-// them: so those stand at a place up to which both logs are known to be equal.
+// them: so those stand at a place up to which both logs are known to be equal. Where the log no
+// longer has the entries that would be next, it says where it begins instead.
 void Consensus::send_heartbeat(NodeId to, Progress& follower) {
-    send(to,
-         append_request(follower, follower.is_probing() ? follower.next() : follower.matched()));
+    // Nobody knows the term any more behind which it stands, but all logs are equal at first.
+    const bool is_trimmed = follower.matched().index < start().index;
+    const Position equal = is_trimmed ? Position() : follower.matched();
+    if (follower.next().index < start().index)
+        send(to, wire::ResetRequest{
+                     .term = term(),
+                     .start = {start(), terms_.before_start(), start().offset},
+                     .committed = committed_,
+                     .context = barriers_asked_,
+                     .search = follower.search(),
+                 });
+    else
+        send(to, append_request(follower, follower.is_probing() ? follower.next() : equal));
     follower.spoken = now_;
 }
 
@@ -97,10 +110,7 @@ void Consensus::on(NodeId from, const wire::AppendRequest& request) {
         return;
     }
     if (request.term == term() && role_ == Role::leader) return; // A term has one leader.
-    become_follower(request.term);
-    leader_ = from;
-    leader_heard_ = now_;
-    set_election_deadline();
+    follow(from, request.term);
 
     const Position told = std::min(request.committed, end_);
     if (told > committed_ && BUG(M31)) committed_ = told;
@@ -123,6 +133,50 @@ void Consensus::on(NodeId from, const wire::AppendRequest& request) {
     SOMETIMES(!request.entries.empty() && reply.matched.index <= durable_end_.index,
               "raft/append-was-durable-already");
     if (reply.matched.index <= durable_end_.index)
+        send(from, reply);
+    else
+        send_when_durable(from, reply);
+}
+
+void Consensus::follow(NodeId leader, Term term) {
+    become_follower(term);
+    leader_ = leader;
+    leader_heard_ = now_;
+    set_election_deadline();
+}
+
+void Consensus::on(NodeId from, const wire::ResetRequest& request) {
+    const Position first = request.start.first;
+    if (request.term < term())
+        return reject(from, {.term = request.term,
+                             .first = first,
+                             .previous_term = request.start.before,
+                             .committed = request.committed,
+                             .context = request.context,
+                             .search = request.search,
+                             .entries = {}});
+    if (request.term == term() && role_ == Role::leader) return; // A term has one leader.
+    follow(from, request.term);
+    // It may be old, or have been sent in vain. What is committed here is in the leader's log.
+    const bool has_it =
+        first.index <= committed_.index ||
+        (first.index <= end_.index && terms_.before(first.index) == request.start.before);
+    SOMETIMES(has_it && first.index <= committed_.index, "raft/reset-to-what-is-committed");
+    SOMETIMES(has_it && first.index > committed_.index, "raft/reset-to-what-is-here");
+    SOMETIMES(!has_it && first.index <= end_.index, "raft/reset-of-a-longer-log");
+    SOMETIMES(!has_it && first.index > end_.index, "raft/reset-of-a-shorter-log");
+    if (!has_it) reset(request.start);
+    committed_ = std::max(committed_, first);
+
+    wire::AppendReply reply{.term = term(),
+                            .accepted = true,
+                            .matched = committed_,
+                            .matched_term = {},
+                            .context = request.context,
+                            .search = request.search};
+    if (has_it) reply.matched = std::min(reply.matched, durable_end_);
+    reply.matched_term = terms_.before(reply.matched.index);
+    if (has_it)
         send(from, reply);
     else
         send_when_durable(from, reply);

@@ -53,6 +53,12 @@ struct Say {
                (m.context ? " context=" + text(std::int64_t(m.context)) : "") +
                (m.search ? " search=" + text(std::int64_t(m.search)) : "");
     }
+    std::string operator()(const wire::ResetRequest& m) const {
+        return "reset term=" + text(m.term) + " start=" + text(m.start.first) +
+               " after_term=" + text(m.start.before) + " committed=" + text(m.committed) +
+               (m.context ? " context=" + text(std::int64_t(m.context)) : "") +
+               (m.search ? " search=" + text(std::int64_t(m.search)) : "");
+    }
     std::string operator()(const Vote& v) const {
         return "vote term=" + text(v.term) + (v.candidate ? " for=" + text(*v.candidate) : "");
     }
@@ -61,6 +67,9 @@ struct Say {
                " records=" + text(std::int64_t(a.entry.records));
     }
     std::string operator()(const Cut& c) const { return "cut " + text(c.end); }
+    std::string operator()(const Reset& r) const {
+        return "reset " + text(r.start.first) + " after_term=" + text(r.start.before);
+    }
 };
 
 class Conversation {
@@ -107,9 +116,10 @@ private:
         words >> node;
         ToyGroup::Disk& disk = group_->replicas.at(NodeId(node)).disk;
         for (int term = 0; words >> term;) {
-            disk.log.push_back({ToyGroup::end_of(disk.log),
-                                {.term = Term(term), .records = 1, .members = {}},
-                                static_cast<std::int64_t>(disk.log.size()) * 1000 + term});
+            disk.log.entries.push_back(
+                {disk.log.end(),
+                 {.term = Term(term), .records = 1, .members = {}},
+                 static_cast<std::int64_t>(disk.log.entries.size()) * 1000 + term});
             disk.vote.term = Term(term);
         }
     }
@@ -185,7 +195,7 @@ private:
     void show_logs() {
         for (const auto& [node, replica] : group_->replicas) {
             std::string log;
-            const auto& entries = replica.consensus ? replica.log : replica.disk.log;
+            const auto& entries = (replica.consensus ? replica.log : replica.disk.log).entries;
             for (std::size_t i = 0; i < entries.size(); ++i) {
                 log += ' ' + text(entries[i].entry.term);
                 if (static_cast<std::int64_t>(i) + 1 == replica.committed.index) log += " |";

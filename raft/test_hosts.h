@@ -143,7 +143,7 @@ public:
         std::vector<std::string> values;
         const Result<Offset> read = on(node, [&](Environment&, Host& host) -> Result<Offset> {
             const GroupRef group = host.find(id);
-            Offset next;
+            Offset next = group->log().log_start().offset;
             while (next < group->committed().offset) {
                 Bytes rest = joined(TRY(group->read(next, 1_MiB)));
                 while (!rest.empty()) {

@@ -33,8 +33,29 @@ public:
         Message message;
         std::vector<std::int64_t> payloads;
     };
-    // An effect of `persist`, with what the Group would know beside it.
-    using Step = std::variant<Vote, Logged, Cut>;
+    // A log, or its end: it may have been trimmed.
+    struct ToyLog {
+        LogStart start;
+        std::vector<Logged> entries;
+
+        Position end() const { return entries.empty() ? start.first : entries.back().end(); }
+        const Logged* at(std::int64_t index) const {
+            if (index < start.first.index || index >= end().index) return nullptr;
+            return &entries[static_cast<std::size_t>(index - start.first.index)];
+        }
+        void trim(const LogStart& to) {
+            entries.erase(entries.begin(),
+                          entries.begin() +
+                              static_cast<std::ptrdiff_t>(to.first.index - start.first.index));
+            start = to;
+        }
+        bool operator==(const ToyLog&) const = default;
+    };
+    struct Trimmed {
+        LogStart start;
+    };
+    // An effect of `persist`, with what the Group would know beside it, or what its Log adds.
+    using Step = std::variant<Vote, Logged, Cut, Reset, Trimmed>;
     struct Unsaved {
         std::vector<Step> steps;
         std::vector<Envelope> send;
@@ -42,14 +63,14 @@ public:
     };
     struct Disk {
         Vote vote;
-        std::vector<Logged> log;
+        ToyLog log;
         Position committed; // A hint, as the segments are one.
     };
     struct Replica {
         std::unique_ptr<Consensus> consensus; // Null while it is down.
         Time now;
         Disk disk;
-        std::vector<Logged> log; // As the Group would read it: durable or not.
+        ToyLog log; // As the Group would read it: durable or not.
         std::deque<Unsaved> unsaved;
         Position committed;
         std::uint64_t barriers_passed = 0;
@@ -68,12 +89,12 @@ public:
         Replica& r = replicas.at(node);
         r.log = r.disk.log;
         r.committed = r.disk.committed;
-        TermTable terms;
-        for (const Logged& logged : r.log) terms.append(logged.entry.term, logged.first);
+        TermTable terms(r.log.start.first, r.log.start.before);
+        for (const Logged& logged : r.log.entries) terms.append(logged.entry.term, logged.first);
         const Random dice = random.fork("replica" + std::to_string(++starts_));
         r.consensus =
             std::make_unique<Consensus>(config, node, members_, r.disk.vote, r.disk.committed,
-                                        end_of(r.log), std::move(terms), dice, r.now);
+                                        r.log.end(), std::move(terms), dice, r.now);
         note(agreement.observe_started(*r.consensus));
     }
     void start_all() {
@@ -88,7 +109,7 @@ public:
             for (const Step& step : unsaved.steps)
                 if (steps_kept > 0) {
                     --steps_kept;
-                    write(r.disk.log, &r.disk.vote, step);
+                    write(r.disk, step);
                 }
         r.unsaved.clear();
         r.barriers_passed = 0;
@@ -118,6 +139,13 @@ public:
         carry_out(node, nullptr, place.ok() ? ++last_payload_ : 0);
         return place;
     }
+    // All before this index is to go, once a majority has heard of it.
+    Result<Range> propose_trim(NodeId node, std::int64_t index) {
+        Replica& r = replicas.at(node);
+        const Result<Range> place = r.consensus->propose(r.now, 0);
+        carry_out(node, nullptr, place.ok() ? -index : 0);
+        return place;
+    }
     Result<std::uint64_t> barrier(NodeId node) {
         Replica& r = replicas.at(node);
         const Result<std::uint64_t> asked = r.consensus->barrier(r.now);
@@ -131,11 +159,12 @@ public:
         for (; count > 0 && !r.unsaved.empty(); --count) {
             const Unsaved saved = std::move(r.unsaved.front());
             r.unsaved.pop_front();
-            for (const Step& step : saved.steps) write(r.disk.log, &r.disk.vote, step);
+            for (const Step& step : saved.steps) write(r.disk, step);
             for (const Envelope& envelope : saved.send) post(node, envelope.to, envelope.message);
             r.consensus->persisted(saved.ticket);
             // Of this log, not of one that has been overruled but is still on the disk.
-            r.disk.committed = std::min(r.committed, r.consensus->durable_end());
+            r.disk.committed =
+                std::max(r.disk.log.start.first, std::min(r.committed, r.consensus->durable_end()));
             carry_out(node, nullptr, 0);
         }
     }
@@ -218,9 +247,6 @@ public:
         }
         return found;
     }
-    static Position end_of(const std::vector<Logged>& log) {
-        return log.empty() ? Position() : log.back().end();
-    }
     const Members& members() const { return members_; }
 
     const RaftConfig config;
@@ -239,16 +265,24 @@ private:
         for (int i = 1; i <= size; ++i) members.voters.push_back(NodeId(i));
         return members;
     }
-    static void write(std::vector<Logged>& log, Vote* vote, const Step& step) {
-        if (const auto* v = std::get_if<Vote>(&step)) {
-            if (vote) *vote = *v;
-        } else if (const auto* appended = std::get_if<Logged>(&step)) {
-            CHECK(appended->first == end_of(log));
-            log.push_back(*appended);
-        } else {
-            const Position end = std::get<Cut>(step).end;
-            while (!log.empty() && log.back().first.index >= end.index) log.pop_back();
-            CHECK(end_of(log) == end);
+    static void write(Disk& disk, const Step& step) {
+        if (const auto* vote = std::get_if<Vote>(&step)) disk.vote = *vote;
+        write(disk.log, step);
+        disk.committed = std::max(disk.committed, disk.log.start.first);
+    }
+    static void write(ToyLog& log, const Step& step) {
+        if (const auto* appended = std::get_if<Logged>(&step)) {
+            CHECK(appended->first == log.end());
+            log.entries.push_back(*appended);
+        } else if (const auto* cut = std::get_if<Cut>(&step)) {
+            while (!log.entries.empty() && log.entries.back().first.index >= cut->end.index)
+                log.entries.pop_back();
+            CHECK(log.end() == cut->end);
+        } else if (const auto* reset = std::get_if<Reset>(&step)) {
+            CHECK(reset->start.first.index > log.end().index);
+            log = {reset->start, {}};
+        } else if (const auto* trimmed = std::get_if<Trimmed>(&step)) {
+            log.trim(trimmed->start);
         }
     }
 
@@ -264,20 +298,26 @@ private:
                 .steps = {}, .send = effects.send_when_durable, .ticket = effects.ticket};
             for (const auto& step : effects.persist) {
                 unsaved.steps.push_back(with_payload(step, packet, proposed));
-                write(r.log, nullptr, unsaved.steps.back());
+                write(r.log, unsaved.steps.back());
             }
             for (const Envelope& envelope : effects.send) post(node, envelope.to, envelope.message);
             for (const Entries& wanted : effects.replicate) replicate(node, wanted);
-            if (effects.needs_disk()) r.unsaved.push_back(std::move(unsaved));
-            check_payloads(r, effects.committed);
+            const std::optional<LogStart> start = check_payloads(r, effects.committed);
+            if (start) {
+                r.consensus->trimmed(start->first);
+                unsaved.steps.push_back(Trimmed{*start});
+                write(r.log, unsaved.steps.back());
+            }
+            if (effects.needs_disk() || start) r.unsaved.push_back(std::move(unsaved));
             r.barriers_passed = effects.barriers_passed;
-            if (effects.replicate.empty()) break;
+            if (effects.replicate.empty() && !start) break;
         }
     }
-    static Step with_payload(const std::variant<Vote, Append, Cut>& step, const Packet* packet,
-                             std::int64_t proposed) {
+    static Step with_payload(const std::variant<Vote, Append, Cut, Reset>& step,
+                             const Packet* packet, std::int64_t proposed) {
         if (const auto* vote = std::get_if<Vote>(&step)) return *vote;
         if (const auto* cut = std::get_if<Cut>(&step)) return *cut;
+        if (const auto* reset = std::get_if<Reset>(&step)) return *reset;
         const auto& append = std::get<Append>(step);
         std::int64_t payload = proposed;
         if (packet) {
@@ -286,20 +326,22 @@ private:
                 payload = packet->payloads.at(
                     static_cast<std::size_t>(append.first.index - request->first.index));
         }
-        return Logged{append.first, append.entry, append.entry.is_term_start() ? 0 : payload};
+        return Logged{append.first, append.entry, payload};
     }
     void replicate(NodeId from, const Entries& wanted) {
         Replica& r = replicas.at(from);
         wire::AppendRequest request = wanted.request;
         std::vector<std::int64_t> payloads;
         Position end = request.first;
-        for (auto i = static_cast<std::size_t>(end.index);
-             i < r.log.size() && request.entries.size() < std::size_t(config.append_entries_max);
-             ++i) {
-            if (r.log[i].first != end) return fail("log matching", "wanted from a wrong place");
-            request.entries.push_back(r.log[i].entry);
-            payloads.push_back(r.log[i].payload);
-            end = r.log[i].end();
+        if (request.first.index < r.log.start.first.index)
+            return fail("log matching", "wanted what was trimmed");
+        for (const Logged* next = r.log.at(end.index);
+             next && request.entries.size() < std::size_t(config.append_entries_max);
+             next = r.log.at(end.index)) {
+            if (next->first != end) return fail("log matching", "wanted from a wrong place");
+            request.entries.push_back(next->entry);
+            payloads.push_back(next->payload);
+            end = next->end();
         }
         post(from, wanted.to, std::move(request), std::move(payloads));
         r.consensus->sent(wanted.to, end);
@@ -315,31 +357,53 @@ private:
     void fail(std::string_view invariant, std::string detail) {
         note(Violation{invariant, std::move(detail)});
     }
-    // What is committed is the same everywhere, to the payload.
-    void check_payloads(Replica& r, Position committed) {
-        const auto end = static_cast<std::size_t>(committed.index);
-        if (end > r.log.size()) return fail("committed is in the log", "toy");
-        for (auto i = static_cast<std::size_t>(r.committed.index); i < end; ++i) {
-            if (i == history_.size()) {
-                history_.push_back(r.log[i]);
+    // What is committed is the same everywhere, to the payload; and what is missing was trimmed by
+    // an entry that is committed. The start that is to follow from what is committed, if any.
+    std::optional<LogStart> check_payloads(Replica& r, Position committed) {
+        if (committed.index > r.log.end().index) {
+            fail("committed is in the log", "toy");
+            return {};
+        }
+        const std::int64_t start = r.log.start.first.index;
+        if (start > 0 && !agreed_starts_.contains(start))
+            fail("a log begins where all agree", "toy: start=" + std::to_string(start));
+        std::int64_t trim = start;
+        for (std::int64_t i = std::max(start, r.committed.index); i < committed.index; ++i) {
+            const Logged& entry = *r.log.at(i);
+            if (i == static_cast<std::int64_t>(history_.size())) {
+                history_.push_back(entry);
+                if (entry.payload < 0) agreed_starts_.insert(-entry.payload);
                 check_on_majority_of_disks(i);
             }
-            if (history_[i] != r.log[i])
-                return fail("state machine safety", "index=" + std::to_string(i));
+            if (i > static_cast<std::int64_t>(history_.size()) || history_at(i) != entry) {
+                fail("state machine safety", "index=" + std::to_string(i));
+                return {};
+            }
+            trim = std::max(trim, -entry.payload);
         }
         r.committed = std::max(r.committed, committed);
+        if (trim == start) return {};
+        const Position first = history_at(trim - 1).end();
+        return LogStart{first, history_at(trim - 1).entry.term, first.offset};
+    }
+    const Logged& history_at(std::int64_t index) const {
+        return history_[static_cast<std::size_t>(index)];
     }
     // And it is on the disks themselves, whatever the replicas believe of theirs.
-    void check_on_majority_of_disks(std::size_t index) {
+    void check_on_majority_of_disks(std::int64_t index) {
         std::size_t count = 0;
-        for (const auto& [node, r] : replicas)
-            if (r.disk.log.size() > index && r.disk.log[index] == history_[index]) ++count;
+        for (const auto& [node, r] : replicas) {
+            const Logged* const there = r.disk.log.at(index);
+            if (index < r.disk.log.start.first.index || (there && *there == history_at(index)))
+                ++count;
+        }
         if (count <= replicas.size() / 2)
             fail("committed is durable on a majority", "index=" + std::to_string(index));
     }
 
     const Members members_;
     std::vector<Logged> history_;
+    std::set<std::int64_t> agreed_starts_;
     std::int64_t last_payload_ = 0;
     int starts_ = 0;
 };

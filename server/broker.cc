@@ -5,6 +5,7 @@
 #include "server/admin.h"
 #include "server/connection.h"
 #include "server/node.h"
+#include "server/retention.h"
 
 namespace pyralog::server {
 
@@ -103,6 +104,8 @@ Result<> Broker::serve(Listeners listeners) {
     keep("controller", [&] { return controller_->run(); });
     keep("space", [&] { return space_->run(); });
     keep("clients", [&] { return accept_clients(*listeners.kafka); });
+    Retention retention(env_, config_.topic, *host_, *controller_);
+    keep("retention", [&] { return retention.run(); });
     scope.spawn("register", [&] { (void)register_self(); }); // Ends by itself or is cancelled.
     const AdminActions actions{
         [this] { return status(); },

@@ -4,6 +4,7 @@
 
 #include "core/wire/kafka/api_versions.h"
 #include "core/wire/kafka/create_topics.h"
+#include "core/wire/kafka/delete_records.h"
 #include "core/wire/kafka/delete_topics.h"
 #include "core/wire/kafka/fetch.h"
 #include "core/wire/kafka/find_coordinator.h"
@@ -892,6 +893,172 @@ TEST_CASE("offsets are found by time, at the beginning and at the end", "[server
     CHECK(list_offsets(client, "none", 0).error == ErrorCode::unknown_topic_or_partition);
 }
 
+// ---- DeleteRecords, and what is deleted for its age or its size ----
+
+namespace {
+
+DeleteRecordsResponse::Partition delete_records(Client& client, const std::string& topic,
+                                                std::int64_t offset, std::int16_t version = 2) {
+    DeleteRecordsRequest request;
+    request.timeout_ms = 5000;
+    request.topics.push_back({topic, {{0, offset}}});
+    return client.ask(request, version).topics.at(0).partitions.at(0);
+}
+
+std::int64_t earliest(Client& client, const std::string& topic) {
+    return list_offsets(client, topic, ListOffsetsRequest::earliest).offset;
+}
+
+// As these are set, the values are kept in segments of few batches.
+void make_topic(Cluster& cluster, const std::string& name,
+                const std::vector<CreateTopicsRequest::Config>& configs) {
+    Client client = cluster.connect();
+    CreateTopicsRequest request;
+    request.topics.push_back({name, 1, -1, {}, configs});
+    REQUIRE(client.ask(request, 7).topics.at(0).error == ErrorCode::none);
+    cluster.leader_of(name);
+}
+
+} // namespace
+
+TEST_CASE("records are deleted up to where a client says, and every answer tells from where on",
+          "[server]") {
+    Cluster cluster(3);
+    cluster.make_topic("log");
+    const NodeId leader = cluster.leader_of("log");
+    Client client = cluster.connect(leader);
+    for (const Strings& batch : {Strings{"a", "b", "c"}, {"d", "e"}, {"f"}})
+        REQUIRE(produce(client, produce_of("log", batch_of(batch))).error == ErrorCode::none);
+
+    CHECK(delete_records(client, "log", 7).error == ErrorCode::offset_out_of_range);
+    CHECK(delete_records(client, "log", -2).error == ErrorCode::offset_out_of_range);
+    CHECK(delete_records(client, "none", 0).error == ErrorCode::unknown_topic_or_partition);
+    CHECK(delete_records(client, "log", 0).low_watermark == 0);
+    for (const std::int16_t version : {0, 1, 2}) {
+        INFO("version " << version);
+        const auto deleted = delete_records(client, "log", 4, version);
+        CHECK(deleted.error == ErrorCode::none);
+        CHECK(deleted.low_watermark == 4);
+    }
+    CHECK(delete_records(client, "log", 2).low_watermark == 4); // Long gone.
+    for (const NodeId node : cluster.nodes) {
+        if (node == leader) continue;
+        Client other = cluster.connect(node);
+        CHECK(delete_records(other, "log", 5).error == ErrorCode::not_leader_or_follower);
+    }
+    CHECK(earliest(client, "log") == 4);
+    const auto gone = fetch(client, fetch_of("log", 3));
+    CHECK(gone.error == ErrorCode::offset_out_of_range);
+    CHECK(gone.log_start_offset == 4);
+    const auto left = fetch(client, fetch_of("log", 4));
+    CHECK(left.log_start_offset == 4);
+    CHECK(values_of(left) == Strings{"d", "e", "f"}); // The batch is whole; the client skips.
+    CHECK(produce(client, produce_of("log", batch_of({"g"}))).log_start_offset == 4);
+
+    // All there is, and whoever leads next knows it.
+    CHECK(delete_records(client, "log", DeleteRecordsRequest::all).low_watermark == 7);
+    cluster.world.kill(leader);
+    const NodeId survivor = leader == NodeId(1) ? NodeId(2) : NodeId(1);
+    std::int64_t told = -1;
+    CHECK(cluster.until([&] { return cluster.status(survivor).state == Status::State::ready; }));
+    for (int i = 0; i < 100 && told != 7; ++i) {
+        for (const NodeId node : cluster.nodes) {
+            if (node == leader) continue;
+            Client next = cluster.connect(node);
+            const auto found = list_offsets(next, "log", ListOffsetsRequest::earliest);
+            if (found.error == ErrorCode::none) told = found.offset;
+            next.hang_up();
+        }
+        cluster.world.run_for(100ms);
+    }
+    CHECK(told == 7);
+}
+
+TEST_CASE("a time is not found in what was deleted of its batch", "[server]") {
+    Cluster cluster;
+    cluster.make_topic("log");
+    Client client = cluster.connect();
+    // The last one of the first batch is early.
+    RecordBatchBuilder builder;
+    for (const std::int64_t time : {5000, 5001, 1000}) builder.add({}, "x", time);
+    REQUIRE(produce(client, produce_of("log", builder.build())).error == ErrorCode::none);
+    REQUIRE(produce(client, produce_of("log", batch_of({"y"}, 6000))).error == ErrorCode::none);
+    CHECK(list_offsets(client, "log", 5001).offset == 1);
+    REQUIRE(delete_records(client, "log", 2).low_watermark == 2);
+    CHECK(list_offsets(client, "log", 5001).offset == 3);
+    CHECK(list_offsets(client, "log", 500).offset == 2);
+}
+
+TEST_CASE("records go when they are too old, and stay while they are not", "[server]") {
+    Cluster cluster(1, [](Config& config) {
+        config.topic.retention_interval = 1s;
+        config.topic.retention_time = 1h;
+        config.log.segment_flush_bytes = 4_KiB;
+    });
+    cluster.make_topic("log");
+    make_topic(cluster, "kept", {{"retention.ms", "-1"}});
+    make_topic(cluster, "short", {{"retention.ms", "60000"}});
+    Client client = cluster.connect();
+    const std::int64_t now = cluster.world.environment(NodeId(1)).clock.wall().unix_ms;
+    const auto store = [&](const std::string& topic, std::int64_t age_ms) {
+        const std::string value(3000, 'x');
+        REQUIRE(produce(client, produce_of(topic, batch_of({value, value}, now - age_ms))).error ==
+                ErrorCode::none);
+    };
+    // A segment goes as a whole, so they are looked at while only old ones are there.
+    for (const std::int64_t age : {7'200'000, 120'000, 0}) {
+        for (const char* topic : {"log", "kept", "short"}) store(topic, age);
+        cluster.world.run_for(5s);
+    }
+    CHECK(earliest(client, "kept") == 0);
+    CHECK(earliest(client, "short") == 4);
+    // Nothing but time has passed.
+    cluster.world.run_for(2min);
+    CHECK(earliest(client, "short") == 6);
+    CHECK(list_offsets(client, "short", ListOffsetsRequest::latest).offset == 6);
+    CHECK(earliest(client, "log") == 2);
+    cluster.world.run_for(1h);
+    Client later = cluster.connect();
+    CHECK(earliest(later, "log") == 6);
+    CHECK(earliest(later, "kept") == 0);
+    CHECK(produce(later, produce_of("log", batch_of({"more"}, now + 3'600'000))).base_offset == 6);
+}
+
+TEST_CASE("a partition that is too large loses its oldest segments", "[server]") {
+    Cluster cluster(1, [](Config& config) {
+        config.topic.retention_interval = 1s;
+        config.topic.retention_bytes = 300'000;
+        config.log.segment_bytes = 64_KiB;
+        config.log.segment_flush_bytes = 4_KiB;
+    });
+    cluster.make_topic("log");
+    make_topic(cluster, "kept", {{"retention.bytes", "-1"}});
+    make_topic(cluster, "small", {{"retention.bytes", "20000"}, {"segment.bytes", "10000"}});
+    Client client = cluster.connect();
+    const std::int64_t now = cluster.world.environment(NodeId(1)).clock.wall().unix_ms;
+    for (int i = 0; i < 120; ++i)
+        for (const char* topic : {"log", "kept", "small"})
+            REQUIRE(
+                produce(client, produce_of(topic, batch_of({std::string(5000, 'x')}, now))).error ==
+                ErrorCode::none);
+    cluster.world.run_for(5s);
+    CHECK(earliest(client, "kept") == 0);
+    // What is left is at least what may be, and no segment more.
+    const std::int64_t left = 120 - earliest(client, "log");
+    CHECK(left * 5000 > 300'000 - 64'000);
+    CHECK(left * 5000 < 300'000 + 2 * 70'000);
+    const std::int64_t left_of_small = 120 - earliest(client, "small");
+    CHECK(left_of_small >= 4);
+    CHECK(left_of_small < 10);
+    const auto files = cluster.world.disk(NodeId(1)).list("groups/3");
+    REQUIRE(files);
+    CHECK(files->size() < 10);
+    cluster.restart(NodeId(1));
+    Client again = cluster.connect();
+    cluster.leader_of("small");
+    CHECK(120 - earliest(again, "small") == left_of_small);
+}
+
 // ---- Metadata, and topics that come and go ----
 
 TEST_CASE("metadata tells of the brokers and of topics that are asked for", "[server]") {
@@ -980,7 +1147,10 @@ TEST_CASE("a topic that cannot be is not created, and the answer says why", "[se
     CHECK(refused({"log", 11, 1, {}, {}}) == ErrorCode::invalid_partitions);
     CHECK(refused({"log", 1, 0, {}, {}}) == ErrorCode::invalid_replication_factor);
     CHECK(refused({"log", 1, 2, {}, {}}) == ErrorCode::invalid_replication_factor);
-    CHECK(refused({"log", 1, 1, {}, {{"retention.ms", "5"}}}) == ErrorCode::invalid_config);
+    CHECK(refused({"log", 1, 1, {}, {{"retention.ms", "soon"}}}) == ErrorCode::invalid_config);
+    CHECK(refused({"log", 1, 1, {}, {{"retention.bytes", std::nullopt}}}) ==
+          ErrorCode::invalid_config);
+    CHECK(refused({"log", 1, 1, {}, {{"max.message.bytes", "5"}}}) == ErrorCode::invalid_config);
     CHECK(refused({"log", -1, -1, {{0, {1}}}, {}}) == ErrorCode::invalid_replica_assignment);
     CHECK(refused({"a b", 1, 1, {}, {}}) == ErrorCode::invalid_topic);
     CHECK(refused({"", 1, 1, {}, {}}) == ErrorCode::invalid_topic);

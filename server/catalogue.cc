@@ -49,7 +49,7 @@ void describe(Codec& field, RegisterNode& c) {
 }
 template <class Codec>
 void describe(Codec& field, CreateTopic& c) {
-    field(c.name, c.id, c.partitions, c.replication_factor);
+    field(c.name, c.id, c.partitions, c.replication_factor, c.settings);
 }
 template <class Codec>
 void describe(Codec& field, DeleteTopic& c) {
@@ -90,14 +90,14 @@ Catalogue::Applied Catalogue::on(const CreateTopic& command) {
         applied.outcome = Outcome::no_such_placement;
         return applied;
     }
-    Topic topic{command.name, command.id, {}};
+    Topic topic{command.name, command.id, {}, command.settings};
     for (std::int32_t i = 0; i < command.partitions; ++i) {
         Topic::Partition partition{GroupId(next_group_++), {}};
         for (std::size_t r = 0; r < replicas; ++r) {
             const auto turn = static_cast<std::size_t>(partition.group.value) + r;
             partition.replicas.push_back(members_[turn % members_.size()]);
         }
-        applied.placed.push_back({partition.group, partition.replicas, true});
+        applied.placed.push_back({partition.group, partition.replicas, true, topic.settings});
         topic.partitions.push_back(std::move(partition));
     }
     applied.changes.put(key(topic_prefix, topic.name), wire::encode(topic).text());

@@ -10,6 +10,7 @@
 #include "core/env/kv_store.h"
 #include "core/env/network.h"
 #include "core/wire/codec.h"
+#include "server/topic_settings.h"
 
 #include <cstdint>
 #include <map>
@@ -35,6 +36,7 @@ struct Topic {
     std::string name;
     Uuid id;
     std::vector<Partition> partitions;
+    TopicSettings settings;
     bool operator==(const Topic&) const = default;
 };
 
@@ -44,7 +46,7 @@ void describe(Codec& field, Topic::Partition& p) {
 }
 template <class Codec>
 void describe(Codec& field, Topic& t) {
-    field(t.name, t.id, t.partitions);
+    field(t.name, t.id, t.partitions, t.settings);
 }
 
 // ---- Commands ----
@@ -59,6 +61,7 @@ struct CreateTopic {
     Uuid id; // Drawn by whoever proposes it.
     std::int32_t partitions = 0;
     std::int32_t replication_factor = 0;
+    TopicSettings settings = {};
 };
 struct DeleteTopic {
     std::string name;
@@ -76,6 +79,7 @@ struct Placed {
     GroupId group;
     std::vector<NodeId> replicas;
     bool is_new = true; // Else it has been removed.
+    TopicSettings settings = {};
 };
 
 class Catalogue {

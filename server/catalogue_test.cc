@@ -92,6 +92,20 @@ TEST_CASE("a topic that is created can be found by its name, its id and its part
     CHECK(!catalogue.find(id_of(8)));
 }
 
+TEST_CASE("a topic's settings are kept, and told to whoever places it", "[server]") {
+    Kept kept;
+    CreateTopic command = create("log", 2, 1);
+    command.settings.retention_ms = 5;
+    command.settings.segment_bytes = 7;
+    const auto again = decode_command(encode_command(command));
+    REQUIRE(again.ok());
+    for (const Placed& placed : kept.apply(again.value()).placed)
+        CHECK(placed.settings == command.settings);
+    Catalogue restored(three_nodes);
+    for (const auto& [key, value] : kept.stored) REQUIRE(restored.restore(key, value).ok());
+    CHECK(restored.find("log")->settings == command.settings);
+}
+
 TEST_CASE("replicas and first places go round among the nodes", "[server]") {
     Catalogue catalogue(three_nodes);
     const auto applied = catalogue.apply(create("log", 6, 2));

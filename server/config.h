@@ -64,6 +64,9 @@ struct TopicConfig {
     int replication_factor = 0;
     int partitions_max = 1024;
     std::size_t message_bytes_max = 1_MiB;
+    Duration retention_time = std::chrono::days(7);
+    std::size_t retention_bytes = 10_GiB;
+    Duration retention_interval = 5min;
 
     template <class Visitor>
     void describe(Visitor& setting);
@@ -222,6 +225,15 @@ void TopicConfig::describe(Visitor& setting) {
             "The most partitions that one topic may have.");
     setting("topic.message_bytes_max", message_bytes_max, Bounds<std::size_t>{1_KiB, 64_MiB},
             "The largest batch of records that is taken.");
+    setting(
+        "topic.retention_time", retention_time, Bounds<Duration>{0s, std::chrono::days(36'500)},
+        "Records older than this, by their own times, are deleted, a whole segment at a time; 0: "
+        "never. Of a topic without `retention.ms`.");
+    setting("topic.retention_bytes", retention_bytes, Bounds<std::size_t>{0, 1_GiB * 1024 * 1024},
+            "A partition that is larger loses its oldest segments; 0: never. Of a topic without "
+            "`retention.bytes`.");
+    setting("topic.retention_interval", retention_interval, Bounds<Duration>{10ms, 24h},
+            "How often leaders look for records to be deleted.");
 }
 
 template <class Visitor>

@@ -65,7 +65,10 @@ std::vector<raft::Host::Member> Controller::groups() const {
             std::vector<NodeId> voters = partition.replicas;
             std::sort(voters.begin(), voters.end());
             if (std::binary_search(voters.begin(), voters.end(), host_.self()))
-                groups.push_back({partition.group, {std::move(voters), {}, {}}});
+                groups.push_back({partition.group,
+                                  {std::move(voters), {}, {}},
+                                  topic.settings.log_segment_bytes(),
+                                  topic.settings.log_segment_age()});
         }
     }
     return groups;
@@ -140,7 +143,11 @@ Result<> Controller::place(const Placed& placed) {
     if (!std::binary_search(voters.begin(), voters.end(), host_.self())) return {};
     if (!placed.is_new) return host_.remove(placed.group);
     const bool first = placed.replicas.front() == host_.self();
-    const Result<> created = host_.create({placed.group, {std::move(voters), {}, {}}}, first);
+    const Result<> created = host_.create({placed.group,
+                                           {std::move(voters), {}, {}},
+                                           placed.settings.log_segment_bytes(),
+                                           placed.settings.log_segment_age()},
+                                          first);
     // Applied again after a crash between the store and the group.
     SOMETIMES(!created.ok() && created.error() == Error::already_exists,
               "controller/placed-a-group-again");

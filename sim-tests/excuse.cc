@@ -110,6 +110,7 @@ private:
     static What what_of(const wire::Frame& frame) {
         switch (frame.kind) {
         case wire::Frame::Kind::vote:
+        case wire::Frame::Kind::start:
         case wire::Frame::Kind::mark: return What::journal_vote;
         case wire::Frame::Kind::cut:
         case wire::Frame::Kind::seal: return What::journal_note;

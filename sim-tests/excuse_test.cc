@@ -301,8 +301,8 @@ TEST_CASE("who was never told of a group is excused while nobody can tell him", 
 
 namespace {
 
-Plan unlimited_plan() {
-    Plan plan = draw_plan(1);
+Plan unlimited_plan(std::uint64_t seed = 1) {
+    Plan plan = draw_plan(seed);
     plan.nodes = 3;
     plan.engine = false;
     plan.classes.fill(false);

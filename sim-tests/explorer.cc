@@ -155,7 +155,7 @@ private:
             {std::string(no_such_topic), 0, 1, {}, {}},
             {std::string(no_such_topic), 1, 99, {}, {}},
             {std::string(no_such_topic), 1, 1, {{0, {1}}}, {}},
-            {std::string(no_such_topic), 1, 1, {}, {{"retention.ms", "1"}}},
+            {std::string(no_such_topic), 1, 1, {}, {{"retention.ms", "-2"}}},
         };
         request.topics.push_back(wishes[random_.below(wishes.size())]);
         if (often(30)) request.topics.push_back(request.topics.back());

@@ -44,6 +44,11 @@ constexpr std::array kept_settings{
     "admin.port",
     "topic.replication_factor",
     "topic.partitions_max",
+    "log.segment_age",
+    "log.open_segments_max",
+    "topic.retention_time",
+    "topic.retention_bytes",
+    "topic.retention_interval",
 };
 
 void set(std::vector<Setting>& settings, std::string_view name, const std::string& value) {

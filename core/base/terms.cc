@@ -7,8 +7,9 @@
 namespace pyralog {
 
 void TermTable::append(Term term, Position first) {
+    CHECK(term >= last() && first.index >= start_.index);
     if (!starts_.empty()) {
-        CHECK(term >= starts_.back().term && first.index > starts_.back().first.index);
+        CHECK(first.index > starts_.back().first.index);
         if (term == starts_.back().term) return;
     }
     starts_.push_back({term, first});
@@ -18,7 +19,10 @@ void TermTable::cut(Position end) {
     while (!starts_.empty() && starts_.back().first.index >= end.index) starts_.pop_back();
 }
 
-void TermTable::trim(Position start) {
+void TermTable::trim(Position start, Term before) {
+    CHECK(start.index >= start_.index);
+    start_ = start;
+    before_ = before;
     // The run that holds `start` stays, from `start` on.
     std::size_t drop = 0;
     while (drop + 1 < starts_.size() && starts_[drop + 1].first.index <= start.index) ++drop;
@@ -36,8 +40,8 @@ std::optional<TermStart> TermTable::start_at_or_before(std::int64_t index) const
 }
 
 Term TermTable::at(std::int64_t index) const {
-    const auto start = start_at_or_before(index);
-    return start ? start->term : Term();
+    if (const auto start = start_at_or_before(index)) return start->term;
+    return index + 1 == start_.index ? before_ : Term();
 }
 
 std::optional<TermStart> TermTable::first_after(Term term) const {

@@ -6,6 +6,8 @@
 
 #include "core/base/types.h"
 
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -17,22 +19,49 @@ struct TermStart {
     auto operator<=>(const TermStart&) const = default;
 };
 
+// Where a log begins that has lost its beginning on purpose.
+struct LogStart {
+    Position first; // Of the first entry that is kept.
+    Term before;    // Of the entry before that; zero at the very beginning.
+    Offset offset;  // The first record that is still to be read: in that entry, perhaps not first.
+    auto operator<=>(const LogStart&) const = default;
+
+    // Can that record be one of that entry, or stand right behind it?
+    bool is_sensible() const {
+        return offset >= first.offset &&
+               offset - first.offset <= std::numeric_limits<std::int32_t>::max();
+    }
+};
+
 class TermTable {
 public:
+    TermTable() = default;
+
+    // Of a log that begins at `start`, behind an entry of the term `before`.
+    TermTable(Position start, Term before) : start_(start), before_(before) {}
+
     // Tells of the entry that begins at `first`, the next of the log. Terms may not fall.
     void append(Term term, Position first);
 
     // Forgets the entries from `end` on.
     void cut(Position end);
 
-    // Forgets the entries before `start`; the term of the first one kept stays known.
-    void trim(Position start);
+    // Forgets the entries before `start`, save for the term of the last of them. Where a log ends
+    // is not known here: if it is at `start`, cut(start) says so.
+    void trim(Position start) { trim(start, before(start.index)); }
 
-    bool empty() const { return starts_.empty(); }
-    Term last() const { return starts_.empty() ? Term() : starts_.back().term; }
+    // The same where the caller knows that term, and the table may begin too late for it.
+    void trim(Position start, Term before);
 
-    // The term of the entry with this index, zero where the table begins later. The table does not
-    // know where the log ends: the caller does.
+    // Where the log begins that this tells of, and the term of the entry before that.
+    Position start() const { return start_; }
+    Term before_start() const { return before_; }
+
+    bool empty() const { return starts_.empty(); } // Tells of no entry.
+    Term last() const { return starts_.empty() ? before_ : starts_.back().term; }
+
+    // The term of the entry with this index, zero more than one entry before the start. The table
+    // does not know where the log ends: the caller does.
     Term at(std::int64_t index) const;
 
     // The term of the last entry before `index`; zero at the beginning of the log.
@@ -49,6 +78,8 @@ public:
     bool operator==(const TermTable&) const = default;
 
 private:
+    Position start_;
+    Term before_;
     std::vector<TermStart> starts_; // Terms and positions both rise strictly.
 };
 

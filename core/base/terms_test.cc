@@ -15,6 +15,7 @@ constexpr Position position(std::int64_t index) { return {index, Offset(index * 
 // A whole log's worth of terms, one for each entry from `start` on.
 struct Model {
     std::int64_t start = 0;
+    Term before;
     std::vector<Term> terms;
 
     std::int64_t end() const { return start + static_cast<std::int64_t>(terms.size()); }
@@ -24,8 +25,9 @@ struct Model {
 void compare(const TermTable& table, const Model& model) {
     for (std::int64_t i = model.start; i < model.end(); ++i) RC_ASSERT(table.at(i) == model.at(i));
     RC_ASSERT(table.empty() == model.terms.empty());
+    RC_ASSERT(table.before(model.start) == model.before);
+    RC_ASSERT(table.last() == (model.terms.empty() ? model.before : model.terms.back()));
     if (model.terms.empty()) return;
-    RC_ASSERT(table.last() == model.terms.back());
     for (std::int32_t t = 0; t <= model.terms.back().value + 1; ++t) {
         std::int64_t first = model.start;
         while (first < model.end() && model.at(first) <= Term(t)) ++first;
@@ -79,9 +81,45 @@ TEST_CASE("trimming inside a term keeps the term of what remains", "[base]") {
     table.append(Term(2), position(5));
     table.trim(position(3));
     CHECK(table.at(3) == Term(1));
-    CHECK(table.at(2) == Term(0));
+    CHECK(table.at(2) == Term(1));
+    CHECK(table.at(1) == Term(0));
+    CHECK(table.start() == position(3));
     table.trim(position(9));
     CHECK(table.starts() == std::vector<TermStart>{{Term(2), position(9)}});
+}
+
+TEST_CASE("trimming at the first entry of a term keeps the term before it", "[base]") {
+    TermTable table;
+    table.append(Term(1), position(0));
+    table.append(Term(2), position(5));
+    table.trim(position(5));
+    CHECK(table.before_start() == Term(1));
+    CHECK(table.before(5) == Term(1));
+    CHECK(table.starts() == std::vector<TermStart>{{Term(2), position(5)}});
+}
+
+TEST_CASE("a table of a log that is trimmed to its end still knows the last term", "[base]") {
+    TermTable table;
+    table.append(Term(3), position(0));
+    table.trim(position(4));
+    table.cut(position(4));
+    CHECK(table.empty());
+    CHECK(table.last() == Term(3));
+    CHECK(table.before(4) == Term(3));
+    table.append(Term(3), position(4));
+    CHECK(table.starts() == std::vector<TermStart>{{Term(3), position(4)}});
+    CHECK(table == [] {
+        TermTable other(position(4), Term(3));
+        other.append(Term(3), position(4));
+        return other;
+    }());
+}
+
+TEST_CASE("whoever trims may know a term that the table does not", "[base]") {
+    TermTable table;
+    table.append(Term(4), position(0));
+    table.trim(position(9), Term(2));
+    CHECK(table.before(9) == Term(2));
 }
 
 TEST_CASE("the table agrees with a vector of terms", "[base][model]") {
@@ -99,10 +137,10 @@ TEST_CASE("the table agrees with a vector of terms", "[base][model]") {
                 break;
             }
             case 1: {
-                // A log that was trimmed to its end is a new one, which is not the table's to say.
-                if (model.terms.empty()) break;
-                const std::int64_t start = random.between(model.start, model.end() - 1);
+                const std::int64_t start = random.between(model.start, model.end());
+                if (start > model.start) model.before = model.at(start - 1);
                 table.trim(position(start));
+                table.cut(position(model.end()));
                 model.terms.erase(model.terms.begin(), model.terms.begin() + (start - model.start));
                 model.start = start;
                 break;

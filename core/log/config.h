@@ -29,14 +29,18 @@ struct JournalConfig {
 
 struct LogConfig {
     std::size_t segment_bytes = 128_MiB;
+    Duration segment_age = std::chrono::days(7);
     std::size_t segment_flush_bytes = 1_MiB;
     std::size_t cache_bytes = 4_MiB;
     std::size_t node_cache_bytes = 256_MiB;
+    int open_segments_max = 500;
 
     template <class Visitor>
     void describe(Visitor& setting) {
         setting("log.segment_bytes", segment_bytes, Bounds<std::size_t>{64_KiB, 1_GiB},
                 "A segment that has grown to about this size is sealed and the next one begun.");
+        setting("log.segment_age", segment_age, Bounds<Duration>{1ms, std::chrono::days(3650)},
+                "The same when it was begun so long ago, or the node has started since.");
         setting(
             "log.segment_flush_bytes", segment_flush_bytes, Bounds<std::size_t>{4_KiB, 64_MiB},
             "When this much of one log is committed, it moves from the journal to its segment.");
@@ -44,6 +48,8 @@ struct LogConfig {
                 "The most that one log keeps in memory of what is in its segments.");
         setting("log.node_cache_bytes", node_cache_bytes, Bounds<std::size_t>{0, 256_GiB},
                 "The most that all logs together keep in memory, as far as segments have it.");
+        setting("log.open_segments_max", open_segments_max, Bounds<int>{1, 100'000},
+                "How many segment files are kept open that nobody is using.");
     }
 };
 

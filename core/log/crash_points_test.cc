@@ -1,6 +1,9 @@
 // A node's recovery, ended at every completion of its disk, twice in a row.
+#include "core/log/file_names.h"
 #include "core/log/test_node.h"
 #include "io/sim/crash_points.h"
+
+#include <algorithm>
 
 #include <catch2/catch.hpp>
 
@@ -46,7 +49,9 @@ public:
             // It is of use again, and goes on from what it has found.
             TRY(append(l));
             vote(l);
-            return sync(l);
+            TRY(sync(l));
+            TRY(l.writer.flush());
+            return nothing_old(l);
         });
     }
 
@@ -70,14 +75,32 @@ public:
     Result<> sync(Life& life) {
         const std::size_t entries = terms_.size();
         const Term voted = voted_;
+        const std::int64_t start = starts_.back();
         TRY(life.journal.sync());
         promised_ = std::max(promised_, entries);
         promised_vote_ = std::max(promised_vote_, voted);
+        promised_start_ = std::max(promised_start_, start);
         return {};
     }
     Result<> commit_all(Life& life) {
         Log& log = *TRY(life.log(group));
         log.set_committed(log.end());
+        return {};
+    }
+    // At an index at which an entry begins that is committed, or behind the last one.
+    Result<> trim(Life& life, std::int64_t index) {
+        Log& log = *TRY(life.log(group));
+        starts_.push_back(index);
+        log.trim({{index, Offset(index)}, Offset(index)});
+        return {};
+    }
+    // So far behind the end, all that is there being committed.
+    Result<> begin_anew(Life& life, std::int64_t gap) {
+        Log& log = *TRY(life.log(group));
+        const std::int64_t index = log.end().index + gap;
+        starts_.push_back(index);
+        log.reset({{index, Offset(index)}, term_, Offset(index)});
+        terms_.resize(static_cast<std::size_t>(index), term_);
         return {};
     }
     static Result<> pass(Life& life, Duration time) {
@@ -93,7 +116,15 @@ private:
     // What is there now must be there from now on, whatever happens.
     Result<> compare(Life& life) {
         Log& log = *TRY(life.log(group));
-        std::size_t found = 0;
+        const std::int64_t start = log.start().index;
+        if (start < promised_start_) return wrong("the log begins before where it was trimmed");
+        if (std::ranges::find(starts_, start) == starts_.end())
+            return wrong("the log begins where nobody has trimmed it");
+        std::size_t found = static_cast<std::size_t>(start);
+        if (start > 0 && log.terms().before(start) != terms_[found - 1])
+            return wrong("the term before the start is forgotten");
+        if (log.log_start().offset != Offset(start))
+            return wrong("which record is the first is forgotten");
         for (Position at = log.start(); at != log.end(); ++found) {
             const auto frames = TRY(log.read_frames(at, log.end(), 1));
             if (frames.empty()) return wrong("an entry cannot be read");
@@ -111,8 +142,21 @@ private:
         if (voted < promised_vote_) return wrong("a vote is forgotten");
         if (voted > voted_) return wrong("a vote was never given");
         terms_.resize(found);
+        starts_ = {start};
+        promised_start_ = start;
         promised_ = found;
         voted_ = promised_vote_ = voted;
+        return {};
+    }
+
+    // What lies before the start of the log is removed at last.
+    Result<> nothing_old(Life& life) {
+        const auto names = life.env.disk.list("groups/" + std::to_string(group));
+        if (!names.ok() && names.error() == Error::not_found) return {};
+        TRY(names);
+        for (std::size_t i = 1; i < names.value().size(); ++i)
+            if (*segment_first_index(names.value()[i]) <= starts_.front())
+                return wrong("what was trimmed is still there");
         return {};
     }
 
@@ -122,6 +166,8 @@ private:
     std::vector<Term> terms_; // Of the entries that were appended and may be there.
     std::size_t promised_ = 0;
     Term voted_, promised_vote_;
+    std::vector<std::int64_t> starts_{0}; // Where the log may begin: the last one was asked last.
+    std::int64_t promised_start_ = 0;
     std::string trouble_;
 };
 
@@ -184,6 +230,36 @@ Result<> seal_and_mark(LogSubject& subject, Life& life) {
     return {};
 }
 
+// Removes segments, and passes over entries that were to be moved to one.
+Result<> trim(LogSubject& subject, Life& life) {
+    for (int i = 0; i < 3; ++i) {
+        for (int k = 0; k < 4; ++k) TRY(subject.append(life));
+        TRY(subject.sync(life));
+        TRY(subject.commit_all(life));
+        if (i < 2) TRY(life.writer.flush());
+        TRY(subject.trim(life, 4 * i + (i < 2 ? 3 : 4)));
+        TRY(subject.sync(life));
+        TRY(life.writer.flush());
+    }
+    return {};
+}
+
+// Forgets all there is, half of it in segments, and goes on elsewhere.
+Result<> begin_anew(LogSubject& subject, Life& life) {
+    for (int k = 0; k < 5; ++k) TRY(subject.append(life));
+    TRY(subject.sync(life));
+    TRY(subject.commit_all(life));
+    TRY(life.writer.flush());
+    for (int k = 0; k < 2; ++k) TRY(subject.append(life));
+    TRY(subject.sync(life));
+    TRY(subject.commit_all(life));
+    TRY(subject.begin_anew(life, 5));
+    TRY(subject.append(life));
+    TRY(subject.sync(life));
+    TRY(subject.commit_all(life));
+    return life.writer.flush();
+}
+
 } // namespace
 
 TEST_CASE("a crash at any point of rolling the journal, and of the recovery, loses nothing",
@@ -199,6 +275,16 @@ TEST_CASE("a crash at any point of rolling segments, and of the recovery, loses 
 TEST_CASE("a crash at any point of sealing and marking, and of the recovery, loses nothing",
           "[log][crash]") {
     crash_everywhere(seal_and_mark);
+}
+
+TEST_CASE("a crash at any point of trimming, and of the recovery, loses nothing else",
+          "[log][crash]") {
+    crash_everywhere(trim);
+}
+
+TEST_CASE("a crash at any point of beginning a log anew, and of the recovery, loses nothing else",
+          "[log][crash]") {
+    crash_everywhere(begin_anew);
 }
 
 // ---- Reads that return another sector ----
@@ -248,6 +334,7 @@ void misread_everything(const LogSubject::Scenario& scenario) {
 TEST_CASE("a wrong sector read once, at any place of the disk, loses nothing", "[log][crash]") {
     misread_everything(roll_journal);
     misread_everything(roll_segments);
+    misread_everything(trim);
 }
 
 // ---- The round that was being written ----

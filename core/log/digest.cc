@@ -7,6 +7,7 @@
 #include "core/log/segment.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 
 namespace pyralog {
@@ -38,13 +39,8 @@ Known known(const wire::Frame& frame) {
     wire::Frame entry = frame;
     entry.round = 0; // Where it stood in the journal is this node's own affair.
     known.header = wire::encode_header(entry);
+    known.entry.sum = crc32c(known.header.view());
     return known;
-}
-
-void add(LogDigest& digest, const Known& next) {
-    const std::uint32_t before = digest.entries.empty() ? 0 : digest.entries.back().chain;
-    digest.entries.push_back(next.entry);
-    digest.entries.back().chain = crc32c(next.header.view(), before);
 }
 
 Error damaged(Environment& env, GroupId group, std::string_view what, Position where) {
@@ -52,38 +48,49 @@ Error damaged(Environment& env, GroupId group, std::string_view what, Position w
     return Error::corrupt;
 }
 
-Result<> read_segment(const Segment& segment, LogDigest& digest) {
+// From the log's start on.
+Result<> read_segment(Segment& segment, LogDigest& digest) {
     while (digest.end().index < segment.end().index) {
         const std::vector<wire::Frame> frames =
             TRY(segment.read(digest.end().index, segment.end().index, read_bytes));
         CHECK(!frames.empty());
-        for (const wire::Frame& frame : frames) add(digest, known(frame));
+        for (const wire::Frame& frame : frames) digest.entries.push_back(known(frame).entry);
     }
     return {};
 }
 
+// Before the start of the log there may be gaps.
 Result<> read_segments(Environment& env, Reading& into) {
     LogDigest& digest = into.digest;
     const std::string directory = group_directory(digest.group);
+    Position end;
     for (const std::string& name : TRY(env.disk.list(directory))) {
         const auto first = segment_first_index(name);
         if (!first) continue;
         const auto segment = TRY(Segment::open(env, directory + '/' + name, digest.group, *first));
         if (!segment) continue; // Never used; or the next one, or the mark, does not follow.
-        if (segment->first() != digest.end())
+        if (segment->first() != end && segment->first().index > digest.start.first.index)
             return damaged(env, digest.group, "segments do not follow each other",
                            segment->first());
+        end = segment->end();
         TRY(read_segment(*segment, digest));
     }
     digest.segments_end = digest.end();
     return {};
 }
 
+// The first time that the journal is read. What segments may have lost, and how far they reach.
+Result<> take_bounds(Reading& into, const wire::Frame& frame) {
+    if (frame.kind == wire::Frame::Kind::mark) into.marked = std::max(into.marked, frame.first);
+    if (frame.kind == wire::Frame::Kind::start)
+        into.digest.start = std::max(into.digest.start, TRY(wire::start_of(frame)));
+    return {};
+}
+
+// The second time.
 Result<> take(Environment& env, Reading& into, const wire::Frame& frame) {
     const std::int64_t segments_end = into.digest.segments_end.index;
-    if (frame.kind == wire::Frame::Kind::mark) {
-        into.marked = std::max(into.marked, frame.first);
-    } else if (frame.kind == wire::Frame::Kind::cut) {
+    if (frame.kind == wire::Frame::Kind::cut) {
         into.journal.erase(into.journal.lower_bound(std::max(frame.first.index, segments_end)),
                            into.journal.end());
     } else if (frame.is_entry() && frame.first.index >= segments_end) {
@@ -105,7 +112,7 @@ Result<> finish(Environment& env, Reading& reading) {
             return damaged(env, reading.digest.group, "entries are missing", reading.digest.end());
         if (next.is_damaged)
             return damaged(env, reading.digest.group, "a payload is damaged", next.first);
-        add(reading.digest, next);
+        reading.digest.entries.push_back(next.entry);
     }
     return {};
 }
@@ -129,26 +136,52 @@ Result<std::optional<std::uint64_t>> identity_in(Environment& env, const std::st
 // A group that was deleted: its files are gone, and of the journal only the older part.
 bool is_left_over(const Reading& reading) {
     return reading.digest.entries.empty() && reading.marked == Position{} &&
+           reading.digest.start == LogStart{} &&
            (reading.journal.empty() || reading.journal.begin()->first > 0);
+}
+
+using Readings = std::map<GroupId, Reading>;
+
+Result<> read_journal(Environment& env, const std::string& directory, Readings& readings,
+                      const std::function<Result<>(Reading&, const wire::Frame&)>& take) {
+    const auto identity = TRY(identity_in(env, directory));
+    if (!identity) return {};
+    Journal journal(env, directory, JournalConfig(), *identity);
+    return journal.inspect([&](const wire::Frame& frame) -> Result<> {
+        Reading& reading = readings[frame.group];
+        reading.digest.group = frame.group;
+        return take(reading, frame);
+    });
+}
+
+// Of the entry before `end`, or of the log's start.
+Position end_before(const LogDigest& replica, std::int64_t index) {
+    const std::int64_t place = index - replica.start.first.index;
+    return place == 0 ? replica.start.first
+                      : replica.entries[static_cast<std::size_t>(place - 1)].end;
+}
+
+const LogDigest::Entry& entry_at(const LogDigest& replica, std::int64_t index) {
+    return replica.entries[static_cast<std::size_t>(index - replica.start.first.index)];
 }
 
 } // namespace
 
 Result<std::vector<LogDigest>> digest_logs(Environment& env, const std::string& journal_directory) {
-    std::map<GroupId, Reading> readings;
+    Readings readings;
+    TRY(read_journal(env, journal_directory, readings, take_bounds));
     for (const GroupId group : TRY(Log::list(env))) {
         Reading& reading = readings[group];
         reading.digest.group = group;
         TRY(read_segments(env, reading));
     }
-    if (const auto identity = TRY(identity_in(env, journal_directory))) {
-        Journal journal(env, journal_directory, JournalConfig(), *identity);
-        TRY(journal.inspect([&](const wire::Frame& frame) -> Result<> {
-            Reading& reading = readings[frame.group];
-            reading.digest.group = frame.group;
-            return take(env, reading, frame);
+    for (auto& [group, reading] : readings)
+        reading.digest.segments_end = reading.digest.end(); // Also where there is no directory.
+    TRY(read_journal(
+        env, journal_directory, readings,
+        [&](Reading& into, const wire::Frame& frame) -> Result<> {
+            return take(env, into, frame);
         }));
-    }
     std::vector<LogDigest> digests;
     for (auto& [group, reading] : readings) {
         if (is_left_over(reading)) continue;
@@ -160,28 +193,28 @@ Result<std::vector<LogDigest>> digest_logs(Environment& env, const std::string& 
 
 Agreement agreement(std::span<const LogDigest> replicas) {
     CHECK(!replicas.empty());
-    std::size_t shortest = replicas.front().entries.size();
-    for (const LogDigest& replica : replicas) shortest = std::min(shortest, replica.entries.size());
-    // Chains that are equal somewhere are equal before that.
-    const auto equal_at = [&](std::size_t i) {
-        return std::ranges::all_of(replicas, [&](const LogDigest& replica) {
-            return replica.entries[i] == replicas.front().entries[i];
-        });
-    };
-    std::size_t first = 0;
-    for (std::size_t end = shortest; first < end;) {
-        const std::size_t middle = first + (end - first) / 2;
-        if (equal_at(middle))
-            first = middle + 1;
-        else
-            end = middle;
-    }
     Agreement result;
-    if (first > 0) {
-        result.end = replicas.front().entries[first - 1].end;
-        result.chain = replicas.front().entries[first - 1].chain;
+    std::int64_t shortest = replicas.front().end().index;
+    for (const LogDigest& replica : replicas) {
+        result.begin = std::max(result.begin, replica.start.first);
+        shortest = std::min(shortest, replica.end().index);
     }
-    if (first < shortest) {
+    result.end = result.begin;
+    const auto same = [&](auto of) {
+        return std::ranges::all_of(
+            replicas, [&](const LogDigest& r) { return of(r) == of(replicas.front()); });
+    };
+    std::int64_t at = result.begin.index;
+    if (at > shortest) return result; // One of them has yet to hear of the others' start.
+    bool differs = !same([&](const LogDigest& r) { return end_before(r, at); });
+    for (; !differs && at < shortest; ++at) {
+        const LogDigest::Entry& entry = entry_at(replicas.front(), at);
+        differs = !same([&](const LogDigest& r) { return entry_at(r, at); });
+        if (differs) break;
+        result.end = entry.end;
+        result.chain = crc32c(std::as_bytes(std::span(&entry.sum, 1)), result.chain);
+    }
+    if (differs) {
         result.differs = result.end;
         for (const LogDigest& replica : replicas)
             result.committed_differ |= result.end.index < replica.segments_end.index;

@@ -1,13 +1,14 @@
 // core/log/digest.h
 //
-// What the logs of a node that does not run say, as checksums: for each entry one over it and all
-// before it. Two nodes have the same first n entries, to the byte, where these are equal. So a
-// cluster can be stopped and asked if its replicas agree.
+// What the logs of a node that does not run say, as checksums, one for each entry. Two nodes have
+// the same entries, to the byte, where these are equal. So a cluster can be stopped and asked if
+// its replicas agree, also where some have been trimmed and others have not.
 //
 // Reads the disk by itself, without a Log, so that a mistake there does not excuse itself here.
 // Changes nothing on it.
 #pragma once
 
+#include "core/base/terms.h"
 #include "core/env/environment.h"
 
 #include <cstdint>
@@ -22,15 +23,16 @@ struct LogDigest {
     struct Entry {
         Term term;
         Position end;
-        std::uint32_t chain = 0; // Over place, term, kind and payload of all up to here.
+        std::uint32_t sum = 0; // Over place, term, kind and payload.
         bool operator==(const Entry&) const = default;
     };
 
     GroupId group;
+    LogStart start;
     Position segments_end;      // All before it is committed.
-    std::vector<Entry> entries; // The one with index i stands at i.
+    std::vector<Entry> entries; // From the start on, one for each index.
 
-    Position end() const { return entries.empty() ? Position{} : entries.back().end; }
+    Position end() const { return entries.empty() ? start.first : entries.back().end; }
 };
 
 // All groups that have entries, in order. What is left in the journal of a group that was deleted
@@ -40,7 +42,8 @@ Result<std::vector<LogDigest>> digest_logs(Environment& env, const std::string& 
 
 // How far replicas of one group agree.
 struct Agreement {
-    Position end;                    // Everything before it is the same on all of them.
+    Position begin;                  // Somebody's start: no other one's is later.
+    Position end;                    // Everything from there to here is the same on all of them.
     std::uint32_t chain = 0;         // Of that.
     std::optional<Position> differs; // Where two of them hold different entries.
     bool committed_differ = false;   // And one of those is known to be committed: never so.

@@ -91,7 +91,7 @@ TEST_CASE("replicas agree up to the first entry that differs, or to the shortest
         a.entries.push_back({Term(1), {i, Offset(i)}, static_cast<std::uint32_t>(i * 7)});
     LogDigest shorter = a, other = a;
     shorter.entries.resize(6);
-    for (std::size_t i = 4; i < 9; ++i) other.entries[i].chain += 1;
+    for (std::size_t i = 4; i < 9; ++i) other.entries[i].sum += 1;
 
     CHECK(agreement(std::vector{a}).end.index == 9);
     CHECK(agreement(std::vector{a, shorter}).end.index == 6);
@@ -100,12 +100,42 @@ TEST_CASE("replicas agree up to the first entry that differs, or to the shortest
 
     const Agreement parted = agreement(std::vector{a, shorter, other});
     CHECK(parted.end.index == 4);
-    CHECK(parted.chain == 28);
+    CHECK(parted.chain ==
+          agreement(std::vector{a, shorter,
+                                LogDigest{{}, {}, {}, {a.entries.begin(), a.entries.begin() + 4}}})
+              .chain);
     REQUIRE(parted.differs);
     CHECK(parted.differs->index == 4);
     CHECK_FALSE(parted.committed_differ);
     a.segments_end = {5, Offset(5)};
     CHECK(agreement(std::vector{a, shorter, other}).committed_differ);
+}
+
+TEST_CASE("replicas are compared from the latest of their starts on", "[log]") {
+    LogDigest a;
+    for (int i = 1; i <= 9; ++i)
+        a.entries.push_back({Term(1), {i, Offset(i)}, static_cast<std::uint32_t>(i * 7)});
+    LogDigest trimmed = a;
+    trimmed.start = {{4, Offset(4)}, Term(1), Offset(4)};
+    trimmed.entries.erase(trimmed.entries.begin(), trimmed.entries.begin() + 4);
+
+    const Agreement both = agreement(std::vector{a, trimmed});
+    CHECK(both.begin.index == 4);
+    CHECK(both.end.index == 9);
+    CHECK(both.chain == agreement(std::vector{trimmed}).chain);
+    CHECK_FALSE(both.differs);
+
+    trimmed.entries[2].sum += 1;
+    REQUIRE(agreement(std::vector{a, trimmed}).differs);
+    CHECK(agreement(std::vector{a, trimmed}).differs->index == 6);
+
+    // It has yet to be told.
+    a.entries.resize(3);
+    CHECK_FALSE(agreement(std::vector{a, trimmed}).differs);
+    // The same place, and another record in it.
+    a.entries.resize(4);
+    a.entries[3] = {Term(1), {4, Offset(5)}, 28};
+    CHECK(agreement(std::vector{a, trimmed}).differs);
 }
 
 } // namespace pyralog

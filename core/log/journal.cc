@@ -74,6 +74,15 @@ std::size_t put(const wire::Frame& frame, std::span<std::byte> into) {
     return stored;
 }
 
+// With a payload of its own: this one may be a slice of something large.
+wire::Frame owned(const wire::Frame& frame) {
+    wire::Frame copy = frame;
+    const Bytes payload = Bytes::copy_of(joined(frame.payload).view());
+    copy.payload.clear();
+    if (!payload.empty()) copy.payload.push_back(payload);
+    return copy;
+}
+
 } // namespace
 
 Journal::Journal(Environment& env, std::string directory, const JournalConfig& config,
@@ -275,8 +284,8 @@ std::string Journal::path_of(std::uint64_t number) const {
     return directory_ + '/' + journal_file_name(number);
 }
 
-// What would be lost with the files before: of each group its vote, and how far its segments must
-// reach by now.
+// What would be lost with the files before: of each group its vote, how far its segments must reach
+// by now, and where its log begins.
 std::vector<wire::Frame> Journal::checkpoint() const {
     std::vector<wire::Frame> marks;
     marks.reserve(known_.size());
@@ -285,10 +294,12 @@ std::vector<wire::Frame> Journal::checkpoint() const {
         mark.kind = wire::Frame::Kind::mark;
         mark.group = group;
         mark.first = known.released;
-        if (!known.vote) continue;
-        mark.term = known.vote->term;
-        mark.payload = known.vote->payload;
-        mark.payload_crc = known.vote->payload_crc;
+        if (known.vote) {
+            mark.term = known.vote->term;
+            mark.payload = known.vote->payload;
+            mark.payload_crc = known.vote->payload_crc;
+        }
+        if (known.start) marks.push_back(*known.start);
     }
     return marks;
 }
@@ -488,6 +499,10 @@ void Journal::note(const wire::Frame& frame) {
     Known& known = known_[frame.group];
     switch (frame.kind) {
     case wire::Frame::Kind::cut: note_cut(known, frame); break;
+    case wire::Frame::Kind::start:
+        known.start = owned(frame);
+        release(known, frame.first);
+        break;
     case wire::Frame::Kind::mark:
         release(known, frame.first);
         if (frame.term == Term() && frame.payload.empty()) break;

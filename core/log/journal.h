@@ -40,12 +40,12 @@ public:
     Journal(const Journal&) = delete;
     Journal& operator=(const Journal&) = delete;
 
-    // Hands every durable frame to `replay`, in order: of all groups entries, cuts, votes and
-    // marks. A mark holds the group's vote (`term` and payload are those of its last vote frame,
-    // zero and empty if there was none) and, in `first`, up to where the entries are in segments.
-    // Payloads are slices of a whole file: copy what is to be kept. `replay` may wait; its error
-    // ends open(). Entries may come again, and may come after later ones: Log::replay() knows about
-    // both.
+    // Hands every durable frame to `replay`, in order: of all groups entries, cuts, votes, starts
+    // and marks. A mark holds the group's vote (`term` and payload are those of its last vote
+    // frame, zero and empty if there was none) and, in `first`, up to where the entries are in
+    // segments. Payloads are slices of a whole file: copy what is to be kept. `replay` may wait;
+    // its error ends open(). Entries may come again, and may come after later ones: Log::replay()
+    // knows about both.
     //
     // A payload that was durable and is damaged is left out, which Frame::damaged says; it may come
     // again and be whole then. Error::corrupt if anything else that was durable is damaged or
@@ -61,8 +61,8 @@ public:
     Result<> run();
 
     // Puts a frame into the next round. Does not wait; shares the payload, and copies nothing.
-    // Entries and cuts come from the group's Log; votes from its Consensus, with the term in `term`
-    // and whatever else there is in the payload.
+    // Entries, cuts and starts come from the group's Log; votes from its Consensus, with the term
+    // in `term` and whatever else there is in the payload.
     void append(const wire::Frame& frame);
 
     // Returns once all that was appended before is durable. Overlapping calls share one round.
@@ -145,7 +145,8 @@ private:
         Position released;
         std::int64_t next = 0; // One more than the greatest index that was appended and not cut.
         std::optional<wire::Frame> vote;
-        std::vector<Held> held; // In the order of files.
+        std::optional<wire::Frame> start; // Of a log that does not begin at the beginning.
+        std::vector<Held> held;           // In the order of files.
     };
     // A file as recovery finds it.
     struct Found {

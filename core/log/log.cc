@@ -62,6 +62,9 @@ Result<std::unique_ptr<Log>> Log::open(Environment& env, Journal& journal, TailB
     return log;
 }
 
+// What lies before the start of the log need not be whole, and is perhaps half removed. But where
+// that is only the journal knows: so what counts here are the last segments that follow each other,
+// and finish_replay() says if they begin early enough.
 Result<> Log::open_segments() {
     std::vector<std::int64_t> firsts;
     const Result<std::vector<std::string>> names = env_.disk.list(directory_);
@@ -69,33 +72,50 @@ Result<> Log::open_segments() {
     if (names.ok())
         for (const std::string& name : names.value())
             if (const auto first = segment_first_index(name)) firsts.push_back(*first);
-
     for (std::size_t i = 0; i < firsts.size(); ++i) {
-        const std::string path = segment_path(directory_, firsts[i]);
-        auto segment = TRY(Segment::open(env_, path, group_, firsts[i]));
-        const bool is_newest = i + 1 == firsts.size();
-        if (!segment) {
-            // Made and not yet written when the power went; or all of it is lost, and then the
-            // marks in the journal know.
-            SOMETIMES(is_newest, "log/newest-segment-was-never-written");
-            if (is_newest) break;
-            return damaged("a segment has lost its header", moved_);
-        }
-        // Nothing is ever dropped from the beginning of a log yet, so the first one is at zero.
-        if (segment->first() != moved_)
-            return damaged("segments do not follow each other", segment->first());
-        // A name that only memory holds is no name yet.
-        if (is_newest && !segment->sealed()) TRY(env_.disk.sync_directory(directory_));
-        SOMETIMES(i > 1, "log/opened-with-three-segments");
-        for (const TermStart& start : segment->index().terms) {
-            if (start.term < terms_.last()) return damaged("terms fall between segments", moved_);
-            terms_.append(start.term, start.first);
-        }
-        moved_ = segment->end();
-        segments_.push_back(std::move(segment));
+        std::optional<std::int64_t> next;
+        if (i + 1 < firsts.size()) next = firsts[i + 1];
+        TRY(open_segment(firsts[i], next));
     }
     end_ = committed_ = moved_;
     return {};
+}
+
+Result<> Log::open_segment(std::int64_t first_index, std::optional<std::int64_t> next) {
+    const bool is_newest = !next;
+    auto segment = TRY(Segment::open(env_, segment_path(directory_, first_index), group_,
+                                     first_index, &budget_.open_segments()));
+    if (!segment) {
+        // Made and not yet written when the power went; or all of it is lost, and then the marks in
+        // the journal know.
+        SOMETIMES(is_newest, "log/newest-segment-was-never-written");
+        if (next) begin_late(*next, "a segment has lost its header");
+        left_over_.push_back(first_index);
+        return {};
+    }
+    if (segment->first() != moved_) {
+        begin_late(first_index, segments_.empty() ? "the first segments are missing"
+                                                  : "segments do not follow each other");
+        for (auto& earlier : segments_) retired_.push_back(std::move(earlier));
+        segments_.clear();
+        terms_ = TermTable(segment->first(), Term());
+    }
+    // A name that only memory holds is no name yet.
+    if (is_newest && !segment->sealed()) TRY(env_.disk.sync_directory(directory_));
+    SOMETIMES(segments_.size() > 1, "log/opened-with-three-segments");
+    for (const TermStart& start : segment->index().terms) {
+        if (start.term < terms_.last()) return damaged("terms fall between segments", moved_);
+        terms_.append(start.term, start.first);
+    }
+    moved_ = segment->end();
+    segments_.push_back(std::move(segment));
+    return {};
+}
+
+// What was found is only good for a log that begins here or later.
+void Log::begin_late(std::int64_t index, std::string_view why) {
+    least_start_ = index;
+    gap_ = why;
 }
 
 Error Log::damaged(std::string_view what, Position where) const {
@@ -139,11 +159,10 @@ Result<> Log::replay(const wire::Frame& frame) {
     case wire::Frame::Kind::vote:
     case wire::Frame::Kind::seal: return {};
     case wire::Frame::Kind::cut: replay_cut(frame.first); return {};
+    case wire::Frame::Kind::start: return replay_start(frame);
     case wire::Frame::Kind::mark:
         SOMETIMES(frame.first.index > 0, "log/mark-held-against-segments");
-        if (frame.first.index > moved_.index)
-            return damaged("segments have lost entries that the journal no longer has",
-                           frame.first);
+        marked_ = std::max(marked_, frame.first); // A later start may excuse the segments.
         return {};
     default: return replay_entry(frame);
     }
@@ -158,6 +177,31 @@ void Log::replay_cut(Position end) {
     SOMETIMES(early_.lower_bound(index) != early_.end(), "log/replayed-cut-takes-early-entries");
     early_.erase(early_.lower_bound(index), early_.end());
     while (end_.index > index) pop();
+}
+
+// What lies before the start counts as if segments held it, whether they do or not. If the log
+// ended before it, it was begun anew there.
+Result<> Log::replay_start(const wire::Frame& frame) {
+    const Result<LogStart> read = wire::start_of(frame);
+    if (!read.ok()) return damaged("what says where the log begins is malformed", frame.first);
+    const LogStart start = read.value();
+    SOMETIMES(start <= start_, "log/replayed-start-again");
+    if (start <= start_) return {};
+    SOMETIMES(start.first.index > end_.index, "log/replayed-start-behind-the-end");
+    SOMETIMES(start.first.index < moved_.index, "log/replayed-start-within-segments");
+    start_ = start;
+    early_.erase(early_.begin(), early_.lower_bound(start.first.index));
+    while (!tail_.empty() && tail_.front().first.index < start.first.index) {
+        if (tail_.front().damaged > 0) note_whole(tail_.front().first.index);
+        budget_.change(-static_cast<std::int64_t>(weight(tail_.front())), 0);
+        tail_.pop_front();
+    }
+    if (moved_.index < start.first.index) moved_ = start.first;
+    if (end_.index < start.first.index) end_ = start.first;
+    if (terms_.start().index <= start.first.index) terms_.trim(start.first, start.before);
+    terms_.cut(end_);
+    push_early();
+    return {};
 }
 
 // Entries may come again, when they have been carried over to a later file, and later ones may come
@@ -186,12 +230,16 @@ Result<> Log::replay_entry(const wire::Frame& frame) {
     }
     early_.erase(index);
     push(std::move(entry));
+    push_early();
+    return {};
+}
+
+void Log::push_early() {
     for (auto next = early_.begin(); next != early_.end() && follows(next->second);
          next = early_.erase(next)) {
         REACHABLE("log/early-entry-found-its-place");
         push(std::move(next->second));
     }
-    return {};
 }
 
 bool Log::follows(const wire::Frame& frame) const {
@@ -200,9 +248,17 @@ bool Log::follows(const wire::Frame& frame) const {
 
 Result<> Log::finish_replay() {
     CHECK(!replayed_);
+    if (marked_.index > moved_.index)
+        return damaged("segments have lost entries that the journal no longer has", marked_);
+    if (least_start_ > start_.first.index) return damaged(gap_, start_.first);
     if (!early_.empty()) return damaged("entries are missing", end_);
     replayed_ = true;
+    segment_begun_ = env_.clock.now();
     committed_ = moved_;
+    SOMETIMES(least_start_ > 0, "log/gap-before-its-start");
+    retire_before(start_.first.index);
+    // The newest file, if nothing is in it, will be used again.
+    std::erase_if(left_over_, [&](std::int64_t first) { return first >= start_.first.index; });
     journal_.release(group_, moved_);
     return {};
 }
@@ -241,14 +297,92 @@ void Log::cut(Position end) {
 void Log::set_committed(Position committed) {
     CHECK(committed.index <= end_.index);
     if (committed.index <= committed_.index) return;
-    for (std::int64_t i = std::max(committed_.index, moved_.index); i < committed.index; ++i)
-        movable_bytes_ += weight(*in_memory(i));
+    const wire::Frame* last_trim = nullptr;
+    for (std::int64_t i = std::max(committed_.index, moved_.index); i < committed.index; ++i) {
+        const wire::Frame& frame = *in_memory(i);
+        movable_bytes_ += weight(frame);
+        // Without its payload it says nothing until it is mended.
+        if (frame.kind == wire::Frame::Kind::trim && frame.damaged == 0) last_trim = &frame;
+    }
     committed_ = committed;
+    if (last_trim) take_trim(*last_trim);
     if (!writer_) return;
     if (movable_bytes_ >= config_.segment_flush_bytes || BUGGIFY("log/moves-early"))
         writer_->wake(*this);
     SOMETIMES(journal_.crowded(), "log/committed-in-a-crowded-journal");
     if (journal_.crowded() || BUGGIFY("log/frees-files-early", 50'000)) writer_->free_files();
+}
+
+void Log::take_trim(const wire::Frame& frame) {
+    const Result<wire::Trim> read = wire::trim_of(frame);
+    if (read.ok())
+        trim(read.value());
+    else
+        env_.log.error("an entry says nonsense of where its log begins",
+                       {{"group", group_}, {"position", frame.first}});
+}
+
+// It is in the journal before anything that follows from it is: no later entry gets into a segment
+// before that is synced.
+void Log::trim(const wire::Trim& trim) {
+    CHECK(replayed_ && trim.first.index <= committed_.index);
+    SOMETIMES(trim.offset <= start_.offset, "log/trimmed-already");
+    if (trim.first.index < start_.first.index || trim.offset <= start_.offset) return;
+    SOMETIMES(trim.first.index > moved_.index, "log/trimmed-beyond-its-segments");
+    SOMETIMES(trim.offset > trim.first.offset, "log/trimmed-within-a-batch");
+    start_ = {trim.first, terms_.before(trim.first.index), trim.offset};
+    terms_.trim(trim.first);
+    terms_.cut(end_);
+    journal_.append(wire::start_frame(group_, start_));
+    for (const auto& segment : segments_) segment->forget_before(start_.first);
+    if (writer_ && has_old()) writer_->wake_to_remove(*this);
+}
+
+Offset Log::expired(std::optional<std::int64_t> oldest_ms,
+                    std::optional<std::uint64_t> bytes_max) const {
+    std::uint64_t bytes = 0;
+    for (const auto& segment : segments_) bytes += segment->bytes();
+    Position kept = start_.first;
+    const auto is_old = [&](std::int64_t timestamp_max) {
+        return oldest_ms && timestamp_max != wire::SegmentIndex::no_timestamp &&
+               timestamp_max < *oldest_ms;
+    };
+    for (const auto& segment : segments_) {
+        const bool is_newest = segment == segments_.back();
+        const bool is_bare = !is_newest && segment->end().offset == segment->first().offset;
+        const bool is_too_much = !is_newest && bytes_max && bytes - segment->bytes() >= *bytes_max;
+        SOMETIMES(is_too_much, "log/too-large");
+        if (!is_bare && !is_too_much && !is_old(segment->index().timestamp_max))
+            return std::max(start_.offset, kept.offset);
+        bytes -= segment->bytes();
+        kept = std::min(segment->end(), moved_);
+    }
+    // All that is in segments is too old.
+    for (std::int64_t i = kept.index; i < committed_.index; ++i) {
+        const wire::Frame* const frame = in_memory(i);
+        if (!frame || frame->damaged > 0 ||
+            (frame->records > 0 && !is_old(wire::batch_timestamp_max(*frame))))
+            break;
+        kept = frame->end();
+    }
+    return std::max(start_.offset, kept.offset);
+}
+
+void Log::reset(const LogStart& start) {
+    CHECK(replayed_ && end_ == committed_ && start.first.index > end_.index);
+    SOMETIMES(!segments_.empty(), "log/begun-anew-with-segments");
+    SOMETIMES(moved_.index < end_.index, "log/begun-anew-with-what-was-to-be-moved");
+    ++resets_;
+    pass_over(end_);
+    while (drop_oldest()) {
+    }
+    for (auto& segment : segments_) retired_.push_back(std::move(segment));
+    segments_.clear();
+    start_ = start;
+    moved_ = committed_ = end_ = start.first;
+    terms_ = TermTable(start.first, start.before);
+    journal_.append(wire::start_frame(group_, start_));
+    if (writer_ && has_old()) writer_->wake_to_remove(*this);
 }
 
 void Log::push(wire::Frame frame) {
@@ -326,7 +460,7 @@ Segment* Log::segment_at(Offset offset) const {
 
 Result<std::vector<wire::Frame>> Log::read_frames(Position from, Position limit,
                                                   std::size_t bytes_max) {
-    if (from.index < start_.index) return Error::not_found;
+    if (from.index < start_.first.index) return Error::not_found;
     const std::int64_t end = std::min(limit.index, end_.index);
     if (from.index >= end) return std::vector<wire::Frame>();
     if (const wire::Frame* const front = in_memory(from.index)) {
@@ -338,7 +472,17 @@ Result<std::vector<wire::Frame>> Log::read_frames(Position from, Position limit,
     Segment* const segment = segment_at(from.index);
     CHECK(segment && from.index < segment->end().index);
     REACHABLE("log/entries-read-from-a-segment");
-    return segment->read(from.index, end, bytes_max);
+    const Reading reading(*this, *segment);
+    Result<std::vector<wire::Frame>> frames = segment->read(from.index, end, bytes_max);
+    if (!frames.ok()) return unread(frames.error(), from.index < start_.first.index);
+    return frames;
+}
+
+// A file that is gone was trimmed meanwhile, or else it is lost.
+Error Log::unread(Error error, bool is_trimmed) const {
+    SOMETIMES(is_trimmed, "log/trimmed-while-it-was-read");
+    if (is_trimmed) return Error::not_found;
+    return error == Error::not_found ? damaged("a segment is missing", start_.first) : error;
 }
 
 // The entry in memory that holds `offset`; the front one must not begin after it.
@@ -370,7 +514,11 @@ Result<BytesChain> Log::read(Offset from, Offset limit, std::size_t bytes_max) {
         Segment* const segment = segment_at(from);
         CHECK(segment && from < segment->end().offset);
         REACHABLE("log/batches-read-from-a-segment");
-        for (const wire::Frame& frame : TRY(segment->read_records(from, limit, bytes_max)))
+        const Reading reading(*this, *segment);
+        const Result<std::vector<wire::Frame>> frames =
+            segment->read_records(from, limit, bytes_max);
+        if (!frames.ok()) return unread(frames.error(), from < start_.offset);
+        for (const wire::Frame& frame : frames.value())
             batches.insert(batches.end(), frame.payload.begin(), frame.payload.end());
         return batches;
     }
@@ -388,25 +536,39 @@ Result<BytesChain> Log::read(Offset from, Offset limit, std::size_t bytes_max) {
     return batches;
 }
 
-Result<Offset> Log::offset_for_time(std::int64_t timestamp_ms, Offset limit) {
-    const auto answer = [&](Offset found) -> Result<Offset> {
-        if (found < limit) return found;
+Result<Offset> Log::offset_for_time(std::int64_t timestamp_ms, Offset limit, Offset from) {
+    const auto answer = [&](Position found) -> Result<Offset> {
+        if (found.offset < limit) return found.offset;
         return Error::not_found;
     };
-    // Only the disk is waited for, and only where the answer is: so nothing moves from memory to a
-    // segment that was looked at already.
-    for (const auto& segment : segments_) {
-        if (segment->index().timestamp_max < timestamp_ms) continue;
+    from = std::max(from, start_.offset);
+    for (Offset at = from;;) {
+        Segment* const segment = segment_for_time(timestamp_ms, at);
+        if (!segment) break;
         REACHABLE("log/time-found-in-a-segment");
-        return answer(TRY(segment->find_time(timestamp_ms)).offset);
+        const Reading reading(*this, *segment);
+        const Result<Position> found = segment->find_time(timestamp_ms, at);
+        if (found.ok()) return answer(found.value());
+        if (found.error() != Error::not_found) return found.error();
+        REACHABLE("log/time-was-only-before-the-start");
+        at = segment->end().offset;
     }
+    // While the disk was waited for, entries may have moved to a segment: those are looked at here.
     for (const wire::Frame& frame : tail_) {
-        if (frame.first.index < moved_.index) continue;
+        if (frame.end().offset <= from) continue;
         if (frame.damaged > 0) return Error::corrupt; // It may have been this one.
-        if (wire::batch_timestamp_max(frame) >= timestamp_ms) return answer(frame.first.offset);
+        if (wire::batch_timestamp_max(frame) >= timestamp_ms) return answer(frame.first);
     }
     REACHABLE("log/no-such-time");
     return Error::not_found;
+}
+
+// The first segment that may hold such a batch.
+Segment* Log::segment_for_time(std::int64_t timestamp_ms, Offset from) const {
+    for (const auto& segment : segments_)
+        if (segment->end().offset > from && segment->index().timestamp_max >= timestamp_ms)
+            return segment.get();
+    return nullptr;
 }
 
 Result<Position> Log::position_of(Offset offset) {
@@ -416,6 +578,7 @@ Result<Position> Log::position_of(Offset offset) {
         return tail_[place_in_tail(offset)].first;
     Segment* const segment = segment_at(offset);
     CHECK(segment && offset < segment->end().offset);
+    const Reading reading(*this, *segment);
     return TRY(segment->read_records(offset, offset + 1, 0)).front().first;
 }
 
@@ -436,18 +599,29 @@ Result<Segment*> Log::growing_segment() {
     if (!segments_.empty()) {
         Segment& newest = *segments_.back();
         if (segment_bytes_max_ == 0) segment_bytes_max_ = config_.segment_bytes;
-        const bool early = newest.end() != newest.first() && BUGGIFY("log/seals-early", 50'000);
-        if (!newest.sealed() && newest.bytes() < segment_bytes_max_ && !early) return &newest;
+        if (!newest.sealed() && !is_full(newest)) return &newest;
         SOMETIMES(newest.sealed(), "log/newest-segment-was-sealed-at-recovery");
         REACHABLE("log/next-segment");
-        if (!newest.sealed()) TRY(newest.seal());
+        if (!newest.sealed()) {
+            const Reading sealing(*this, newest);
+            TRY(newest.seal());
+        }
     }
     TRY(make_directory());
     const std::uint64_t jitter = config_.segment_bytes / 20;
     segment_bytes_max_ = config_.segment_bytes - jitter + env_.random.below(2 * jitter + 1);
-    segments_.push_back(
-        Segment::create(env_, segment_path(directory_, moved_.index), group_, moved_));
+    segments_.push_back(Segment::create(env_, segment_path(directory_, moved_.index), group_,
+                                        moved_, &budget_.open_segments()));
+    segment_begun_ = env_.clock.now();
     return segments_.back().get();
+}
+
+bool Log::is_full(const Segment& segment) const {
+    if (segment.end() == segment.first()) return false;
+    if (segment.bytes() >= segment_bytes_max_ || BUGGIFY("log/seals-early", 50'000)) return true;
+    const bool is_old = env_.clock.now() >= segment_begun_ + config_.segment_age;
+    SOMETIMES(is_old, "log/segment-sealed-for-its-age");
+    return is_old;
 }
 
 Result<std::size_t> Log::move_piece() {
@@ -458,8 +632,12 @@ Result<std::size_t> Log::move_piece() {
     if (moved_.index >= limit) return std::size_t{0};
     // A majority may have an entry before this node's disk has it. Segments never get ahead of the
     // journal, so that recovery finds in it all that led to what they hold, cuts included.
+    const std::uint64_t resets = resets_;
     TRY(journal_.sync());
+    if (resets_ != resets) return std::size_t{0};
     Segment& segment = *TRY(growing_segment());
+    if (resets_ != resets) return std::size_t{0};
+    const Reading writing(*this, segment);
     // An attempt before this one may have ended between the write and the sync.
     const std::uint64_t room = segment_bytes_max_ - std::min(segment_bytes_max_, segment.bytes());
     const std::uint64_t piece_bytes =
@@ -475,21 +653,91 @@ Result<std::size_t> Log::move_piece() {
     SOMETIMES(frames.empty(), "log/piece-was-written-and-not-synced");
     if (!frames.empty()) TRY(segment.append(frames));
     const Result<> synced = segment.sync();
+    SOMETIMES(resets_ != resets, "log/begun-anew-while-a-piece-was-moved");
     // Nobody knows what is durable now, and a second sync that succeeds proves nothing.
     if (!synced.ok())
         return synced.error() == Error::cancelled ? Error::cancelled : Error::device_failed;
+    if (resets_ != resets) return std::size_t{0};
 
-    std::size_t moved = 0;
-    for (std::int64_t i = moved_.index; i < segment.end().index; ++i)
-        moved += weight(*in_memory(i));
-    moved_ = segment.end();
-    movable_bytes_ -= moved;
-    cached_bytes_ += moved;
-    budget_.change(0, static_cast<std::int64_t>(moved));
+    const std::size_t moved = pass_over(segment.end());
     journal_.release(group_, moved_);
     drop_cached();
     budget_.make_room();
     return moved;
+}
+
+// What stands before `end` is in segments, or is wanted by nobody. Returns how much it was.
+std::size_t Log::pass_over(Position end) {
+    std::size_t bytes = 0;
+    for (std::int64_t i = moved_.index; i < end.index; ++i) {
+        bytes += weight(*in_memory(i));
+        // What nobody wants needs no mending.
+        if (in_memory(i)->damaged > 0) note_whole(i);
+    }
+    moved_ = end;
+    movable_bytes_ -= bytes;
+    cached_bytes_ += bytes;
+    budget_.change(0, static_cast<std::int64_t>(bytes));
+    return bytes;
+}
+
+bool Log::has_old() const {
+    const std::int64_t start = start_.first.index;
+    return !left_over_.empty() || !retired_.empty() || start > moved_.index ||
+           (!segments_.empty() && is_old(*segments_.front(), start));
+}
+
+// One that is empty is about to be written.
+bool Log::is_old(const Segment& segment, std::int64_t start) {
+    return segment.first().index < start && segment.end().index <= start;
+}
+
+void Log::retire_before(std::int64_t start) {
+    std::size_t count = 0;
+    while (count < segments_.size() && is_old(*segments_[count], start)) ++count;
+    const auto end = segments_.begin() + static_cast<std::ptrdiff_t>(count);
+    std::move(segments_.begin(), end, std::back_inserter(retired_));
+    segments_.erase(segments_.begin(), end);
+}
+
+// The journal comes first: whoever starts again and finds the first segments missing must know that
+// nobody wants them. In which order the disk then forgets their names does not matter.
+Result<> Log::remove_old() {
+    const Position start = start_.first;
+    const std::uint64_t resets = resets_;
+    TRY(journal_.sync());
+    if (resets_ != resets) return {}; // What is to go now waits for another sync.
+    if (start.index > moved_.index) {
+        REACHABLE("log/passed-over-what-is-trimmed");
+        pass_over(start);
+    }
+    while (!tail_.empty() && tail_.front().first.index < start.index && drop_oldest()) {
+    }
+    retire_before(start.index);
+
+    std::vector<std::string> paths;
+    for (const std::int64_t first : left_over_) paths.push_back(segment_path(directory_, first));
+    const std::size_t retired = retired_.size();
+    for (const auto& segment : retired_) paths.push_back(segment->path());
+    for (const std::string& path : paths) {
+        const Result<> removed = env_.disk.remove(path);
+        if (!removed.ok() && removed.error() != Error::not_found) return removed;
+    }
+    if (!paths.empty()) TRY(env_.disk.sync_directory(directory_));
+    SOMETIMES(paths.size() > 1, "log/removed-several-segments");
+    left_over_.clear();
+    const auto end = retired_.begin() + static_cast<std::ptrdiff_t>(retired);
+    std::move(retired_.begin(), end, std::back_inserter(removed_));
+    retired_.erase(retired_.begin(), end); // While it waited there may have come others.
+    close_removed();
+    return {};
+}
+
+void Log::close_removed() {
+    std::erase_if(removed_, [](const auto& segment) {
+        SOMETIMES(segment->in_use(), "log/removed-while-it-is-read");
+        return !segment->in_use();
+    });
 }
 
 void Log::carry_over(Position end) {

@@ -12,6 +12,10 @@
 // Life: open() knows what the segments hold; the journal's frames of this group come through
 // replay(); finish_replay() says if the log is whole. Then append() and cut().
 //
+// A log may begin behind index 0: once a `trim` entry is committed, what lies before the place that
+// it names is gone for whoever reads, and whole segments of it are removed a little later. The
+// journal knows where the log begins before anything is removed.
+//
 // Refers to its Environment, Journal and TailBudget, which outlive it. Leave the SegmentWriter
 // before the end. Only what says so may wait.
 #pragma once
@@ -23,6 +27,7 @@
 #include "core/log/segment.h"
 #include "core/log/tail_budget.h"
 #include "core/wire/frame.h"
+#include "core/wire/log_start.h"
 
 #include <deque>
 #include <map>
@@ -52,16 +57,17 @@ public:
 
     ~Log();
 
-    // A frame of the journal at recovery: entries and cuts, and the mark that says how far the
-    // segments must reach. Votes are no business of a log and change nothing. Error::corrupt if it
-    // contradicts what is here. Copies the payload if it keeps it.
+    // A frame of the journal at recovery: entries and cuts, where the log begins, and the mark that
+    // says how far the segments must reach. Votes are no business of a log and change nothing.
+    // Error::corrupt if it contradicts what is here. Copies the payload if it keeps it.
     Result<> replay(const wire::Frame& frame);
 
     // After the last of them. Error::corrupt if entries are missing in the middle.
     Result<> finish_replay();
 
     GroupId group() const { return group_; }
-    Position start() const { return start_; }         // The first entry still kept.
+    const LogStart& log_start() const { return start_; }
+    Position start() const { return start_.first; }   // The first entry still kept.
     Position end() const { return end_; }             // Where the next one goes.
     Position segments_end() const { return moved_; }  // Before it, all is durable in segments.
     Position committed() const { return committed_; } // As far as this log was told.
@@ -75,27 +81,44 @@ public:
     // committed. Does not wait.
     void cut(Position end);
 
-    // What no leader can take back; it may move to segments. Lower than before changes nothing.
-    // At most end().
+    // What no leader can take back; it may move to segments, and trims among it take effect. Lower
+    // than before changes nothing. At most end().
     void set_committed(Position committed);
+
+    // The log begins at `trim` from now on, if it does not do so already, or later. For tests, and
+    // for set_committed(): replicas agree on where their logs begin. Does not wait.
+    void trim(const wire::Trim& trim);
+
+    // Where the records begin that are not to be deleted: whole segments go, oldest first, while
+    // the latest record in one is from before `oldest_ms`, or while what is left behind one is at
+    // least `bytes_max`. Of what is in no segment yet, single batches may be too old. None: no such
+    // rule.
+    Offset expired(std::optional<std::int64_t> oldest_ms,
+                   std::optional<std::uint64_t> bytes_max) const;
+
+    // Forgets all entries: the log begins at `start`, and ends there. For a replica of which all
+    // that is not committed was cut, and all that is lies before that: its leader no longer has
+    // what follows. Does not wait.
+    void reset(const LogStart& start);
 
     // Entries from `from` on, as far as they are in memory: at least one, then up to `bytes_max` of
     // payload. Empty if there is none, or if `from` is no longer in memory: then read_frames().
     std::vector<wire::Frame> tail(Position from, std::size_t bytes_max) const;
 
     // The same from wherever they are, to before `limit`. Waits for the disk. Error::not_found if
-    // `from` lies before start(), Error::corrupt if what is there is damaged.
+    // `from` lies before start(), or does when the disk has answered; Error::corrupt if what is
+    // there is damaged.
     Result<std::vector<wire::Frame>> read_frames(Position from, Position limit,
                                                  std::size_t bytes_max);
 
     // Whole Kafka batches, from the one that holds `from` to before `limit`, which is the end of a
-    // batch. Stops at `bytes_max`, but never before the first. Waits only for what is no longer in
-    // memory. Errors as above.
+    // batch. `from` may not lie before log_start().offset. Stops at `bytes_max`, but never before
+    // the first. Waits only for what is no longer in memory. Errors as above.
     Result<BytesChain> read(Offset from, Offset limit, std::size_t bytes_max);
 
-    // Where the first batch begins that has a record of this time or later, before `limit`. Waits.
-    // Error::not_found if there is none.
-    Result<Offset> offset_for_time(std::int64_t timestamp_ms, Offset limit);
+    // Where the first batch begins that has a record of this time or later, before `limit`, and
+    // that ends behind `from` and behind the log's start. Waits. Error::not_found if there is none.
+    Result<Offset> offset_for_time(std::int64_t timestamp_ms, Offset limit, Offset from = {});
 
     // The position of the first entry whose records end after `offset`: where the entry begins that
     // holds it. Waits if that has to be looked up in a segment; end() if there is none.
@@ -112,8 +135,10 @@ public:
     Result<std::int64_t> scrub(std::int64_t from, std::size_t bytes);
 
     // Puts these frames in the place of one of the damages(), all of it. Waits, and is durable
-    // then. Error::malformed if they are not what was there; Error::unavailable if more is damaged
-    // than was known, or if the damage was cut meanwhile. Of all others only a node's end is left.
+    // then. Where the log begins may be another place when this returns. Error::malformed if they
+    // are not what was there; Error::unavailable if more is damaged than was known, or if the
+    // damage was cut meanwhile; Error::not_found if its segment cannot be opened now. Of all others
+    // only a node's end is left.
     Result<> mend(std::span<const wire::Frame> frames);
 
 private:
@@ -123,10 +148,15 @@ private:
     Log(Environment& env, Journal& journal, TailBudget& budget, const LogConfig& config,
         GroupId group);
     Result<> open_segments();
+    Result<> open_segment(std::int64_t first_index, std::optional<std::int64_t> next);
+    void begin_late(std::int64_t index, std::string_view why);
     Error damaged(std::string_view what, Position where) const;
 
     void replay_cut(Position end);
+    Result<> replay_start(const wire::Frame& frame);
     Result<> replay_entry(const wire::Frame& frame);
+    void push_early();
+    void take_trim(const wire::Frame& frame);
     bool follows(const wire::Frame& frame) const;
     void push(wire::Frame frame);
     void pop();
@@ -137,18 +167,43 @@ private:
     bool heal(std::int64_t index, const wire::Frame& whole);
     bool is_damaged_before(Position end) const;
 
+    Error unread(Error error, bool is_trimmed) const;
     const wire::Frame* in_memory(std::int64_t index) const;
     const wire::Frame& cached(const wire::Frame& frame) const;
     std::size_t place_in_tail(Offset offset) const;
     Segment* segment_at(std::int64_t index) const;
     Segment* segment_at(Offset offset) const;
+    Segment* segment_for_time(std::int64_t timestamp_ms, Offset from) const;
+
+    // Around every wait in a segment, which may be removed meanwhile.
+    class Reading {
+    public:
+        Reading(Log& log, Segment& segment) : log_(log), segment_(segment) { segment_.enter(); }
+        ~Reading() {
+            segment_.leave();
+            log_.close_removed();
+        }
+        Reading(const Reading&) = delete;
+        Reading& operator=(const Reading&) = delete;
+
+    private:
+        Log& log_;
+        Segment& segment_;
+    };
+    void close_removed();
 
     // For the SegmentWriter. How many bytes were moved; none if there is nothing to move.
     Result<std::size_t> move_piece();
     Result<Segment*> growing_segment();
+    bool is_full(const Segment& segment) const;
     Result<> make_directory();
     void carry_over(Position end); // Appends what is not in segments to the journal once more.
     void add_sizes(std::vector<std::size_t>& frames, Position end) const; // Of what that appends.
+    bool has_old() const; // Before its start, and still here.
+    Result<> remove_old();
+    std::size_t pass_over(Position end);
+    void retire_before(std::int64_t start);
+    static bool is_old(const Segment& segment, std::int64_t start);
 
     void drop_cached(); // As much as cache_bytes demands.
     bool drop_oldest(); // False if there is nothing to drop.
@@ -161,7 +216,7 @@ private:
     GroupId group_;
     std::string directory_;
 
-    Position start_;
+    LogStart start_;
     Position moved_;
     Position committed_;
     Position end_;
@@ -169,13 +224,22 @@ private:
 
     std::vector<std::unique_ptr<Segment>> segments_; // The last one grows.
     std::uint64_t segment_bytes_max_ = 0;            // Of the one that grows.
+    Time segment_begun_;                             // The same, in this life of the node.
     bool directory_made_ = false;
+    std::uint64_t resets_ = 0; // Whoever has waited may find another log.
+
+    std::vector<std::int64_t> left_over_;           // Files without a header, before the start,
+    std::vector<std::unique_ptr<Segment>> retired_; // and segments, all of which are to be removed;
+    std::vector<std::unique_ptr<Segment>> removed_; // and what somebody was reading then.
 
     std::deque<wire::Frame> tail_; // Up to end_: all that is not in segments, and some that is.
     std::size_t cached_bytes_ = 0; // Of those that are.
     std::size_t movable_bytes_ = 0;
 
     std::map<std::int64_t, wire::Frame> early_; // Replayed before what comes before them.
+    Position marked_;                           // So far the segments must reach.
+    std::int64_t least_start_ = 0; // Later, then whatever is before segments_ does not matter.
+    std::string_view gap_;         // Else this is what is wrong there.
 
     struct Damaged {
         explicit Damaged(Metrics& metrics);
@@ -191,6 +255,7 @@ private:
 
     SegmentWriter* writer_ = nullptr;
     bool waits_for_writer_ = false; // In the writer's queue.
+    bool waits_for_removal_ = false;
 };
 
 } // namespace pyralog

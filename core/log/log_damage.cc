@@ -41,12 +41,20 @@ bool Log::heal(std::int64_t index, const wire::Frame& whole) {
 
 std::vector<Damage> Log::damages() const {
     std::vector<Damage> damages;
-    for (const auto& segment : segments_)
-        for (Damage& damage : segment->damages())
-            if (damages.size() < damages_max) damages.push_back(std::move(damage));
+    const Position start = start_.first;
+    for (const auto& segment : segments_) {
+        for (Damage& damage : segment->damages()) {
+            SOMETIMES(damage.end.index <= start.index, "log/damage-was-trimmed");
+            if (damages.size() == damages_max || damage.end.index <= start.index) continue;
+            SOMETIMES(damage.first.index < start.index, "log/damage-reaches-over-the-start");
+            damage.first = std::max(damage.first, start);
+            damages.push_back(std::move(damage));
+        }
+    }
     if (!damaged_) return damages;
     for (const std::int64_t index : damaged_->journaled) {
         if (damages.size() == damages_max) break;
+        if (index < start.index) continue;
         const wire::Frame& frame = *in_memory(index);
         damages.push_back({frame.first, frame.end(), frame});
     }
@@ -54,9 +62,10 @@ std::vector<Damage> Log::damages() const {
 }
 
 Result<std::int64_t> Log::scrub(std::int64_t from, std::size_t bytes) {
-    from = std::max(from, start_.index);
+    from = std::max(from, start_.first.index);
     Segment* const segment = from < moved_.index ? segment_at(from) : nullptr;
     if (!segment) return moved_.index;
+    const Reading reading(*this, *segment);
     return segment->scrub(from, moved_.index, bytes);
 }
 
@@ -68,14 +77,19 @@ Result<> Log::mend(std::span<const wire::Frame> frames) {
     if (damaged_ && damaged_->journaled.contains(index)) {
         if (frames.size() != 1 || !heal(index, frames.front())) return Error::malformed;
         REACHABLE("log/mended-in-the-journal");
-        journal_.append(*in_memory(index));
+        const wire::Frame mended = *in_memory(index);
+        const bool was_committed = index < committed_.index;
+        journal_.append(mended);
         if (writer_ && committed_.index > moved_.index) writer_->wake(*this);
         if (writer_) writer_->free_files();
         TRY(journal_.sync());
+        // When it was committed nobody could read what it says.
+        if (mended.kind == wire::Frame::Kind::trim && was_committed) take_trim(mended);
     } else {
         Segment* const segment = index < moved_.index ? segment_at(index) : nullptr;
         if (!segment) return Error::unavailable;
-        TRY(segment->mend(frames));
+        const Reading mending(*this, *segment);
+        TRY(segment->mend(frames, start_.first));
         if (!damaged_) damaged_ = std::make_unique<Damaged>(env_.metrics);
     }
     damaged_->mended.add();

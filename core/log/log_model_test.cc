@@ -19,11 +19,15 @@ Operation some_operation(Random& random) {
         Operation::Kind::append, Operation::Kind::append, Operation::Kind::append,
         Operation::Kind::append, Operation::Kind::cut,    Operation::Kind::vote,
         Operation::Kind::commit, Operation::Kind::commit, Operation::Kind::sync,
-        Operation::Kind::sync,   Operation::Kind::flush,  Operation::Kind::wait};
+        Operation::Kind::sync,   Operation::Kind::flush,  Operation::Kind::wait,
+        Operation::Kind::trim};
     Operation operation;
     operation.kind = kinds[random.below(std::size(kinds))];
     operation.group = static_cast<int>(random.below(group_count));
     operation.amount = random.between(0, 2000);
+    // Rare, since nothing is left then.
+    if (operation.kind == Operation::Kind::trim && random.chance(1, 8))
+        operation.kind = Operation::Kind::reset;
     return operation;
 }
 

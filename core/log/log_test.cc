@@ -408,6 +408,91 @@ TEST_CASE("too many open files are waited out by the segment writer and the jour
     CHECK(reopen(node, 1, 9).ok());
 }
 
+TEST_CASE("segments that nobody uses cost no open file, and are opened when they are read",
+          "[log]") {
+    Settings settings = Settings::small();
+    settings.log.open_segments_max = 2;
+    settings.log.cache_bytes = 0;
+    settings.log.node_cache_bytes = 0;
+    TestNode node(1, settings);
+    const auto check = [&](Life& life) -> Result<> {
+        CHECK(life.budget.open_segments().count() <= 2);
+        CHECK(node.disk().open_files() <= 2 + 2); // And the journal's.
+        for (const int group : {1, 2, 3}) {
+            CHECK(TRY(read_all(life, group)) == 100);
+            CHECK(TRY(TRY(life.log(group))->position_of(Offset(90))) == Position{45, Offset(90)});
+        }
+        CHECK(life.budget.open_segments().count() <= 2);
+        return {};
+    };
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    for (const int group : {1, 2, 3}) TRY(fill(life, group, 100));
+                    REQUIRE(segments(node, 3).size() > 3);
+                    TRY(check(life));
+                    // The ones that grow were closed, too, and go on growing.
+                    for (const int group : {1, 2, 3}) TRY(fill(life, group, 1));
+                    for (const int group : {1, 2, 3}) CHECK(TRY(read_all(life, group)) == 101);
+                    return {};
+                })
+                .ok());
+    CHECK(node.live([&](Life& life) -> Result<> {
+                  CHECK(life.budget.open_segments().count() <= 2);
+                  for (const int group : {1, 2, 3}) CHECK(TRY(read_all(life, group)) == 101);
+                  return {};
+              })
+              .ok());
+}
+
+TEST_CASE("many may read a closed segment at once, and one of them opens it", "[log]") {
+    Settings settings = Settings::small();
+    settings.log.open_segments_max = 1;
+    settings.log.cache_bytes = 0;
+    settings.log.node_cache_bytes = 0;
+    TestNode node(1, settings);
+    CHECK(node.live([&](Life& life) -> Result<> {
+                  TRY(fill(life, 1, 100));
+                  Log& log = *TRY(life.log(1));
+                  Scope scope(life.env.fibers);
+                  int done = 0;
+                  for (int i = 0; i < 40; ++i)
+                      scope.spawn("reader", [&, i] {
+                          const auto frames = log.read_frames({i * 2, {}}, log.end(), 1);
+                          REQUIRE(frames.ok());
+                          CHECK(frames.value()[0].first.index == i * 2);
+                          ++done;
+                      });
+                  scope.join();
+                  CHECK(done == 40);
+                  CHECK(life.budget.open_segments().count() <= 1);
+                  return {};
+              })
+              .ok());
+}
+
+TEST_CASE("a segment that has changed or gone while it was closed is damage", "[log]") {
+    for (const bool is_gone : {true, false}) {
+        Settings settings = Settings::small();
+        settings.log.open_segments_max = 1;
+        settings.log.cache_bytes = 0;
+        TestNode node(1, settings);
+        CHECK(node.live([&](Life& life) -> Result<> {
+                      TRY(fill(life, 1, 100));
+                      const auto paths = segments(node, 1);
+                      if (is_gone) {
+                          TRY(life.env.disk.remove(paths.front()));
+                      } else {
+                          const auto file =
+                              TRY(life.env.disk.open(paths.front(), Disk::Open::existing));
+                          TRY(file->resize(TRY(file->size()) - 2000));
+                      }
+                      CHECK(
+                          TRY(life.log(1))->read_frames({}, {1, {}}, 1).error() == Error::corrupt);
+                      return {};
+                  })
+                  .ok());
+    }
+}
+
 TEST_CASE("a read that returned a wrong sector is repeated", "[log]") {
     TestNode node;
     REQUIRE(node.live(filled(1, 20)).ok());

@@ -48,6 +48,10 @@ public:
         if (BUGGIFY("segment/small-window")) window_bytes_ = wire::Frame::header_size;
     }
 
+    // What is passed on the way to what is wanted need not have its payload.
+    void pass_before(std::int64_t index) { wanted_index_ = index; }
+    void pass_before(Offset offset) { wanted_offset_ = offset; }
+
     bool at_end() const { return position_ >= end_; }
     std::uint64_t position() const { return position_; }
     Position follows() const { return follows_; }
@@ -94,7 +98,7 @@ private:
         // A frame can be whole and of this group, and yet belong elsewhere: a disk may write to
         // another place than it was told to.
         if (header.frame.first != follows_) return bad("a frame does not follow the one before it");
-        if (!wire::payload_intact(header.frame)) {
+        if (is_wanted(header.frame) && !wire::payload_intact(header.frame)) {
             if (header.payload_size > 0) harmed_ = wire::without_payload(std::move(header.frame));
             return bad("a frame's payload is bad");
         }
@@ -102,6 +106,9 @@ private:
         at_ += stored;
         position_ += stored;
         return header.frame;
+    }
+    bool is_wanted(const wire::Frame& frame) const {
+        return frame.first.index >= wanted_index_ && frame.end().offset > wanted_offset_;
     }
     // At least `count` bytes from here on in the window.
     Result<> have(std::size_t count) {
@@ -147,19 +154,81 @@ private:
     std::optional<wire::Frame> harmed_; // It is the payload of this one,
     std::size_t unreadable_ = 0;        // or something in so many bytes from here on.
     Position follows_;                  // Where the next frame must begin.
+    std::int64_t wanted_index_ = 0;     // From this one on,
+    Offset wanted_offset_{-1};          // and what ends behind this.
     File* device_;
 };
 
-Segment::Segment(Environment& env, std::string path, GroupId group, Position first)
-    : env_(env), path_(std::move(path)), group_(group), index_(first) {}
+Segment::Segment(Environment& env, std::string path, GroupId group, Position first,
+                 OpenSegments* pool)
+    : env_(env), path_(std::move(path)), group_(group), index_(first), pool_(pool) {}
+
+Segment::~Segment() {
+    if (file_ && pool_) pool_->closed(place_);
+}
 
 std::unique_ptr<Segment> Segment::create(Environment& env, std::string path, GroupId group,
-                                         Position first) {
-    return std::unique_ptr<Segment>(new Segment(env, std::move(path), group, first));
+                                         Position first, OpenSegments* pool) {
+    return std::unique_ptr<Segment>(new Segment(env, std::move(path), group, first, pool));
+}
+
+void Segment::set_file(std::unique_ptr<File> file) {
+    CHECK(!file_);
+    file_ = std::move(file);
+    made_ = true;
+    if (pool_) place_ = pool_->opened(*this);
+}
+
+// What a sealed one knows of its entries is in its footer, and takes a MiB for 128 of them.
+void Segment::close() {
+    REACHABLE("segment/closed");
+    pool_->closed(place_);
+    file_.reset();
+    if (!sealed_) return;
+    index_.marks = {};
+    indexed_ = false;
+}
+
+void Segment::leave() {
+    CHECK(users_ > 0);
+    --users_;
+    if (!pool_ || !file_) return;
+    pool_->close_some();
+    if (file_ && can_close() && BUGGIFY("segment/closes-early")) close();
+}
+
+// Several may wait for it to be open.
+Result<> Segment::be_open() {
+    CHECK(made_);
+    if (file_ && indexed_) {
+        if (pool_) pool_->used(place_);
+        return {};
+    }
+    REACHABLE("segment/opened-again");
+    std::unique_ptr<File> file;
+    if (sealed_) {
+        auto again = TRY(open(env_, path_, group_, index_.first.index));
+        const bool same = again && again->end() == end() && again->bytes() == bytes();
+        SOMETIMES(!same, "segment/not-what-it-was");
+        if (!same) {
+            env_.log.error("segment is damaged",
+                           {{"file", path_}, {"file_position", 0}, {"what", "it has changed"}});
+            return Error::corrupt;
+        }
+        // Somebody else may be looking through those that are there.
+        if (!indexed_) index_.marks = std::move(again->index_.marks);
+        indexed_ = true;
+        has_header_ = again->has_header_;
+        file = std::move(again->file_);
+    } else {
+        file = TRY(env_.disk.open(path_, Disk::Open::existing));
+    }
+    if (!file_) set_file(std::move(file));
+    return {};
 }
 
 Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string path, GroupId group,
-                                               std::int64_t first_index) {
+                                               std::int64_t first_index, OpenSegments* pool) {
     std::unique_ptr<File> file = TRY(env.disk.open(path, Disk::Open::existing));
     const std::uint64_t file_size = TRY(file->size());
     // What counts is what the device has. If a sync has failed, a page cache may keep what never
@@ -188,8 +257,8 @@ Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string pat
             {{"file", path}, {"file_position", 0}, {"what", "the file has another one's name"}});
         return Error::corrupt;
     }
-    std::unique_ptr<Segment> segment = create(env, std::move(path), group, header->first);
-    segment->file_ = std::move(file);
+    std::unique_ptr<Segment> segment = create(env, std::move(path), group, header->first, pool);
+    segment->set_file(std::move(file));
     segment->has_header_ = has_header;
     if (!has_header) {
         REACHABLE("segment/header-told-by-its-footer");
@@ -197,6 +266,7 @@ Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string pat
     }
     if (!footer || !segment->load_footer(*footer, *header)) TRY(segment->scan(*device, file_size));
     segment->named_ = segment->sealed_;
+    if (pool) pool->close_some();
     return segment;
 }
 
@@ -270,14 +340,17 @@ Result<> Segment::make_file() {
     std::unique_ptr<File> file = TRY(std::move(made));
     TRY(file->resize(0));
     TRY(file->write_at(0, {wire::encode(wire::SegmentHeader{group_, index_.first})}));
-    file_ = std::move(file);
+    unsynced_ = true;
+    set_file(std::move(file));
     trimmed_ = true;
     return {};
 }
 
 Result<> Segment::append(std::span<const wire::Frame> frames) {
     CHECK(!sealed_ && !frames.empty());
-    if (!file_) TRY(make_file());
+    if (!made_) TRY(make_file());
+    TRY(be_open());
+    unsynced_ = true;
     if (!trimmed_) {
         REACHABLE("segment/torn-tail-trimmed");
         TRY(file_->resize(index_.bytes));
@@ -297,13 +370,17 @@ Result<> Segment::sync() {
     TRY(synced);
     if (!named_ && !BUG(M19s)) TRY(env_.disk.sync_directory(directory_of(path_)));
     named_ = true;
+    unsynced_ = false;
     return {};
 }
 
 Result<> Segment::seal() {
-    CHECK(!sealed_ && file_);
+    CHECK(!sealed_ && made_);
+    TRY(be_open());
+    unsynced_ = true;
     TRY(file_->write_at(index_.bytes, {wire::encode_footer(index_)}));
     TRY(file_->sync());
+    unsynced_ = false;
     sealed_ = true;
     return {};
 }
@@ -318,12 +395,14 @@ bool ends_before(const Result<wire::Frame>& next, const std::vector<wire::Frame>
 } // namespace
 
 Result<std::vector<wire::Frame>> Segment::read(std::int64_t from, std::int64_t limit,
-                                               std::size_t bytes_max) const {
+                                               std::size_t bytes_max) {
+    TRY(be_open());
     std::vector<wire::Frame> frames;
     std::size_t total = 0;
     const std::int64_t end = std::min(limit, index_.end.index);
     if (BUGGIFY("segment/reads-one")) bytes_max = 0;
     Cursor cursor(*this, index_.place_of_index(from), bytes_max);
+    cursor.pass_before(from);
     while (!cursor.at_end()) {
         Result<wire::Frame> next = cursor.next();
         if (ends_before(next, frames)) break;
@@ -339,11 +418,13 @@ Result<std::vector<wire::Frame>> Segment::read(std::int64_t from, std::int64_t l
 }
 
 Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit,
-                                                       std::size_t bytes_max) const {
+                                                       std::size_t bytes_max) {
+    TRY(be_open());
     std::vector<wire::Frame> frames;
     std::size_t total = 0;
     if (BUGGIFY("segment/reads-one-batch")) bytes_max = 0;
     Cursor cursor(*this, index_.place_of(from), bytes_max);
+    cursor.pass_before(from);
     while (!cursor.at_end()) {
         Result<wire::Frame> next = cursor.next();
         if (ends_before(next, frames)) break;
@@ -361,6 +442,7 @@ Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit
 
 // Behind what is damaged it goes on at the next mark.
 Result<std::int64_t> Segment::scrub(std::int64_t from, std::int64_t limit, std::size_t bytes) {
+    TRY(be_open());
     TRY(restore_header());
     const auto device = TRY(env_.disk.open(path_, Disk::Open::existing, Disk::Access::aligned));
     const std::int64_t end = std::min(limit, index_.end.index);
@@ -369,6 +451,7 @@ Result<std::int64_t> Segment::scrub(std::int64_t from, std::int64_t limit, std::
     std::int64_t next = from;
     while (next < end && (next <= from || position < enough)) {
         Cursor cursor(*this, position, bytes, device.get());
+        cursor.pass_before(from);
         while (next < end && (next <= from || position < enough)) {
             const Result<wire::Frame> frame = cursor.next();
             if (!frame.ok() && frame.error() != Error::corrupt) return frame.error();
@@ -384,20 +467,26 @@ Result<std::int64_t> Segment::scrub(std::int64_t from, std::int64_t limit, std::
     return next;
 }
 
-Result<Position> Segment::find_time(std::int64_t timestamp_ms) const {
-    CHECK(index_.timestamp_max >= timestamp_ms);
-    const auto mark = std::find_if(index_.marks.begin(), index_.marks.end(),
-                                   [&](const auto& m) { return m.timestamp_max >= timestamp_ms; });
-    if (mark == index_.marks.end()) return Error::corrupt; // A footer that was never ours.
-    Cursor cursor(*this, mark->file_position, 2 * wire::SegmentIndex::mark_distance);
-    for (bool is_first = true; !cursor.at_end(); is_first = false) {
-        const wire::Frame frame = TRY(cursor.next());
-        if (is_first && frame.first != mark->entry) return cursor.misplaced();
-        if (frame.kind == wire::Frame::Kind::records &&
-            wire::batch_timestamp_max(frame) >= timestamp_ms)
-            return frame.first;
+Result<Position> Segment::find_time(std::int64_t timestamp_ms, Offset from) {
+    TRY(be_open());
+    const auto& marks = index_.marks;
+    for (auto mark = marks.begin(); mark != marks.end(); ++mark) {
+        const auto next = mark + 1;
+        const Position end = next == marks.end() ? index_.end : next->entry;
+        if (mark->timestamp_max < timestamp_ms || end.offset <= from) continue;
+        Cursor cursor(*this, mark->file_position, 2 * wire::SegmentIndex::mark_distance);
+        cursor.pass_before(from);
+        for (std::int64_t at = mark->entry.index; at < end.index; ++at) {
+            const wire::Frame frame = TRY(cursor.next());
+            const bool is_first = at == mark->entry.index;
+            if (is_first && frame.first != mark->entry) return cursor.misplaced();
+            if (frame.end().offset > from && wire::batch_timestamp_max(frame) >= timestamp_ms)
+                return frame.first;
+        }
+        // The batch that the index speaks of lies before `from`, or the index was never ours.
+        if (mark->entry.offset >= from) return cursor.misplaced();
     }
-    return cursor.misplaced();
+    return Error::not_found;
 }
 
 } // namespace pyralog

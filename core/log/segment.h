@@ -1,15 +1,17 @@
 // core/log/segment.h
 //
 // A file of committed entries: `<directory>/<first index>.seg`. Only the last segment of a log
-// grows; the others are read, and at last removed whole. Entries in it are never cut. The sparse
-// index is a cache of the file: seal() writes it as a footer, and open() makes it anew where that
-// is missing.
+// grows; the others are read, and at last removed whole, by the Log, when nobody reads them.
+// Entries in it are never cut. The sparse index is a cache of the file: seal() writes it as a
+// footer, and open() makes it anew where that is missing.
 //
 // One fiber at a time appends; any number read meanwhile, and see what append() has returned for.
+// The file is open while it is used, and for as long after that as OpenSegments lets it be.
 #pragma once
 
 #include "core/env/environment.h"
 #include "core/log/damage.h"
+#include "core/log/open_segments.h"
 #include "core/wire/segment.h"
 
 #include <map>
@@ -23,19 +25,23 @@ namespace pyralog {
 
 class Segment {
 public:
-    // Nothing is on disk before the first append().
+    ~Segment();
+
+    // Nothing is on disk before the first append(). Without a pool the file stays open.
     static std::unique_ptr<Segment> create(Environment& env, std::string path, GroupId group,
-                                           Position first);
+                                           Position first, OpenSegments* pool = nullptr);
 
     // Reads past the page cache. Without a good footer the file is synced and scanned, up to the
     // first frame that is not intact. Null if it has no good header, nor a footer that says what
     // was in it: it was never used, or it is damaged, and the caller finds out. Error::corrupt if
     // it is another group's, or begins elsewhere than its name says.
     static Result<std::unique_ptr<Segment>> open(Environment& env, std::string path, GroupId group,
-                                                 std::int64_t first_index);
+                                                 std::int64_t first_index,
+                                                 OpenSegments* pool = nullptr);
 
     Position first() const { return index_.first; }
     Position end() const { return index_.end; }
+    // The marks of a sealed one may be missing while nobody uses it.
     const wire::SegmentIndex& index() const { return index_; }
     std::uint64_t bytes() const { return index_.bytes; }
     bool sealed() const { return sealed_; }
@@ -49,14 +55,22 @@ public:
     // Frames from the one with this index to before `limit`; stops at `bytes_max` of payload, never
     // before the first. Error::corrupt if one of them is not intact, which damages() then knows.
     Result<std::vector<wire::Frame>> read(std::int64_t from, std::int64_t limit,
-                                          std::size_t bytes_max) const;
+                                          std::size_t bytes_max);
 
     // The same by offset, from the frame that holds `from` on, and records only.
-    Result<std::vector<wire::Frame>> read_records(Offset from, Offset limit,
-                                                  std::size_t bytes_max) const;
+    Result<std::vector<wire::Frame>> read_records(Offset from, Offset limit, std::size_t bytes_max);
 
-    // The first batch with a record of this time or later: the index says that there is one.
-    Result<Position> find_time(std::int64_t timestamp_ms) const;
+    // The first batch with a record of this time or later that ends behind `from`. Error::not_found
+    // if there is none.
+    Result<Position> find_time(std::int64_t timestamp_ms, Offset from);
+
+    const std::string& path() const { return path_; }
+
+    // Whoever waits in it enters first: it must neither end nor be closed meanwhile.
+    void enter() { ++users_; }
+    void leave();
+    bool in_use() const { return users_ > 0; }
+    bool is_open() const { return file_ != nullptr; }
 
     // What readers have found to be damaged, and nobody has mended: by place, and of all that was
     // found at most so much.
@@ -69,20 +83,30 @@ public:
     // Writes the header again, if that was lost.
     Result<std::int64_t> scrub(std::int64_t from, std::int64_t limit, std::size_t bytes);
 
-    // Writes the frames of one of these, all of it, to where they belong, and syncs. Waits.
-    // Error::malformed if they are not what belongs there. Error::unavailable if more turned out to
-    // be damaged than was known, which damages() tells now. Of all others only a node's end is
+    // What lies before `start` is wanted by nobody any more: no damage there is one.
+    void forget_before(Position start);
+
+    // Writes the frames of one of these, all of it from `start` on, to where they belong, and
+    // syncs. Waits. What of it lies before `start` is filled with entries that say nothing: so
+    // those behind them can be read. Error::malformed if they are not what belongs there.
+    // Error::unavailable if more turned out to be damaged than was known, which damages() tells
+    // now. Error::not_found if the file cannot be opened now. Of all others only a node's end is
     // left.
-    Result<> mend(std::span<const wire::Frame> frames);
+    Result<> mend(std::span<const wire::Frame> frames, Position start);
 
 private:
+    friend class OpenSegments;
     class Cursor;
     struct Hole {
         Damage damage;
         std::uint64_t file_end = 0;
     };
 
-    Segment(Environment& env, std::string path, GroupId group, Position first);
+    Segment(Environment& env, std::string path, GroupId group, Position first, OpenSegments* pool);
+    bool can_close() const { return users_ == 0 && !unsynced_; }
+    void close();
+    Result<> be_open();
+    void set_file(std::unique_ptr<File> file);
     struct Footer {
         wire::SegmentFooter::Trailer trailer;
         Bytes body;
@@ -100,8 +124,13 @@ private:
     void note_unreadable(std::uint64_t file_position, std::uint64_t count) const;
     void note(std::uint64_t file_position, Hole hole) const;
     Term term_at(Position entry) const;
-    bool fits(std::uint64_t file_position, const Hole& hole,
-              std::span<const wire::Frame> frames) const;
+    bool fits(const Hole& hole, Position start, std::span<const wire::Frame> frames) const;
+    Result<> fill(Position from, Position to, std::uint64_t bytes,
+                  std::vector<wire::Frame>& frames) const;
+    Result<std::vector<wire::Frame>> filling(wire::SegmentIndex::Mark from,
+                                             wire::SegmentIndex::Mark to) const;
+    Result<wire::SegmentIndex::Mark> begin_of_filling(wire::SegmentIndex::Mark begin,
+                                                      wire::SegmentIndex::Mark wanted) const;
     Result<> restore_header();
     Result<> look_at_edge(std::uint64_t from, std::uint64_t end) const;
 
@@ -109,10 +138,16 @@ private:
     std::string path_;
     GroupId group_;
     wire::SegmentIndex index_;
+    OpenSegments* const pool_;
+    OpenSegments::Place place_; // In the pool, while it is open.
     std::unique_ptr<File> file_;
-    bool named_ = false;   // Its name is durable.
-    bool trimmed_ = false; // Nothing stands behind the last frame.
+    bool made_ = false;     // There is a file.
+    bool unsynced_ = false; // With something in it that is not durable.
+    bool indexed_ = true;   // The marks are there.
+    bool named_ = false;    // Its name is durable.
+    bool trimmed_ = false;  // Nothing stands behind the last frame.
     bool sealed_ = false;
+    std::size_t users_ = 0;
     bool has_header_ = true;
     mutable std::map<std::uint64_t, Hole> holes_; // By where they begin in the file.
 };

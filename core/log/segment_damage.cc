@@ -5,6 +5,7 @@
 #include "core/base/probe.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace pyralog {
 
@@ -81,6 +82,11 @@ std::vector<Damage> Segment::damages() const {
     return damages;
 }
 
+void Segment::forget_before(Position start) {
+    std::erase_if(holes_,
+                  [&](const auto& known) { return known.second.damage.end.index <= start.index; });
+}
+
 // ---- Mending ----
 
 Term Segment::term_at(Position entry) const {
@@ -88,21 +94,76 @@ Term Segment::term_at(Position entry) const {
     return behind == index_.terms.begin() ? Term() : (behind - 1)->term;
 }
 
-bool Segment::fits(std::uint64_t file_position, const Hole& hole,
-                   std::span<const wire::Frame> frames) const {
-    Position next = hole.damage.first;
-    std::uint64_t at = file_position;
+bool Segment::fits(const Hole& hole, Position start, std::span<const wire::Frame> frames) const {
+    Position next = std::max(hole.damage.first, start);
     for (const wire::Frame& frame : frames) {
         const bool is_whole = frame.damaged == 0 && wire::payload_intact(frame);
         if (!frame.is_entry() || frame.group != group_ || frame.first != next || !is_whole)
             return false;
         if (frame.term != term_at(frame.first)) return false;
         next = frame.end();
-        at += wire::stored_size(frame);
     }
     const auto& known = hole.damage.entry;
     if (known && !wire::is_same_entry(*known, frames.front())) return false;
-    return next == hole.damage.end && at == hole.file_end;
+    return next == hole.damage.end;
+}
+
+// Appends entries from one place to another that take so many bytes in the file, and say nothing.
+// Error::malformed if none do: then something else stood there.
+Result<> Segment::fill(Position from, Position to, std::uint64_t bytes,
+                       std::vector<wire::Frame>& frames) const {
+    while (from.index < to.index) {
+        const auto left = static_cast<std::uint64_t>(to.index - from.index);
+        if (bytes < left * wire::Frame::header_size) return Error::malformed;
+        const std::int64_t records = std::min<std::int64_t>(
+            to.offset - from.offset, std::numeric_limits<std::int32_t>::max());
+        wire::Frame frame;
+        frame.kind = records > 0 ? wire::Frame::Kind::records : wire::Frame::Kind::term_start;
+        frame.group = group_;
+        frame.term = term_at(from);
+        frame.first = from;
+        frame.records = static_cast<std::int32_t>(records);
+        Buffer payload(std::min<std::uint64_t>(bytes - left * wire::Frame::header_size,
+                                               wire::Frame::payload_size_max));
+        std::ranges::fill(payload.view(), std::byte{0});
+        if (!payload.view().empty()) frame.payload.push_back(std::move(payload).freeze());
+        bytes -= wire::stored_size(frame);
+        from = frame.end();
+        frames.push_back(std::move(frame));
+    }
+    if (from != to || bytes > 0) return Error::malformed;
+    return {};
+}
+
+// What goes in the place of entries from `from` to before `to`, with a frame wherever a mark says
+// that one begins.
+Result<std::vector<wire::Frame>> Segment::filling(wire::SegmentIndex::Mark from,
+                                                  wire::SegmentIndex::Mark to) const {
+    std::vector<wire::Frame> frames;
+    for (const auto& mark : index_.marks) {
+        if (mark.file_position <= from.file_position) continue;
+        if (mark.file_position >= to.file_position) break;
+        TRY(fill(from.entry, mark.entry, mark.file_position - from.file_position, frames));
+        from = mark;
+    }
+    TRY(fill(from.entry, to.entry, to.file_position - from.file_position, frames));
+    return frames;
+}
+
+// Filling may begin earlier, where a block that is to be written in part cannot be read: nobody
+// will ever say what stood there.
+Result<wire::SegmentIndex::Mark> Segment::begin_of_filling(wire::SegmentIndex::Mark begin,
+                                                           wire::SegmentIndex::Mark wanted) const {
+    while (begin.file_position < wanted.file_position &&
+           begin.file_position > wire::SegmentHeader::size) {
+        const std::uint64_t edge = block_before(begin.file_position);
+        const Result<> readable = look_at_edge(edge, begin.file_position);
+        if (readable.ok()) break;
+        if (readable.error() != Error::unavailable) return readable.error();
+        REACHABLE("segment/filled-what-cannot-be-read");
+        begin = mark_before(edge);
+    }
+    return begin;
 }
 
 // Of a block that is written in part the rest must be readable: whoever writes it reads it first.
@@ -131,16 +192,33 @@ Result<> Segment::restore_header() {
 
 // With the header and the footer where they stand beside it: they may have gone with it, and the
 // index has all that they say.
-Result<> Segment::mend(std::span<const wire::Frame> frames) {
+Result<> Segment::mend(std::span<const wire::Frame> frames, Position start) {
     if (frames.empty()) return Error::malformed;
-    const auto found = std::ranges::find_if(
-        holes_, [&](const auto& hole) { return hole.second.damage.first == frames.front().first; });
-    if (found == holes_.end() || !fits(found->first, found->second, frames))
-        return Error::malformed;
+    if (const Result<> opened = be_open(); !opened.ok()) {
+        const Error error = opened.error();
+        const bool is_final = error == Error::device_failed || error == Error::cancelled;
+        SOMETIMES(!is_final, "segment/cannot-be-opened-to-be-mended");
+        return is_final ? error : Error::not_found;
+    }
+    const auto found = std::ranges::find_if(holes_, [&](const auto& hole) {
+        const Damage& damage = hole.second.damage;
+        return std::max(damage.first, start) == frames.front().first &&
+               damage.end.index > start.index;
+    });
+    if (found == holes_.end() || !fits(found->second, start, frames)) return Error::malformed;
     const std::uint64_t from = found->first;
-    std::uint64_t begin = from;
     std::uint64_t end = found->second.file_end;
-    BytesChain chain = wire::encode_frames(frames);
+    std::uint64_t needed = 0;
+    for (const wire::Frame& frame : frames) needed += wire::stored_size(frame);
+    if (needed > end - from) return Error::malformed;
+    const wire::SegmentIndex::Mark wanted{frames.front().first, end - needed};
+    const auto begin_at = TRY(begin_of_filling({found->second.damage.first, from}, wanted));
+    const std::vector<wire::Frame> before = TRY(filling(begin_at, wanted));
+    SOMETIMES(!before.empty(), "segment/filled-what-is-trimmed");
+    BytesChain chain = wire::encode_frames(before);
+    const BytesChain rest = wire::encode_frames(frames);
+    chain.insert(chain.end(), rest.begin(), rest.end());
+    std::uint64_t begin = begin_at.file_position;
     if (begin == wire::SegmentHeader::size) {
         begin = 0;
         chain.insert(chain.begin(), wire::encode(wire::SegmentHeader{group_, index_.first}));
@@ -156,6 +234,7 @@ Result<> Segment::mend(std::span<const wire::Frame> frames) {
     REACHABLE("segment/mended");
     has_header_ = has_header_ || begin == 0;
     holes_.erase(from);
+    forget_before(start);
     return {};
 }
 

@@ -34,13 +34,15 @@ void SegmentWriter::add(Log& log) {
     logs_.emplace(log.group(), &log);
     log.writer_ = this;
     if (log.movable_bytes_ >= config_.segment_flush_bytes) wake(log);
+    if (log.has_old()) wake_to_remove(log);
 }
 
 void SegmentWriter::remove(Log& log) {
     if (log.writer_ != this) return;
     logs_.erase(log.group());
     std::erase(ready_, &log);
-    log.waits_for_writer_ = false;
+    std::erase(trimmed_, &log);
+    log.waits_for_writer_ = log.waits_for_removal_ = false;
     if (busy_ == &log) {
         REACHABLE("segment-writer/removed-while-busy");
         // One log is busy at a time, and only its owner removes it.
@@ -58,6 +60,13 @@ void SegmentWriter::wake(Log& log) {
     changed_.notify_all();
 }
 
+void SegmentWriter::wake_to_remove(Log& log) {
+    if (log.waits_for_removal_) return;
+    log.waits_for_removal_ = true;
+    trimmed_.push_back(&log);
+    changed_.notify_all();
+}
+
 Log* SegmentWriter::find(GroupId group) const {
     const auto found = logs_.find(group);
     return found == logs_.end() ? nullptr : found->second;
@@ -68,8 +77,10 @@ Result<> SegmentWriter::run() {
     // Ends with the scope, or with the journal: then the node ends as well.
     scope.spawn("journal watch", [this] { (void)watch_journal(); });
     for (;;) {
-        TRY(changed_.wait(
-            [this] { return file_full_ || !ready_.empty() || flushes_done_ < flushes_wanted_; }));
+        TRY(changed_.wait([this] {
+            return file_full_ || !ready_.empty() || !trimmed_.empty() ||
+                   flushes_done_ < flushes_wanted_;
+        }));
         const Result<> done = work();
         if (done.ok()) continue;
         const bool no_files = done.error() == Error::unavailable;
@@ -106,6 +117,7 @@ Result<> SegmentWriter::watch_journal() {
 
 // Whatever fails is still there to be done the next time.
 Result<> SegmentWriter::work() {
+    while (!trimmed_.empty()) TRY(remove_old());
     if (flushes_done_ < flushes_wanted_) {
         const std::uint64_t ticket = flushes_wanted_;
         TRY(move_all());
@@ -134,6 +146,21 @@ Result<> SegmentWriter::work() {
         }
     }
     return {};
+}
+
+// Whoever is woken again meanwhile has another turn.
+Result<> SegmentWriter::remove_old() {
+    Log& log = *trimmed_.front();
+    trimmed_.pop_front();
+    log.waits_for_removal_ = false;
+    const GroupId group = log.group();
+    busy_ = &log;
+    const Result<> removed = log.remove_old();
+    busy_ = nullptr;
+    if (idle_) std::exchange(idle_, nullptr)->set(); // `log` may be gone from here on.
+    if (removed.ok()) return {};
+    if (Log* const left = find(group)) wake_to_remove(*left);
+    return removed;
 }
 
 // One file after the other, as long as moving sets them free. What then still keeps the oldest one

@@ -2,8 +2,9 @@
 //
 // Moves committed entries from the journal to segments, for all logs of a node, in pieces as big as
 // they come: when a log has enough of them, when a journal file has become full (then all that the
-// oldest file holds), or when asked. What is not committed and would keep the oldest file from
-// being used again for too long is appended to the journal once more.
+// oldest file holds), or when asked. Removes what logs have lost of their beginnings, and that
+// comes first: it makes room. What is not committed and would keep the oldest file from being used
+// again for too long is appended to the journal once more.
 //
 // One fiber runs run(). Logs are added by their owner, and removed before they end.
 #pragma once
@@ -37,14 +38,16 @@ public:
 
 private:
     friend class Log;
-    void wake(Log& log); // It has enough to be worth a piece.
-    void free_files() {  // The journal is crowded, and something that it holds can move.
+    void wake(Log& log);           // It has enough to be worth a piece.
+    void wake_to_remove(Log& log); // It has been trimmed.
+    void free_files() {            // The journal is crowded, and something that it holds can move.
         file_full_ = true;
         changed_.notify_all();
     }
 
     Result<> watch_journal();
     Result<> work();
+    Result<> remove_old();
     Result<> free_oldest_file();
     Result<> move_all();
     Result<> move(GroupId group, std::int64_t end);
@@ -58,6 +61,7 @@ private:
     LogConfig config_;
     std::map<GroupId, Log*> logs_;
     std::deque<Log*> ready_;
+    std::deque<Log*> trimmed_;
     Condition changed_;
     bool file_full_ = false;
     std::uint64_t flushes_wanted_ = 0;

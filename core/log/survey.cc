@@ -3,6 +3,7 @@
 #include "core/base/random.h"
 #include "core/log/file_names.h"
 #include "core/wire/journal.h"
+#include "core/wire/log_start.h"
 #include "core/wire/segment.h"
 
 #include <algorithm>
@@ -78,6 +79,15 @@ private:
         Content content;
     };
 
+    // What it does to a segment that some of it is bad. Whoever reads passes what is between a mark
+    // and the log's start, but for payloads; what lies before that nobody does.
+    struct Harm {
+        const wire::SegmentIndex* index; // None, and its last part is dropped.
+        std::int64_t start;
+        Consequence of(const wire::Frame& frame) const;
+        Consequence up_to(std::uint64_t file_position) const;
+    };
+
     Result<std::map<std::uint64_t, File>> journal_files(const std::string& directory);
     void check_chain(const std::string& directory, const std::map<std::uint64_t, File>& files);
     void journal_file(const File& file, std::optional<std::uint64_t> after_round);
@@ -90,9 +100,12 @@ private:
 
     Result<> group(GroupId group);
     Result<> segment(GroupId group, const std::string& path, std::int64_t first_index,
-                     bool is_newest);
+                     std::optional<std::int64_t> next_index);
+    void check_place(SurveyedGroup& group, const std::string& path,
+                     const wire::SegmentHeader& header);
     std::uint64_t frames_of(GroupId group, const Content& content, std::uint64_t end,
-                            SurveyedFile& found, Position& next, bool may_be_torn);
+                            SurveyedFile& found, Position& next, bool may_be_torn,
+                            const Harm& harm);
     std::optional<std::uint64_t> next_frame(GroupId group, const Bytes& bytes, std::uint64_t from,
                                             std::uint64_t end, std::int64_t least) const;
     void finish_group(GroupId group, SurveyedGroup& into);
@@ -105,7 +118,7 @@ private:
     void bad_payload(const std::string& path, std::uint64_t position, const wire::Frame& frame,
                      Consequence consequence);
     void unreadable(const std::string& path, const Content& content, std::uint64_t end,
-                    Consequence consequence);
+                    const Harm& harm);
 
     Environment& env_;
     const FrameVisitor& visit_;
@@ -130,10 +143,23 @@ void Surveyor::bad_payload(const std::string& path, std::uint64_t position,
     if (frame.is_entry()) finding.entry = frame.first;
 }
 
+Consequence Surveyor::Harm::of(const wire::Frame& frame) const {
+    if (!index) return Consequence::dropped;
+    return frame.first.index < start ? Consequence::none : Consequence::unreadable;
+}
+
+Consequence Surveyor::Harm::up_to(std::uint64_t file_position) const {
+    if (!index) return Consequence::dropped;
+    const auto behind = std::ranges::lower_bound(index->marks, file_position, {},
+                                                 &wire::SegmentIndex::Mark::file_position);
+    const Position end = behind == index->marks.end() ? index->end : behind->entry;
+    return end.index <= start ? Consequence::none : Consequence::unreadable;
+}
+
 void Surveyor::unreadable(const std::string& path, const Content& content, std::uint64_t end,
-                          Consequence consequence) {
+                          const Harm& harm) {
     for (const std::uint64_t position : content.unreadable)
-        find(path, position, position < end ? consequence : Consequence::none,
+        find(path, position, position < end ? harm.up_to(position + block) : Consequence::none,
              "a sector cannot be read");
 }
 
@@ -319,7 +345,14 @@ Surveyor::Round Surveyor::round(const File& file, const wire::RoundHeader& heade
         if (size > 0) frame.payload.push_back(bytes.slice(at + wire::Frame::header_size, size));
         const bool intact = wire::payload_intact(frame);
         if (visit_) visit_(file.path, at, frame, intact);
-        if (!intact)
+        const bool is_nonsense =
+            frame.kind == wire::Frame::Kind::start && !wire::start_of(frame).ok();
+        if (is_nonsense)
+            find(file.path, at, Consequence::refused,
+                 "what says where the log of group " +
+                     number(static_cast<std::uint64_t>(frame.group.value)) +
+                     " begins is malformed");
+        if (!intact && !is_nonsense)
             bad_payload(file.path, at, frame,
                         size > 0 ? Consequence::unreadable : Consequence::refused);
         good = good && intact;
@@ -346,6 +379,11 @@ void Surveyor::take(const wire::Frame& frame) {
         group.voted = frame.term;
         marked_[frame.group] = std::max(marked_[frame.group], frame.first);
         break;
+    case wire::Frame::Kind::start: {
+        const Result<LogStart> start = wire::start_of(frame);
+        if (start.ok()) group.start = std::max(group.start, start.value());
+        break;
+    }
     default: {
         const std::size_t bytes = size_of(frame.payload) + frame.damaged;
         Waiting& entry = waiting[frame.first.index];
@@ -383,14 +421,28 @@ Result<> Surveyor::group(GroupId id) {
         else
             find(path, 0, Consequence::none, "is no file of ours");
     }
-    for (std::size_t i = 0; i < paths.size(); ++i)
-        TRY(segment(id, paths[i].second, paths[i].first, i + 1 == paths.size()));
+    for (std::size_t i = 0; i < paths.size(); ++i) {
+        std::optional<std::int64_t> next;
+        if (i + 1 < paths.size()) next = paths[i + 1].first;
+        TRY(segment(id, paths[i].second, paths[i].first, next));
+    }
     return {};
 }
 
+// What a log has lost of its beginning on purpose may be missing, in part or all.
+void Surveyor::check_place(SurveyedGroup& group, const std::string& path,
+                           const wire::SegmentHeader& header) {
+    if (header.first == group.segments_end) return;
+    if (header.first.index > group.start.first.index)
+        find(path, 0, Consequence::refused,
+             "it begins at index " + std::to_string(header.first.index) +
+                 ", and what is before it ends at " + std::to_string(group.segments_end.index));
+}
+
 Result<> Surveyor::segment(GroupId id, const std::string& path, std::int64_t first_index,
-                           bool is_newest) {
+                           std::optional<std::int64_t> next_index) {
     SurveyedGroup& group = survey_.groups[id];
+    const std::int64_t start = group.start.first.index;
     const Content content = TRY(read_content(env_, path));
     const Bytes& bytes = content.bytes;
     SurveyedFile found{path, Kind::segment, bytes.size()};
@@ -402,17 +454,18 @@ Result<> Surveyor::segment(GroupId id, const std::string& path, std::int64_t fir
     }
     if (!header) {
         // A new one, whose power went; a mark knows better if there was something in it.
-        find(path, 0, is_newest ? Consequence::dropped : Consequence::refused,
+        find(path, 0,
+             !next_index            ? Consequence::dropped
+             : *next_index <= start ? Consequence::none
+                                    : Consequence::refused,
              "the header is bad, or was never written");
         survey_.files.push_back(std::move(found));
         return {};
     }
     if (header->group != id || header->first.index != first_index)
         find(path, 0, Consequence::refused, "the file has another one's name");
-    else if (header->first != group.segments_end)
-        find(path, 0, Consequence::refused,
-             "it begins at index " + std::to_string(header->first.index) +
-                 ", and what is before it ends at " + std::to_string(group.segments_end.index));
+    else
+        check_place(group, path, *header);
     std::uint64_t end = bytes.size();
     std::optional<wire::SegmentIndex> index;
     if (bytes.size() >= wire::SegmentHeader::size + wire::SegmentFooter::trailer_size) {
@@ -426,10 +479,11 @@ Result<> Surveyor::segment(GroupId id, const std::string& path, std::int64_t fir
     }
     found.sealed = index.has_value();
     Position next = header->first;
-    found.used = frames_of(id, content, end, found, next, !index);
+    const Harm harm{index ? &*index : nullptr, start};
+    found.used = frames_of(id, content, end, found, next, !index, harm);
     if (index) next = index->end;
-    unreadable(path, content, end, index ? Consequence::unreadable : Consequence::dropped);
-    if (!index && found.used < bytes.size() && !is_newest)
+    unreadable(path, content, end, harm);
+    if (!index && found.used < bytes.size() && next_index)
         find(path, found.used, Consequence::none, "the footer is bad, or was never written");
     found.end = static_cast<std::uint64_t>(next.index);
     group.segments += 1;
@@ -442,7 +496,8 @@ Result<> Surveyor::segment(GroupId id, const std::string& path, std::int64_t fir
 // Returns where good content ends. In a segment that is not sealed that is where the segment ends;
 // in one that is, what is bad is told, and it goes on behind it.
 std::uint64_t Surveyor::frames_of(GroupId id, const Content& content, std::uint64_t end,
-                                  SurveyedFile& found, Position& next, bool may_be_torn) {
+                                  SurveyedFile& found, Position& next, bool may_be_torn,
+                                  const Harm& harm) {
     const Bytes& bytes = content.bytes;
     SurveyedGroup& group = survey_.groups[id];
     std::uint64_t at = wire::SegmentHeader::size;
@@ -454,9 +509,9 @@ std::uint64_t Surveyor::frames_of(GroupId id, const Content& content, std::uint6
                           wire::stored_size(decoded.value().payload_size) <= end - at;
         if (!fits) {
             if (may_be_torn) break;
-            find(found.path, at, Consequence::unreadable,
-                 "the header of the frame with index " + std::to_string(next.index) + " is bad");
             const auto behind = next_frame(id, bytes, at + 8, end, next.index);
+            find(found.path, at, harm.up_to(behind.value_or(end)),
+                 "the header of the frame with index " + std::to_string(next.index) + " is bad");
             if (!behind) return at;
             at = *behind;
             next = header_at(bytes, at).value().frame.first;
@@ -468,11 +523,13 @@ std::uint64_t Surveyor::frames_of(GroupId id, const Content& content, std::uint6
         const bool intact = wire::payload_intact(frame);
         if (visit_) visit_(found.path, at, frame, intact);
         if (!intact && may_be_torn) break;
-        if (!intact) bad_payload(found.path, at, frame, Consequence::unreadable);
+        if (!intact) bad_payload(found.path, at, frame, harm.of(frame));
         found.frames += intact ? 1 : 0;
-        group.entries += 1;
-        group.records += static_cast<std::uint64_t>(frame.records);
-        group.payload_bytes += size;
+        if (frame.first.index >= group.start.first.index) {
+            group.entries += 1;
+            group.records += static_cast<std::uint64_t>(frame.records);
+            group.payload_bytes += size;
+        }
         group.last_term = frame.term;
         next = frame.end();
         at += wire::stored_size(size);
@@ -501,6 +558,11 @@ std::optional<std::uint64_t> Surveyor::next_frame(GroupId id, const Bytes& bytes
 void Surveyor::finish_group(GroupId id, SurveyedGroup& into) {
     auto& waiting = waiting_[id];
     const Position marked = marked_[id];
+    // What is before the start counts as if segments held it.
+    if (into.segments_end.index < into.start.first.index) {
+        into.segments_end = into.start.first;
+        into.last_term = into.start.before;
+    }
     waiting.erase(waiting.begin(), waiting.lower_bound(into.segments_end.index));
     // What was damaged may stand in a segment, or have come again, or have been cut.
     for (Finding& finding : survey_.findings) {
@@ -537,6 +599,7 @@ Survey Surveyor::finish() {
         const auto& waiting = waiting_[group->first];
         // One that was deleted: its files are gone, and of the journal only the older part.
         const bool left_over = group->second.segments == 0 && marked_[group->first] == Position() &&
+                               group->second.start == LogStart() &&
                                (waiting.empty() || waiting.begin()->first > 0);
         if (left_over && group->second.voted == Term()) {
             group = survey_.groups.erase(group);

@@ -7,6 +7,7 @@
 // excuse itself here. Changes nothing.
 #pragma once
 
+#include "core/base/terms.h"
 #include "core/env/environment.h"
 #include "core/wire/frame.h"
 
@@ -58,10 +59,11 @@ std::string_view to_string(SurveyedFile::Kind kind);
 struct SurveyedGroup {
     std::uint64_t segments = 0;
     std::uint64_t segment_bytes = 0;
-    std::uint64_t entries = 0; // In both.
+    std::uint64_t entries = 0; // In both, from the start on.
     std::uint64_t records = 0;
     std::uint64_t payload_bytes = 0;
     std::uint64_t journal_entries = 0; // Not in segments.
+    LogStart start;                    // What is before it is wanted by nobody.
     Position segments_end;             // All before it is committed.
     Position end;
     Term last_term;

@@ -9,9 +9,10 @@
 
 namespace pyralog {
 
-TailBudget::TailBudget(Metrics& metrics, std::size_t bytes_max)
+TailBudget::TailBudget(Metrics& metrics, std::size_t bytes_max, std::size_t open_segments_max)
     : bytes_max_(bytes_max),
-      held_(metrics, "pyralog_log_cache_bytes", "Entries of all logs that are held in memory.") {}
+      held_(metrics, "pyralog_log_cache_bytes", "Entries of all logs that are held in memory."),
+      open_segments_(metrics, open_segments_max) {}
 
 void TailBudget::join(Log& log) { logs_.push_back(&log); }
 

@@ -1,10 +1,12 @@
 // core/log/tail_budget.h
 //
-// How much all logs of a node together keep in memory. When it is too much, they drop in turn what
-// their segments have as well. What no segment has yet stays, whatever it takes.
+// How much all logs of a node together keep in memory, and how many files open. When it is too
+// much, they drop in turn what their segments have as well. What no segment has yet stays, whatever
+// it takes.
 #pragma once
 
 #include "core/base/metrics.h"
+#include "core/log/open_segments.h"
 
 #include <cstddef>
 #include <vector>
@@ -15,9 +17,10 @@ class Log;
 
 class TailBudget {
 public:
-    TailBudget(Metrics& metrics, std::size_t bytes_max);
+    TailBudget(Metrics& metrics, std::size_t bytes_max, std::size_t open_segments_max);
 
     std::size_t bytes() const { return bytes_; }
+    OpenSegments& open_segments() { return open_segments_; }
 
 private:
     friend class Log;
@@ -33,6 +36,7 @@ private:
     std::vector<Log*> logs_;
     std::size_t hand_ = 0; // Whose turn it is.
     Metrics::Gauge held_;
+    OpenSegments open_segments_;
 };
 
 } // namespace pyralog

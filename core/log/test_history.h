@@ -19,7 +19,7 @@ namespace pyralog::log_test {
 constexpr int group_count = 3;
 
 struct Operation {
-    enum class Kind : std::uint8_t { append, cut, vote, commit, sync, flush, wait };
+    enum class Kind : std::uint8_t { append, cut, vote, commit, sync, flush, wait, trim, reset };
     Kind kind = Kind::append;
     int group = 0;
     std::int64_t amount = 0; // Of what depends on the kind.
@@ -49,7 +49,8 @@ struct Model {
         bool operator==(const Entry&) const = default;
     };
     struct Group {
-        std::vector<Entry> entries;
+        LogStart start;
+        std::vector<Entry> entries; // From there on.
         Term vote;
         bool operator==(const Group&) const = default;
     };
@@ -64,12 +65,21 @@ struct Deed {
     Model::Entry entry;    // Of an append.
     std::int64_t keep = 0; // Of a cut.
     Term vote;
+    LogStart start; // Of a trim and a reset.
 
     void change(Model& model) const {
         Model::Group& g = model.groups[static_cast<std::size_t>(group)];
+        const auto place = [&](std::int64_t index) {
+            return static_cast<std::ptrdiff_t>(index - g.start.first.index);
+        };
         if (kind == Operation::Kind::append) g.entries.push_back(entry);
-        if (kind == Operation::Kind::cut) g.entries.resize(static_cast<std::size_t>(keep));
+        if (kind == Operation::Kind::cut)
+            g.entries.erase(g.entries.begin() + place(keep), g.entries.end());
         if (kind == Operation::Kind::vote) g.vote = vote;
+        if (kind == Operation::Kind::trim)
+            g.entries.erase(g.entries.begin(), g.entries.begin() + place(start.first.index));
+        if (kind == Operation::Kind::reset) g.entries.clear();
+        if (kind == Operation::Kind::trim || kind == Operation::Kind::reset) g.start = start;
     }
 };
 
@@ -197,7 +207,7 @@ private:
 
     Result<> carry_out(Life& life, const Operation& operation) {
         Log& log = *TRY(life.log(operation.group));
-        Deed deed{operation.kind, operation.group, {}, 0, {}};
+        Deed deed{operation.kind, operation.group, {}, 0, {}, {}};
         switch (operation.kind) {
         case Operation::Kind::append: {
             const std::size_t bytes = static_cast<std::size_t>(
@@ -208,12 +218,31 @@ private:
             break;
         }
         case Operation::Kind::cut: {
-            const std::int64_t room = log.end().index - log.committed().index;
-            if (room == 0) return {};
-            deed.keep = log.end().index - 1 - operation.amount % room;
-            // In Raft the new leader's term comes with it.
-            term_ = term_.next();
-            log.cut(TRY(log.read_frames({deed.keep, {}}, log.end(), 1)).front().first);
+            const std::int64_t room = log.end().index - least_end(log);
+            if (room <= 0) return {};
+            return cut(log, operation.group, log.end().index - 1 - operation.amount % room);
+        }
+        case Operation::Kind::trim: {
+            const std::int64_t room = log.committed().index - log.start().index;
+            const std::int64_t index = log.start().index + operation.amount % (room + 1);
+            const auto frames = TRY(log.read_frames({index, {}}, log.end(), 1));
+            const Position first = frames.empty() ? log.end() : frames.front().first;
+            Offset offset = first.offset;
+            if (!frames.empty() && index < log.committed().index && frames.front().records > 1)
+                offset = offset + operation.amount % frames.front().records;
+            if (offset <= log.log_start().offset) return {};
+            log.trim({first, offset});
+            deed.start = {first, log.terms().before(index), offset};
+            break;
+        }
+        case Operation::Kind::reset: {
+            if (least_end(log) > log.end().index) return {};
+            if (log.end().index > least_end(log)) TRY(cut(log, operation.group, least_end(log)));
+            log.set_committed(log.end());
+            const Position first{log.end().index + 1 + operation.amount % 50,
+                                 log.end().offset + operation.amount % 70};
+            deed.start = {first, log.terms().last(), first.offset};
+            log.reset(deed.start);
             break;
         }
         case Operation::Kind::vote:
@@ -243,13 +272,30 @@ private:
         return {};
     }
 
+    // An entry of which some records were trimmed was committed, though a new life has not heard.
+    static std::int64_t least_end(const Log& log) {
+        const LogStart& start = log.log_start();
+        return std::max(log.committed().index,
+                        start.first.index + (start.offset > start.first.offset ? 1 : 0));
+    }
+
+    Result<> cut(Log& log, int group, std::int64_t keep) {
+        // In Raft the new leader's term comes with it.
+        term_ = term_.next();
+        log.cut(TRY(log.read_frames({keep, {}}, log.end(), 1)).front().first);
+        deeds_.push_back({Operation::Kind::cut, group, {}, keep, {}, {}});
+        return {};
+    }
+
     static Result<Model> read(Life& life) {
         Model model;
         for (int number = 0; number < group_count; ++number) {
             Log& log = *TRY(life.log(number));
             Model::Group& group = model.groups[static_cast<std::size_t>(number)];
             group.vote = life.voted(number);
+            group.start = log.log_start();
             Position at = log.start();
+            if (log.terms().before(at.index) != group.start.before) return Error::malformed;
             while (at != log.end()) {
                 const auto frames = TRY(log.read_frames(at, log.end(), 5'000));
                 if (frames.empty()) return Error::malformed;
@@ -276,6 +322,7 @@ private:
                  model.groups[static_cast<std::size_t>(number)].entries) {
                 if (entry.records == 0 || entry.bytes == 0) continue;
                 const Offset last = entry.first.offset + (entry.records - 1);
+                if (last < log.log_start().offset) return false;
                 const BytesChain batch = TRY(log.read(last, log.end().offset, 1));
                 const wire::Frame expected =
                     Life::entry(entry.first, number, entry.term, entry.bytes, entry.records);

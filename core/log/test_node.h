@@ -41,8 +41,9 @@ class Life {
 public:
     Life(Environment& e, const Settings& settings)
         : env(e), journal(e, "journal", settings.journal, settings.identity),
-          budget(e.metrics, settings.log.node_cache_bytes), writer(e, journal, settings.log),
-          settings_(settings) {}
+          budget(e.metrics, settings.log.node_cache_bytes,
+                 static_cast<std::size_t>(settings.log.open_segments_max)),
+          writer(e, journal, settings.log), settings_(settings) {}
     ~Life() {
         for (auto& [group, log] : logs) writer.remove(*log);
     }

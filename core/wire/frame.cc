@@ -15,10 +15,12 @@ bool known(std::uint8_t kind) {
     case Frame::Kind::records:
     case Frame::Kind::term_start:
     case Frame::Kind::members:
+    case Frame::Kind::trim:
     case Frame::Kind::vote:
     case Frame::Kind::cut:
     case Frame::Kind::mark:
-    case Frame::Kind::seal: return true;
+    case Frame::Kind::seal:
+    case Frame::Kind::start: return true;
     }
     return false;
 }
@@ -32,6 +34,7 @@ bool is_sensible(const Frame& frame) {
     if (frame.group.value < 0 || frame.term.value < 0) return false;
     if (frame.first.index < 0 || frame.first.index > limit) return false;
     if (frame.first.offset.value < 0 || frame.first.offset.value > limit) return false;
+    if (frame.kind == Frame::Kind::start) return frame.records >= 0;
     return frame.kind == Frame::Kind::records ? frame.records > 0 : frame.records == 0;
 }
 

@@ -22,17 +22,19 @@ struct Frame {
         records = 1,    // A Kafka batch.
         term_start = 2, // A new leader's first entry: without it nothing older could be committed.
         members = 3,    // Who votes, from here on.
+        trim = 4,       // Where the log begins, once this is committed: see log_start.h.
         vote = 16,      // The rest stand in the journal only. What this replica promised.
         cut = 17,       // The entries from `first` on have been overruled.
         mark = 18,      // Vote, and what is in segments, carried over when a file is used again.
         seal = 19,      // Says that the round before it was durable.
+        start = 20,     // Where the log begins: see log_start.h.
     };
 
     Kind kind = Kind::records;
     GroupId group;
     Term term;
     Position first;
-    std::int32_t records = 0;      // None in Raft's own.
+    std::int32_t records = 0;      // None in Raft's own; of a start: see log_start.h.
     std::uint64_t round = 0;       // Of the journal's writes. Zero elsewhere.
     std::uint32_t payload_crc = 0; // Over the payload as it is stored.
     // So many bytes belong into the payload and are not what they should be where this was read:

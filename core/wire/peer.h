@@ -104,8 +104,9 @@ void describe(Codec& field, FramesReply& r) {
     field(r.first);
 }
 
+// An alternative's place in this list is its number in a packet.
 using PeerBody = std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, Forward,
-                              ForwardReply, Leadership, FramesRequest, FramesReply>;
+                              ForwardReply, Leadership, FramesRequest, FramesReply, ResetRequest>;
 
 struct PeerMessage {
     GroupId group;

@@ -101,6 +101,10 @@ Packet one_of_each() {
     packet.messages.push_back(
         {group, FramesRequest{{5, Offset(6)}, {6, Offset(9)}, Term(2), 0x12345678}, {}});
     packet.messages.push_back({group, FramesReply{records_frame().first}, {records_frame()}});
+    packet.messages.push_back(
+        {group,
+         ResetRequest{Term(4), {{12, Offset(100)}, Term(3), Offset(101)}, {13, Offset(105)}, 9},
+         {}});
     return packet;
 }
 
@@ -307,6 +311,7 @@ TEST_CASE("arbitrary messages come back as they went", "[wire][model]") {
         packet.messages.push_back({GroupId(6), arbitrary<Leadership>(random), {}});
         packet.messages.push_back({GroupId(7), arbitrary<FramesRequest>(random), {}});
         packet.messages.push_back({GroupId(8), arbitrary<FramesReply>(random), {}});
+        packet.messages.push_back({GroupId(9), arbitrary<ResetRequest>(random), {}});
         const Result<Packet> read = read_packet(bytes_of(packet));
         REQUIRE(read.ok());
         for (std::size_t at = 0; at < packet.messages.size(); ++at)

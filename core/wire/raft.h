@@ -4,6 +4,7 @@
 // they are written; what they mean is in raft/README.md.
 #pragma once
 
+#include "core/base/terms.h"
 #include "core/base/types.h"
 
 #include <optional>
@@ -44,7 +45,7 @@ void describe(Codec& field, Members& m) {
 }
 
 // A frame of the log, without its payload. With neither records nor members it is the first entry
-// of its term.
+// of its term, or another one that is nothing to Consensus.
 struct Entry {
     Term term;
     std::int32_t records = 0;
@@ -119,7 +120,23 @@ void describe(Codec& field, AppendReply& m) {
     field(m.term, m.accepted, m.matched, m.matched_term, m.context, m.search);
 }
 
-// An alternative's place in this list is its number in a packet.
-using Message = std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply>;
+// To a follower that lacks entries which its leader no longer has: they were trimmed, and all that
+// is before `start` was committed. It forgets its log, and goes on from there. It answers as to an
+// append of no entries at that place.
+struct ResetRequest {
+    Term term;
+    LogStart start;
+    Position committed;
+    std::uint64_t context = 0;
+    std::uint32_t search = 0;
+    bool operator==(const ResetRequest&) const = default;
+};
+
+template <class Codec>
+void describe(Codec& field, ResetRequest& m) {
+    field(m.term, m.start.first, m.start.before, m.start.offset, m.committed, m.context, m.search);
+}
+
+using Message = std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, ResetRequest>;
 
 } // namespace pyralog::wire

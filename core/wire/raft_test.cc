@@ -73,5 +73,10 @@ TEST_CASE("what replicas say comes back as it went", "[wire][model]") {
                                .matched_term = any_term(),
                                .context = *rc::gen::arbitrary<std::uint64_t>(),
                                .search = *rc::gen::arbitrary<std::uint32_t>()});
+        comes_back(ResetRequest{.term = any_term(),
+                                .start = {any_position(), any_term(), Offset(any_position().index)},
+                                .committed = any_position(),
+                                .context = *rc::gen::arbitrary<std::uint64_t>(),
+                                .search = *rc::gen::arbitrary<std::uint32_t>()});
     });
 }

@@ -57,11 +57,11 @@ std::string json_of(Position p) {
 
 std::string json_of(const std::vector<NodeLogs>& nodes, GroupId group, const Agreement& agreed,
                     const std::vector<LogDigest>& replicas) {
-    std::string text = "{\"group\":" + std::to_string(group.value) +
-                       ",\"same\":" + json_of(agreed.end) + ",\"digest\":\"" + hex(agreed.chain) +
-                       "\",\"differs\":" + (agreed.differs ? "true" : "false") +
-                       ",\"committed_differ\":" + (agreed.committed_differ ? "true" : "false") +
-                       ",\"replicas\":[";
+    std::string text =
+        "{\"group\":" + std::to_string(group.value) + ",\"from\":" + json_of(agreed.begin) +
+        ",\"same\":" + json_of(agreed.end) + ",\"digest\":\"" + hex(agreed.chain) +
+        "\",\"differs\":" + (agreed.differs ? "true" : "false") +
+        ",\"committed_differ\":" + (agreed.committed_differ ? "true" : "false") + ",\"replicas\":[";
     for (std::size_t i = 0; i < replicas.size(); ++i)
         text += std::string(i == 0 ? "" : ",") +
                 "{\"data_dir\":" + json_quoted(nodes[i].directory) +
@@ -87,7 +87,7 @@ int show_digest(const CommandLine& line, const Program& program) {
     bool all_well = true;
     std::string json;
     std::vector<std::vector<std::string>> rows{
-        {"GROUP", "THE SAME UP TO", "DIGEST", "ENDS (INDEX / OFFSET)"}};
+        {"GROUP", "THE SAME FROM", "UP TO", "DIGEST", "ENDS (INDEX / OFFSET)"}};
     for (const GroupId group : groups) {
         // One that lies elsewhere has no part in it.
         std::vector<LogDigest> replicas;
@@ -106,7 +106,8 @@ int show_digest(const CommandLine& line, const Program& program) {
         if (agreed.differs)
             ends += agreed.committed_differ ? "; COMMITTED ENTRIES DIFFER"
                                             : "; what follows differs, and may be uncommitted";
-        rows.push_back({std::to_string(group.value), numbers(agreed.end), hex(agreed.chain), ends});
+        rows.push_back({std::to_string(group.value), numbers(agreed.begin), numbers(agreed.end),
+                        hex(agreed.chain), ends});
         json += (json.empty() ? "" : ",\n") + json_of(holders, group, agreed, replicas);
     }
     std::fputs(line.as_json ? ("[" + json + "]\n").c_str() : format_table(rows).c_str(), stdout);

@@ -80,6 +80,8 @@ std::string json_of(const std::pair<const GroupId, SurveyedGroup>& item) {
            ",\"segments\":" + std::to_string(group.segments) +
            ",\"segment_bytes\":" + std::to_string(group.segment_bytes) +
            ",\"segments_end\":" + std::to_string(group.segments_end.index) +
+           ",\"start_index\":" + std::to_string(group.start.first.index) +
+           ",\"start_offset\":" + std::to_string(group.start.offset.value) +
            ",\"end_index\":" + std::to_string(group.end.index) +
            ",\"end_offset\":" + std::to_string(group.end.offset.value) +
            ",\"last_term\":" + std::to_string(group.last_term.value) +
@@ -127,6 +129,8 @@ const char* name_of(wire::Frame::Kind kind) {
     case wire::Frame::Kind::cut: return "cut";
     case wire::Frame::Kind::mark: return "mark";
     case wire::Frame::Kind::seal: return "seal";
+    case wire::Frame::Kind::trim: return "trim";
+    case wire::Frame::Kind::start: return "start";
     }
     return "unknown";
 }
@@ -191,13 +195,15 @@ int show_log_stats(const CommandLine& line, const Program& program) {
     const auto found = look(line, program, {});
     if (!found) return exit_failed;
     std::vector<std::vector<std::string>> rows{{"GROUP", "ENTRIES", "RECORDS", "BYTES",
-                                                "IN JOURNAL", "SEGMENTS", "END (INDEX / OFFSET)",
-                                                "LAST TERM", "VOTED"}};
+                                                "IN JOURNAL", "SEGMENTS", "START (INDEX / OFFSET)",
+                                                "END (INDEX / OFFSET)", "LAST TERM", "VOTED"}};
     for (const auto& [id, group] : found->groups)
         rows.push_back(
             {std::to_string(id.value), std::to_string(group.entries), std::to_string(group.records),
              std::to_string(group.payload_bytes), std::to_string(group.journal_entries),
              std::to_string(group.segments),
+             std::to_string(group.start.first.index) + " / " +
+                 std::to_string(group.start.offset.value),
              std::to_string(group.end.index) + " / " + std::to_string(group.end.offset.value),
              std::to_string(group.last_term.value), std::to_string(group.voted.value)});
     std::fputs(line.as_json ? (json_list(found->groups) + '\n').c_str()

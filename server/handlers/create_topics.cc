@@ -40,9 +40,11 @@ std::optional<CreateTopicsResponse::Topic> objection(const Node& node,
     if (!wanted.assignments.empty())
         return refused(wanted.name, ErrorCode::invalid_replica_assignment,
                        "where replicas lie is decided by the cluster");
-    if (!wanted.configs.empty())
-        return refused(wanted.name, ErrorCode::invalid_config,
-                       "\"" + wanted.configs.front().name + "\" cannot be set for a topic");
+    TopicSettings settings;
+    for (const auto& config : wanted.configs)
+        if (std::string wrong = settings.set(config.name, config.value.value_or(""));
+            !wrong.empty())
+            return refused(wanted.name, ErrorCode::invalid_config, std::move(wrong));
     if (partitions < 1 || partitions > node.config.topic.partitions_max)
         return refused(wanted.name, ErrorCode::invalid_partitions,
                        "partitions must be from 1 to " +
@@ -72,7 +74,9 @@ CreateTopicsResponse::Topic create(Node& node, const CreateTopicsRequest::Topic&
     created.replication_factor = static_cast<std::int16_t>(replicas);
     SOMETIMES(validate_only, "create-topics/validate-only");
     if (validate_only) return node.controller.catalogue().find(wanted.name) ? exists() : created;
-    const CreateTopic command{wanted.name, draw_uuid(node.env.random), partitions, replicas};
+    CreateTopic command{wanted.name, draw_uuid(node.env.random), partitions, replicas, {}};
+    for (const auto& config : wanted.configs)
+        (void)command.settings.set(config.name, config.value.value_or("")); // Looked at already.
     const Result<Outcome> outcome = node.controller.submit(command);
     if (!outcome.ok())
         return refused(wanted.name, to_code(outcome.error()), "the controller did not answer");

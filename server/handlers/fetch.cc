@@ -99,7 +99,7 @@ private:
             return found;
         }
         raft::Group& group = *replica.group;
-        const Offset start = group.log().start().offset;
+        const Offset start = group.log().log_start().offset;
         const Offset end = group.committed().offset;
         const Offset from(wanted.fetch_offset);
         found.high_watermark = found.last_stable_offset = end.value;
@@ -120,7 +120,9 @@ private:
         Result<BytesChain> records = group.read(from, room);
         if (!records.ok()) {
             REACHABLE("fetch/cannot-be-read");
-            found.error = to_code(records.error());
+            // Not found is what was trimmed while the disk was looking for it.
+            found.error = records.error() == Error::not_found ? ErrorCode::offset_out_of_range
+                                                              : to_code(records.error());
             return found;
         }
         const std::size_t size = size_of(records.value());

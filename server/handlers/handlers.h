@@ -22,6 +22,7 @@ StartResult start_find_coordinator(Node&, RequestParts);
 StartResult start_api_versions(Node&, RequestParts);
 StartResult start_create_topics(Node&, RequestParts);
 StartResult start_delete_topics(Node&, RequestParts);
+StartResult start_delete_records(Node&, RequestParts);
 StartResult start_offset_for_leader_epoch(Node&, RequestParts);
 
 // ApiVersions in a version that we do not have: what to ask instead (KIP-511).

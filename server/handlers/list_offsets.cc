@@ -27,26 +27,40 @@ Result<Offset> latest(Node& node, raft::Group& group) {
     return end;
 }
 
-// The first record of this time or later, which may stand in the middle of a batch. Of compressed
-// records nothing is known; there it is the batch.
-Result<> find_time(raft::Group& group, std::int64_t timestamp,
-                   ListOffsetsResponse::Partition& found) {
-    Bytes bytes = joined(TRY(group.read_from_time(timestamp, group.committed().offset)));
-    const auto taken = wire::RecordBatch::take_first(bytes);
-    const auto* const batch = std::get_if<wire::RecordBatch>(&taken);
-    if (batch == nullptr) return Error::corrupt;
-    found.offset = batch->header().base_offset.value;
-    found.timestamp = batch->header().max_timestamp;
-    REACHABLE("list-offsets/time-found");
-    if (batch->header().compression() != wire::Compression::none) return {};
-    wire::RecordReader reader(*batch);
+// The first record of this batch that is of this time or later, and that the log still has. Of
+// compressed records nothing is known; there it is the batch.
+Result<bool> find_time(const wire::RecordBatch& batch, std::int64_t timestamp, Offset start,
+                       ListOffsetsResponse::Partition& found) {
+    if (batch.header().compression() != wire::Compression::none) {
+        found.offset = std::max(batch.header().base_offset, start).value;
+        found.timestamp = batch.header().max_timestamp;
+        return true;
+    }
+    wire::RecordReader reader(batch);
     while (const auto record = TRY(reader.next())) {
         SOMETIMES(record->timestamp < timestamp, "list-offsets/time-within-a-batch");
         if (record->timestamp < timestamp) continue;
+        SOMETIMES(record->offset < start, "list-offsets/time-before-the-start");
+        if (record->offset < start) continue;
         found.offset = record->offset.value;
         found.timestamp = record->timestamp;
-        break;
+        return true;
     }
+    return false;
+}
+
+// A batch that holds the log's start may have had such a record before it.
+Result<> find_time(raft::Group& group, std::int64_t timestamp,
+                   ListOffsetsResponse::Partition& found) {
+    for (Offset from;;) {
+        Bytes bytes = joined(TRY(group.read_from_time(timestamp, group.committed().offset, from)));
+        const auto taken = wire::RecordBatch::take_first(bytes);
+        const auto* const batch = std::get_if<wire::RecordBatch>(&taken);
+        if (batch == nullptr) return Error::corrupt;
+        if (TRY(find_time(*batch, timestamp, group.log().log_start().offset, found))) break;
+        from = batch->end();
+    }
+    REACHABLE("list-offsets/time-found");
     return {};
 }
 
@@ -61,7 +75,7 @@ ListOffsetsResponse::Partition look_at(Node& node, const std::string& topic,
     found.leader_epoch = group.term().value;
     Result<Offset> offset = Error::not_found;
     switch (wanted.timestamp) {
-    case ListOffsetsRequest::earliest: offset = group.log().start().offset; break;
+    case ListOffsetsRequest::earliest: offset = group.log().log_start().offset; break;
     case ListOffsetsRequest::latest: offset = latest(node, group); break;
     case ListOffsetsRequest::max_timestamp:
         REACHABLE("list-offsets/max-timestamp");

@@ -151,7 +151,7 @@ private:
         }
         node_.records_written.add(static_cast<std::uint64_t>(written.records));
         partition.base_offset = written.proposal.place.first.offset.value;
-        partition.log_start_offset = written.group->log().start().offset.value;
+        partition.log_start_offset = written.group->log().log_start().offset.value;
         return partition;
     }
 

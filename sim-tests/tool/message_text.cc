@@ -41,6 +41,10 @@ struct Words {
         return std::string(m.accepted ? "durable up to " : "refused, we part before ") +
                of(m.matched) + " term " + of(m.term.value);
     }
+    std::string operator()(const wire::ResetRequest& m) const {
+        return "begin anew at " + of(m.start.first) + " term " + of(m.term.value) + " after term " +
+               of(m.start.before.value) + " committed " + of(m.committed);
+    }
     std::string operator()(const wire::Forward& m) const {
         return "please propose #" + of(static_cast<std::int64_t>(m.id));
     }

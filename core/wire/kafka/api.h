@@ -31,6 +31,7 @@ enum class ApiKey : std::int16_t {
     api_versions = 18,
     create_topics = 19,
     delete_topics = 20,
+    delete_records = 21,
     offset_for_leader_epoch = 23,
 };
 
@@ -44,7 +45,7 @@ struct Api {
     std::int16_t flexible_from;
 };
 
-inline constexpr std::array<Api, 9> apis{{
+inline constexpr std::array<Api, 10> apis{{
     {ApiKey::produce, "Produce", 0, 9, 9},
     {ApiKey::fetch, "Fetch", 4, 12, 12},
     {ApiKey::list_offsets, "ListOffsets", 1, 7, 6},
@@ -53,6 +54,7 @@ inline constexpr std::array<Api, 9> apis{{
     {ApiKey::api_versions, "ApiVersions", 0, 4, 3},
     {ApiKey::create_topics, "CreateTopics", 2, 7, 5},
     {ApiKey::delete_topics, "DeleteTopics", 1, 6, 4},
+    {ApiKey::delete_records, "DeleteRecords", 0, 2, 2},
     {ApiKey::offset_for_leader_epoch, "OffsetForLeaderEpoch", 2, 4, 4},
 }};
 

@@ -1,5 +1,6 @@
 #include "core/wire/kafka/api_versions.h"
 #include "core/wire/kafka/create_topics.h"
+#include "core/wire/kafka/delete_records.h"
 #include "core/wire/kafka/delete_topics.h"
 #include "core/wire/kafka/fetch.h"
 #include "core/wire/kafka/find_coordinator.h"
@@ -80,7 +81,7 @@ const std::vector<Message>& messages() {
     static const std::vector<Message> all =
         messages_of<ProduceRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
                     FindCoordinatorRequest, ApiVersionsRequest, CreateTopicsRequest,
-                    DeleteTopicsRequest, OffsetForLeaderEpochRequest>();
+                    DeleteTopicsRequest, DeleteRecordsRequest, OffsetForLeaderEpochRequest>();
     return all;
 }
 

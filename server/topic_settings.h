@@ -1,0 +1,41 @@
+// server/topic_settings.h
+//
+// What can be set for a topic by Kafka's own names. What is not set is as the node is.
+#pragma once
+
+#include "server/config.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pyralog::server {
+
+struct TopicSettings {
+    std::optional<std::int64_t> retention_ms;    // retention.ms; -1: for ever.
+    std::optional<std::int64_t> retention_bytes; // retention.bytes, of a partition; -1: no limit.
+    std::optional<std::int64_t> segment_bytes;   // segment.bytes
+    std::optional<std::int64_t> segment_ms;      // segment.ms
+    bool operator==(const TopicSettings&) const = default;
+
+    // Empty, or what is wrong, for people.
+    std::string set(std::string_view name, std::string_view value);
+
+    // What follows from these and from what is set for the node.
+    struct Retention {
+        std::optional<std::int64_t> age_ms;
+        std::optional<std::uint64_t> bytes;
+        bool operator==(const Retention&) const = default;
+    };
+    Retention retention(const TopicConfig& config) const;
+    std::optional<std::size_t> log_segment_bytes() const;
+    std::optional<Duration> log_segment_age() const;
+};
+
+template <class Codec>
+void describe(Codec& field, TopicSettings& s) {
+    field(s.retention_ms, s.retention_bytes, s.segment_bytes, s.segment_ms);
+}
+
+} // namespace pyralog::server

@@ -1,0 +1,52 @@
+#include "server/topic_settings.h"
+
+#include <catch2/catch.hpp>
+
+using namespace pyralog;
+using namespace pyralog::server;
+
+TEST_CASE("a topic takes Kafka's settings within their bounds, and says what is wrong",
+          "[server]") {
+    TopicSettings settings;
+    CHECK(settings.set("retention.ms", "86400000").empty());
+    CHECK(settings.set("retention.bytes", "-1").empty());
+    CHECK(settings.set("segment.bytes", "14").empty());
+    CHECK(settings.set("segment.ms", "1").empty());
+    CHECK(settings.set("cleanup.policy", "delete").empty());
+    CHECK(settings == TopicSettings{86'400'000, -1, 14, 1});
+    CHECK(settings.set("retention.ms", "-2") ==
+          "retention.ms is \"-2\": say a number from -1 to 9223372036854775807");
+    CHECK(settings.set("segment.bytes", "13") ==
+          "segment.bytes is \"13\": say a number from 14 to 2147483647");
+    for (const char* bad : {"", "x", "1x", "2147483648"})
+        CHECK_FALSE(settings.set("segment.bytes", bad).empty());
+    CHECK_FALSE(settings.set("segment.ms", "0").empty());
+    CHECK(settings.set("cleanup.policy", "compact") ==
+          "\"cleanup.policy\" cannot be set for a topic");
+    CHECK(settings == TopicSettings{86'400'000, -1, 14, 1});
+}
+
+TEST_CASE("what a topic does not say, the node does", "[server]") {
+    TopicConfig config;
+    CHECK(TopicSettings().retention(config) == TopicSettings::Retention{7 * 86'400'000, 10_GiB});
+    CHECK(TopicSettings{5, 6, {}, {}}.retention(config) == TopicSettings::Retention{5, 6});
+    CHECK(TopicSettings{-1, -1, {}, {}}.retention(config) == TopicSettings::Retention{});
+    CHECK(TopicSettings{0, 0, {}, {}}.retention(config) == TopicSettings::Retention{0, 0});
+    config.retention_time = 0s;
+    config.retention_bytes = 0;
+    CHECK(TopicSettings().retention(config) == TopicSettings::Retention{});
+    CHECK(TopicSettings{5, 6, {}, {}}.retention(config) == TopicSettings::Retention{5, 6});
+    CHECK_FALSE(TopicSettings().log_segment_bytes());
+    CHECK_FALSE(TopicSettings().log_segment_age());
+}
+
+TEST_CASE("a log is given sizes and ages that it can use", "[server]") {
+    const auto of = [](std::int64_t bytes, std::int64_t ms) {
+        return TopicSettings{{}, {}, bytes, ms};
+    };
+    CHECK(of(14, 1).log_segment_bytes() == 1_KiB);
+    CHECK(of(5000, 1).log_segment_bytes() == 5000);
+    CHECK(of(2147483647, 1).log_segment_bytes() == 1_GiB);
+    CHECK(of(14, 1).log_segment_age() == Duration(1ms));
+    CHECK(of(14, INT64_MAX).log_segment_age() == Duration(std::chrono::days(3650)));
+}
