@@ -3,8 +3,6 @@
 #include "sim-tests/tool/commands.h"
 #include "sim-tests/tool/sweep.h"
 
-#include <CLI/CLI.hpp>
-
 #include <cstdio>
 
 namespace pyralog::simtest {
@@ -12,22 +10,19 @@ namespace {
 
 class BugsCommand final : public Command {
 public:
-    CLI::App* add(CLI::App& program) override {
-        CLI::App* const command = program.add_subcommand(
-            "bugs", "Plants one bug after the other, sweeps until it is found, and prints which "
-                    "oracles saw it; only in pyralog-sim-bugs");
-        add_time(*command, options_.budget,
+    BugsCommand()
+        : Command("bugs", "Plants one bug after the other, sweeps until it is found, and prints "
+                          "which oracles saw it; only in pyralog-sim-bugs") {}
+
+    void add(Syntax& syntax) override {
+        add_time(syntax, options_.budget,
                  "At most this much CPU time for each, instead of its own");
-        add_jobs(*command, options_.jobs);
+        add_jobs(syntax, options_.jobs);
         options_.jobs = 1; // More of them find another seed first each time.
-        add_bug(*command, options_.only);
-        command->add_option("--from", options_.first_seed, "The first seed")
-            ->type_name("SEED")
-            ->capture_default_str();
-        command->add_option("--json", options_.json_path, "Also as JSON to this file; - for stdout")
-            ->type_name("FILE");
-        command->add_flag("--list", list_, "Which bugs there are, and what the others wait for");
-        return command;
+        add_bug(syntax, options_.only);
+        syntax.seed("--from", options_.first_seed, "The first seed");
+        syntax.file("--json", options_.json_path, "Also as JSON to this file; - for stdout");
+        syntax.flag("--list", list_, "Which bugs there are, and what the others wait for");
     }
     int run() override {
         if (list_) {

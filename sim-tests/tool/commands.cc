@@ -2,14 +2,10 @@
 
 #include "core/base/config.h"
 #include "sim-tests/tool/bugs.h"
-#include "sim-tests/tool/sweep.h"
-
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
-#include <iostream>
 #include <thread>
 #include <vector>
 
@@ -52,101 +48,75 @@ bool write_file(const std::string& path, const std::string& text) {
     return false;
 }
 
-void add_seed(CLI::App& command, std::uint64_t& seed) {
-    command
-        .add_option_function<std::string>(
-            "--seed",
-            [&seed](const std::string& text) {
-                const auto number = parse_number(text);
-                if (!number) throw CLI::ValidationError("--seed", "not a number: " + text);
-                seed = *number;
-            },
-            "The seed")
-        ->required()
-        ->type_name("N");
+void add_seed(Syntax& syntax, std::uint64_t& seed) {
+    const auto read = [&seed](const std::string& text) -> std::string {
+        const auto number = parse_number(text);
+        if (!number) return "not a number: " + text;
+        seed = *number;
+        return {};
+    };
+    syntax.option("--seed", "N", read, "The seed");
+    syntax.require("--seed");
 }
 
-void add_seeds(CLI::App& command, std::optional<SeedRange>& seeds) {
-    command
-        .add_option_function<std::string>(
-            "--seeds",
-            [&seeds](const std::string& text) {
-                seeds = parse_seeds(text);
-                if (!seeds) throw CLI::ValidationError("--seeds", "not A..B with A <= B: " + text);
-            },
-            "From A to B, both included")
-        ->type_name("A..B");
+void add_seeds(Syntax& syntax, std::optional<SeedRange>& seeds) {
+    const auto read = [&seeds](const std::string& text) -> std::string {
+        seeds = parse_seeds(text);
+        return seeds ? "" : "not A..B with A <= B: " + text;
+    };
+    syntax.option("--seeds", "A..B", read, "From A to B, both included");
 }
 
-void add_time(CLI::App& command, std::optional<Duration>& time, const std::string& help) {
-    command
-        .add_option_function<std::string>(
-            "--for",
-            [&time](const std::string& text) {
-                time = parse_duration(text);
-                if (!time) throw CLI::ValidationError("--for", "no time such as 60s: " + text);
-            },
-            help)
-        ->type_name("TIME");
+void add_time(Syntax& syntax, std::optional<Duration>& time, const std::string& help) {
+    const auto read = [&time](const std::string& text) -> std::string {
+        time = parse_duration(text);
+        return time ? "" : "no time such as 60s: " + text;
+    };
+    syntax.option("--for", "TIME", read, help);
 }
 
-void add_shard(CLI::App& command, std::optional<Shard>& shard) {
-    command
-        .add_option_function<std::string>(
-            "--shard",
-            [&shard](const std::string& text) {
-                shard = parse_shard(text);
-                if (!shard) throw CLI::ValidationError("--shard", "not I/N with I < N: " + text);
-            },
-            "Only every Nth seed, from the Ith on, which is counted from 0")
-        ->type_name("I/N");
+void add_shard(Syntax& syntax, std::optional<Shard>& shard) {
+    const auto read = [&shard](const std::string& text) -> std::string {
+        shard = parse_shard(text);
+        return shard ? "" : "not I/N with I < N: " + text;
+    };
+    syntax.option("--shard", "I/N", read,
+                  "Only every Nth seed, from the Ith on, which is counted from 0");
 }
 
-void add_jobs(CLI::App& command, int& jobs) {
+void add_jobs(Syntax& syntax, int& jobs) {
     jobs = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-    command.add_option("--jobs", jobs, "Processes at once")
-        ->check(CLI::Range(1, 1024))
-        ->type_name("N")
-        ->capture_default_str();
+    syntax.number("--jobs", jobs, 1024, "Processes at once");
 }
 
-void add_bug(CLI::App& command, std::string& bug) {
-    command
-        .add_option_function<std::string>(
-            "--bug",
-            [&bug](const std::string& name) {
+void add_bug(Syntax& syntax, std::string& bug) {
+    const auto read = [&bug](const std::string& name) -> std::string {
 #ifdef PYRALOG_BUGS
-                const auto& all = planted_bugs();
-                if (std::ranges::find(all, name, &PlantedBug::name) == all.end())
-                    throw CLI::ValidationError("--bug", "there is no bug " + name);
-                bug = name;
+        const auto& all = planted_bugs();
+        if (std::ranges::find(all, name, &PlantedBug::name) == all.end())
+            return "there is no bug " + name;
+        bug = name;
+        return {};
 #else
-                (void)bug;
-                throw CLI::ValidationError("--bug", "there is no " + name +
-                                                        " in this build: planted bugs are in "
-                                                        "pyralog-sim-bugs (PYRALOG_BUGS=ON)");
+        (void)bug;
+        return "there is no " + name +
+               " in this build: planted bugs are in pyralog-sim-bugs (PYRALOG_BUGS=ON)";
 #endif
-            },
-            "Plant this bug; only in pyralog-sim-bugs")
-        ->type_name("NAME");
+    };
+    syntax.option("--bug", "NAME", read, "Plant this bug; only in pyralog-sim-bugs");
 }
 
-void add_kv(CLI::App& command, std::optional<bool>& engine) {
-    command
-        .add_option_function<std::string>(
-            "--kv", [&engine](const std::string& name) { engine = name == "engine"; },
-            "Small facts in RocksDB itself or in the model, whatever the plan says")
-        ->check(CLI::IsMember({"engine", "model"}))
-        ->type_name("engine|model");
+void add_kv(Syntax& syntax, std::optional<bool>& engine) {
+    const auto read = [&engine](const std::string& name) -> std::string {
+        if (name != "engine" && name != "model") return "neither engine nor model: " + name;
+        engine = name == "engine";
+        return {};
+    };
+    syntax.option("--kv", "engine|model", read,
+                  "Small facts in RocksDB itself or in the model, whatever the plan says");
 }
 
-int run_program(std::span<char*> arguments) {
-    CLI::App program(
-        "Runs the simulated cluster, one seed or many. TESTING.md says what it checks.",
-        "pyralog-sim");
-    program.require_subcommand(1);
-    program.footer("Exit codes: 0 pass, 1 usage, 2 safety, 3 liveness, 4 not deterministic, "
-                   "5 interrupted.");
+std::vector<std::unique_ptr<Command>> all_commands() {
     std::vector<std::unique_ptr<Command>> commands;
     commands.push_back(make_run());
     commands.push_back(make_sweep());
@@ -157,19 +127,7 @@ int run_program(std::span<char*> arguments) {
     commands.push_back(make_trace());
     commands.push_back(make_plan());
     commands.push_back(make_bugs());
-    std::vector<CLI::App*> added;
-    for (const auto& command : commands) added.push_back(command->add(program));
-    try {
-        program.parse(static_cast<int>(arguments.size()), arguments.data());
-    } catch (const CLI::Success& help) {
-        return program.exit(help);
-    } catch (const CLI::ParseError& error) {
-        std::cerr << "pyralog-sim: " << error.what() << "\nTry --help.\n";
-        return exit_usage;
-    }
-    for (std::size_t i = 0; i < commands.size(); ++i)
-        if (added[i]->parsed()) return commands[i]->run();
-    return exit_usage;
+    return commands;
 }
 
 } // namespace pyralog::simtest

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/base/time.h"
+#include "sim-tests/tool/syntax.h"
 
 #include <cstdint>
 #include <memory>
@@ -13,22 +14,22 @@
 #include <span>
 #include <string>
 #include <utility>
-
-namespace CLI {
-class App;
-}
+#include <vector>
 
 namespace pyralog::simtest {
 
 // One command and its options, which must stay where they are from add() on.
 class Command {
 public:
-    Command() = default;
+    Command(std::string its_name, std::string its_help)
+        : name(std::move(its_name)), help(std::move(its_help)) {}
     Command(const Command&) = delete;
     Command& operator=(const Command&) = delete;
     virtual ~Command() = default;
-    virtual CLI::App* add(CLI::App& program) = 0; // Its name, help and options.
-    virtual int run() = 0;                        // Returns the exit code.
+    virtual void add(Syntax& syntax) = 0; // Its options.
+    virtual int run() = 0;                // Returns the exit code.
+
+    const std::string name, help;
 };
 
 std::unique_ptr<Command> make_run();
@@ -40,6 +41,7 @@ std::unique_ptr<Command> make_hashes();
 std::unique_ptr<Command> make_trace();
 std::unique_ptr<Command> make_plan();
 std::unique_ptr<Command> make_bugs();
+std::vector<std::unique_ptr<Command>> all_commands();
 
 // ---- Options that several commands have ----
 
@@ -53,13 +55,13 @@ struct Shard {
     std::uint64_t count = 1;
 };
 
-void add_seed(CLI::App& command, std::uint64_t& seed); // Required.
-void add_seeds(CLI::App& command, std::optional<SeedRange>& seeds);
-void add_time(CLI::App& command, std::optional<Duration>& time, const std::string& help);
-void add_shard(CLI::App& command, std::optional<Shard>& shard);
-void add_jobs(CLI::App& command, int& jobs); // As many as there are processors, unless told.
-void add_bug(CLI::App& command, std::string& bug);
-void add_kv(CLI::App& command, std::optional<bool>& engine);
+void add_seed(Syntax& syntax, std::uint64_t& seed); // Required.
+void add_seeds(Syntax& syntax, std::optional<SeedRange>& seeds);
+void add_time(Syntax& syntax, std::optional<Duration>& time, const std::string& help);
+void add_shard(Syntax& syntax, std::optional<Shard>& shard);
+void add_jobs(Syntax& syntax, int& jobs); // As many as there are processors, unless told.
+void add_bug(Syntax& syntax, std::string& bug);
+void add_kv(Syntax& syntax, std::optional<bool>& engine);
 
 // "A..B", with B included; and a number that is no less than 0 and has no sign.
 std::optional<SeedRange> parse_seeds(const std::string& text);

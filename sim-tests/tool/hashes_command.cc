@@ -2,8 +2,6 @@
 #include "sim-tests/tool/commands.h"
 #include "sim-tests/tool/sweep.h"
 
-#include <CLI/CLI.hpp>
-
 #include <array>
 #include <cstdio>
 #include <map>
@@ -46,17 +44,17 @@ int print_hashes(const Options& options) {
 
 class HashesCommand final : public Command {
 public:
-    CLI::App* add(CLI::App& program) override {
-        CLI::App* const command = program.add_subcommand(
-            "hashes", "Each seed's hash, events and verdict on a line, so that two builds can be "
-                      "compared");
-        add_seeds(*command, options_.seeds);
-        command->get_option("--seeds")->required();
-        add_jobs(*command, options_.jobs);
-        command->add_flag("--disorder", options_.perturbed,
-                          "With heaps in disorder, so that addresses come in another order");
-        add_kv(*command, options_.engine);
-        return command;
+    HashesCommand()
+        : Command("hashes", "Each seed's hash, events and verdict on a line, so that two builds "
+                            "can be compared") {}
+
+    void add(Syntax& syntax) override {
+        add_seeds(syntax, options_.seeds);
+        syntax.require("--seeds");
+        add_jobs(syntax, options_.jobs);
+        syntax.flag("--disorder", options_.perturbed,
+                    "With heaps in disorder, so that addresses come in another order");
+        add_kv(syntax, options_.engine);
     }
     int run() override { return print_hashes(options_); }
 

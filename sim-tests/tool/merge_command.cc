@@ -2,8 +2,6 @@
 #include "sim-tests/tool/commands.h"
 #include "sim-tests/tool/report.h"
 
-#include <CLI/CLI.hpp>
-
 #include <cstdio>
 #include <fstream>
 #include <sstream>
@@ -43,14 +41,14 @@ int merge_all(const Options& options) {
 
 class MergeCommand final : public Command {
 public:
-    CLI::App* add(CLI::App& program) override {
-        CLI::App* const command = program.add_subcommand(
-            "merge", "The reports of several sweeps as one; the exit code is that of the worst");
-        command->add_option("reports", options_.reports, "What sweep --json has written")
-            ->required()
-            ->type_name("FILE");
-        command->add_option("--json", options_.json, "Write the sum there")->type_name("FILE");
-        return command;
+    MergeCommand()
+        : Command("merge",
+                  "The reports of several sweeps as one; the exit code is that of the worst") {}
+
+    void add(Syntax& syntax) override {
+        syntax.files("reports", options_.reports, "What sweep --json has written");
+        syntax.require("reports");
+        syntax.file("--json", options_.json, "Write the sum there");
     }
     int run() override { return merge_all(options_); }
 

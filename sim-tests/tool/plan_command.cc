@@ -4,8 +4,6 @@
 #include "sim-tests/tool/commands.h"
 #include "sim-tests/tool/sweep.h"
 
-#include <CLI/CLI.hpp>
-
 #include <cstdio>
 
 namespace pyralog::simtest {
@@ -21,12 +19,9 @@ int show_plan(std::uint64_t seed) {
 
 class PlanCommand final : public Command {
 public:
-    CLI::App* add(CLI::App& program) override {
-        CLI::App* const command =
-            program.add_subcommand("plan", "What a seed means, without running it");
-        add_seed(*command, seed_);
-        return command;
-    }
+    PlanCommand() : Command("plan", "What a seed means, without running it") {}
+
+    void add(Syntax& syntax) override { add_seed(syntax, seed_); }
     int run() override { return show_plan(seed_); }
 
 private:

@@ -5,8 +5,6 @@
 #include "sim-tests/tool/run_source.h"
 #include "sim-tests/tool/worker.h"
 
-#include <CLI/CLI.hpp>
-
 #include <cstdio>
 #include <deque>
 #include <fstream>
@@ -135,27 +133,22 @@ int run_one(const ChoicesFile& file, const Options& options) {
 
 class RunCommand final : public Command {
 public:
-    CLI::App* add(CLI::App& program) override {
-        CLI::App* const command =
-            program.add_subcommand("run", "One run, of a seed or of a file of choices");
-        add_run(*command, options_.source);
-        command->add_flag(
-            "--twice", options_.twice,
-            "And again: the hash must be the same; if it is not, shows where they part");
-        command->add_option("--trace", options_.trace, "Write all that happens, as lines")
-            ->type_name("FILE");
-        add_kv(*command, options_.engine);
-        command->get_option("--kv")->excludes("--twice");
-        command->add_option("--record", options_.record, "Write its choices")->type_name("FILE");
-        command
-            ->add_option("--records", options_.records,
-                         "Write all that its hash is made of, as lines, to compare builds")
-            ->type_name("FILE");
-        add_event(*command, "--until-event", options_.until_event,
+    RunCommand() : Command("run", "One run, of a seed or of a file of choices") {}
+
+    void add(Syntax& syntax) override {
+        add_run(syntax, options_.source);
+        syntax.flag("--twice", options_.twice,
+                    "And again: the hash must be the same; if it is not, shows where they part");
+        syntax.file("--trace", options_.trace, "Write all that happens, as lines");
+        add_kv(syntax, options_.engine);
+        syntax.exclude("--kv", "--twice");
+        syntax.file("--record", options_.record, "Write its choices");
+        syntax.file("--records", options_.records,
+                    "Write all that its hash is made of, as lines, to compare builds");
+        add_event(syntax, "--until-event", options_.until_event,
                   "Stop after this event, and show what came last");
-        add_event(*command, "--break-at-event", options_.break_at_event,
+        add_event(syntax, "--break-at-event", options_.break_at_event,
                   "Raise SIGTRAP just before this event, for a debugger");
-        return command;
     }
 
     int run() override {
@@ -166,17 +159,13 @@ public:
     }
 
 private:
-    static void add_event(CLI::App& command, const std::string& name,
+    static void add_event(Syntax& syntax, const std::string& name,
                           std::optional<std::uint64_t>& event, const std::string& help) {
-        command
-            .add_option_function<std::string>(
-                name,
-                [&event, name](const std::string& text) {
-                    event = parse_number(text);
-                    if (!event) throw CLI::ValidationError(name, "not a number: " + text);
-                },
-                help)
-            ->type_name("N");
+        const auto read = [&event](const std::string& text) -> std::string {
+            event = parse_number(text);
+            return event ? "" : "not a number: " + text;
+        };
+        syntax.option(name, "N", read, help);
     }
 
     Options options_;

@@ -2,30 +2,21 @@
 
 #include "sim-tests/tool/commands.h"
 
-#include <CLI/CLI.hpp>
-
 #include <cstdio>
 #include <fstream>
 #include <sstream>
 
 namespace pyralog::simtest {
 
-void add_run(CLI::App& command, RunSource& source) {
-    auto* const which = command.add_option_group("run", "Which run");
-    which
-        ->add_option_function<std::string>(
-            "--seed",
-            [&source](const std::string& text) {
-                source.seed = parse_number(text);
-                if (!source.seed) throw CLI::ValidationError("--seed", "not a number: " + text);
-            },
-            "The seed")
-        ->type_name("N");
-    which->add_option("--choices", source.choices, "The recorded choices of a run")
-        ->check(CLI::ExistingFile)
-        ->type_name("FILE");
-    which->require_option(1);
-    add_bug(command, source.bug);
+void add_run(Syntax& syntax, RunSource& source) {
+    Syntax which = syntax.exactly_one("run", "Which run");
+    const auto read = [&source](const std::string& text) -> std::string {
+        source.seed = parse_number(text);
+        return source.seed ? "" : "not a number: " + text;
+    };
+    which.option("--seed", "N", read, "The seed");
+    which.existing_file("--choices", source.choices, "The recorded choices of a run");
+    add_bug(syntax, source.bug);
 }
 
 std::optional<ChoicesFile> read_run(const RunSource& source) {

@@ -5,13 +5,10 @@
 
 #include "sim-tests/choices_file.h"
 #include "sim-tests/tool/report.h"
+#include "sim-tests/tool/syntax.h"
 
 #include <optional>
 #include <string>
-
-namespace CLI {
-class App;
-}
 
 namespace pyralog::simtest {
 
@@ -21,7 +18,7 @@ struct RunSource {
 };
 
 // --seed, --choices and --bug: one of the first two is required.
-void add_run(CLI::App& command, RunSource& source);
+void add_run(Syntax& syntax, RunSource& source);
 // Nothing, with a word on stderr, if there is no such file or it is no choices file. A bug that the
 // line names is planted instead of the file's.
 std::optional<ChoicesFile> read_run(const RunSource& source);

@@ -3,8 +3,6 @@
 #include "sim-tests/tool/run_source.h"
 #include "sim-tests/tool/shrink.h"
 
-#include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <cstdio>
 
@@ -23,14 +21,13 @@ void print_run(const char* what, const Plan& plan, const Replayed& run) {
 
 class ShrinkCommand final : public Command {
 public:
-    CLI::App* add(CLI::App& program) override {
-        CLI::App* const command = program.add_subcommand(
-            "shrink", "Makes a run that fails small, and writes its choices");
-        add_run(*command, source_);
-        add_time(*command, time_, "For how long; 300s");
-        add_jobs(*command, jobs_);
-        command->add_option("--out", out_, "Where to")->type_name("FILE")->capture_default_str();
-        return command;
+    ShrinkCommand() : Command("shrink", "Makes a run that fails small, and writes its choices") {}
+
+    void add(Syntax& syntax) override {
+        add_run(syntax, source_);
+        add_time(syntax, time_, "For how long; 300s");
+        add_jobs(syntax, jobs_);
+        syntax.file("--out", out_, "Where to");
     }
 
     int run() override {

@@ -3,8 +3,6 @@
 #include "sim-tests/tool/quarantine.h"
 #include "sim-tests/tool/sweep.h"
 
-#include <CLI/CLI.hpp>
-
 #include <cstdio>
 
 namespace pyralog::simtest {
@@ -48,23 +46,21 @@ int run_sweep(const Options& options) {
 
 class SweepCommand final : public Command {
 public:
-    CLI::App* add(CLI::App& program) override {
-        CLI::App* const command = program.add_subcommand(
-            "sweep", "Many seeds, until the last of them or until the time is over");
-        add_seeds(*command, options_.seeds);
-        add_time(*command, options_.time, "For how long; 60s unless there are --seeds");
-        add_jobs(*command, options_.jobs);
-        add_shard(*command, options_.shard);
-        add_bug(*command, options_.bug);
-        command->add_flag("--twice", options_.twice,
-                          "Each seed again, and the hash must be the same");
-        command->add_flag("--keep-going", options_.keep_going, "After a failure");
-        command->add_flag("--require-probes", options_.require_probes,
-                          "Fail if a probe, a whim or a fault was never seen");
-        command->add_flag("--show-probes", options_.show_probes, "Tell the counts of all of them");
-        command->add_option("--json", options_.json, "Write the report there, for merge and others")
-            ->type_name("FILE");
-        return command;
+    SweepCommand()
+        : Command("sweep", "Many seeds, until the last of them or until the time is over") {}
+
+    void add(Syntax& syntax) override {
+        add_seeds(syntax, options_.seeds);
+        add_time(syntax, options_.time, "For how long; 60s unless there are --seeds");
+        add_jobs(syntax, options_.jobs);
+        add_shard(syntax, options_.shard);
+        add_bug(syntax, options_.bug);
+        syntax.flag("--twice", options_.twice, "Each seed again, and the hash must be the same");
+        syntax.flag("--keep-going", options_.keep_going, "After a failure");
+        syntax.flag("--require-probes", options_.require_probes,
+                    "Fail if a probe, a whim or a fault was never seen");
+        syntax.flag("--show-probes", options_.show_probes, "Tell the counts of all of them");
+        syntax.file("--json", options_.json, "Write the report there, for merge and others");
     }
     int run() override { return run_sweep(options_); }
 

@@ -6,8 +6,6 @@
 #include "sim-tests/tool/run_source.h"
 #include "sim-tests/tool/worker.h"
 
-#include <CLI/CLI.hpp>
-
 #include <cstdio>
 
 namespace pyralog::simtest {
@@ -67,33 +65,27 @@ int write_page(const ChoicesFile& file, const Options& options) {
 }
 
 // "12s" is a time of the world, and "1234" a step.
-void add_edge(CLI::App& command, const char* name, const char* help, std::optional<Duration>& time,
+void add_edge(Syntax& syntax, const char* name, const char* help, std::optional<Duration>& time,
               std::optional<std::uint64_t>& step) {
-    command
-        .add_option_function<std::string>(
-            name,
-            [&time, &step, name](const std::string& text) {
-                step = parse_number(text);
-                if (!step) time = parse_duration(text);
-                if (!step && !time)
-                    throw CLI::ValidationError(name, "neither a time nor an event: " + text);
-            },
-            help)
-        ->type_name("TIME|EVENT");
+    const auto read = [&time, &step](const std::string& text) -> std::string {
+        step = parse_number(text);
+        if (!step) time = parse_duration(text);
+        return step || time ? "" : "neither a time nor an event: " + text;
+    };
+    syntax.option(name, "TIME|EVENT", read, help);
 }
 
 class TraceCommand final : public Command {
 public:
-    CLI::App* add(CLI::App& program) override {
-        CLI::App* const command = program.add_subcommand(
-            "trace", "A run as one HTML page, which shows who did and said what and when");
-        add_run(*command, options_.source);
-        add_edge(*command, "--from", "Show all from here on; else as much as a page holds",
+    TraceCommand()
+        : Command("trace", "A run as one HTML page, which shows who did and said what and when") {}
+
+    void add(Syntax& syntax) override {
+        add_run(syntax, options_.source);
+        add_edge(syntax, "--from", "Show all from here on; else as much as a page holds",
                  options_.window.from, options_.window.from_step);
-        add_edge(*command, "--to", "And up to here", options_.window.to, options_.window.to_step);
-        command->add_option("--out", options_.out, "The page; seed-N.html or FILE.html unless told")
-            ->type_name("FILE");
-        return command;
+        add_edge(syntax, "--to", "And up to here", options_.window.to, options_.window.to_step);
+        syntax.file("--out", options_.out, "The page; seed-N.html or FILE.html unless told");
     }
     int run() override {
         const auto file = read_run(options_.source);

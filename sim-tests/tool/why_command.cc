@@ -3,8 +3,6 @@
 #include "sim-tests/tool/run_source.h"
 #include "sim-tests/tool/why.h"
 
-#include <CLI/CLI.hpp>
-
 #include <cstdio>
 
 namespace pyralog::simtest {
@@ -12,16 +10,13 @@ namespace {
 
 class WhyCommand final : public Command {
 public:
-    CLI::App* add(CLI::App& program) override {
-        CLI::App* const command = program.add_subcommand(
-            "why", "The first moment behind which most branches of a run fail, too");
-        add_run(*command, source_);
-        add_jobs(*command, options_.jobs);
-        command->add_option("--branches", options_.branches, "From each moment")
-            ->check(CLI::Range(1, 1000))
-            ->type_name("N")
-            ->capture_default_str();
-        return command;
+    WhyCommand()
+        : Command("why", "The first moment behind which most branches of a run fail, too") {}
+
+    void add(Syntax& syntax) override {
+        add_run(syntax, source_);
+        add_jobs(syntax, options_.jobs);
+        syntax.number("--branches", options_.branches, 1000, "From each moment");
     }
 
     int run() override {
