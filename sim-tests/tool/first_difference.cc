@@ -167,9 +167,9 @@ std::string to_string(const Difference& difference) {
     return text;
 }
 
-void compare_with_another_run(SeedReport& report, const std::string& bug) {
+std::optional<Difference> compare_with_another_run(SeedReport& report, const std::string& bug) {
     const SeedReport again = run_apart({report.seed, bug, {}, true, {}});
-    if (again.exit_code == report.exit_code && again.hash == report.hash) return;
+    if (again.exit_code == report.exit_code && again.hash == report.hash) return {};
     report.exit_code = exit_not_deterministic;
     report.oracle = oracle::not_deterministic;
     std::array<char, 64> hashes{};
@@ -177,11 +177,12 @@ void compare_with_another_run(SeedReport& report, const std::string& bug) {
                   static_cast<unsigned long long>(report.hash),
                   static_cast<unsigned long long>(again.hash));
     report.detail = hashes.data() + (again.oracle.empty() ? "" : " and " + again.oracle);
-    const auto difference = first_difference(report.seed, bug);
+    auto difference = first_difference(report.seed, bug);
     report.detail += "; " + (difference ? summary_of(*difference) : "two more runs were the same");
-    if (!difference) return;
+    if (!difference) return {};
     report.event = where(*difference)->event;
     report.time = where(*difference)->time;
+    return difference;
 }
 
 } // namespace pyralog::simtest

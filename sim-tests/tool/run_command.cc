@@ -111,7 +111,8 @@ int run_one(const ChoicesFile& file, const Options& options) {
     SeedReport report = run_apart(what);
     // A comparison is of seeds: of choices it says only whether the hashes are the same.
     const bool compared = options.twice && report.exit_code == exit_pass && options.source.seed;
-    if (compared) compare_with_another_run(report, file.bug);
+    std::optional<Difference> difference;
+    if (compared) difference = compare_with_another_run(report, file.bug);
     if (options.twice && !options.source.seed) {
         what.trace_path.clear();
         const SeedReport again = run_apart(what);
@@ -122,9 +123,6 @@ int run_one(const ChoicesFile& file, const Options& options) {
         }
     }
     print(report, file, options.source);
-    const auto difference = compared && report.exit_code != exit_pass
-                                ? first_difference(file.seed, file.bug)
-                                : std::nullopt;
     if (difference) std::printf("%s", to_string(*difference).c_str());
     if (!file.oracle.empty() && report.oracle != file.oracle)
         std::printf("expected oracle=%s\n", file.oracle.c_str());
