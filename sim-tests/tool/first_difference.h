@@ -41,8 +41,9 @@ using RecordingRun = std::function<void(int number, const Ears& ears)>;
 // Nothing if they are the same to the end.
 std::optional<Difference> first_difference(const RecordingRun& run);
 
-// The same of a seed.
-std::optional<Difference> first_difference(std::uint64_t seed, const std::string& bug);
+// The same of a seed, with this disorder of the second's heap.
+std::optional<Difference> first_difference(std::uint64_t seed, const std::string& bug,
+                                           int disorder = 1);
 
 // Several lines for people; on one line, what a report has room for.
 std::string to_string(const Difference& difference);

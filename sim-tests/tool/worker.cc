@@ -56,11 +56,12 @@ std::uint64_t bug_hits() {
 
 // Frees every other of many blocks, in an order that is not that of their addresses: the next ones
 // to be allocated lie in what was freed last.
-void perturb_heap() {
+void perturb_heap(int number) {
+    const auto n = static_cast<std::size_t>(number);
     constexpr std::size_t blocks = 4096;
     std::vector<void*> all;
-    for (std::size_t i = 0; i < blocks; ++i) all.push_back(std::malloc(16 + i * 7 % 1009));
-    for (std::size_t i = 0; i < blocks; i += 2) std::free(all[i * 1237 % blocks]);
+    for (std::size_t i = 0; i < blocks; ++i) all.push_back(std::malloc(16 + i * (6 + n) % 1009));
+    for (std::size_t i = 0; i < blocks; i += 2) std::free(all[(i * 1237 + (n - 1) * 389) % blocks]);
 }
 
 SeedReport report_of(const RunResult& result) {
@@ -200,7 +201,7 @@ SeedReport run_here(const RunHere& what, Progress* progress, RunOptions options)
         *progress = {};
         progress->seed = what.seed;
     }
-    if (what.perturbed) perturb_heap();
+    if (what.perturbed > 0) perturb_heap(what.perturbed);
     plant(what.bug, progress);
     options.progress = progress;
     Plan plan = draw_plan(what.seed, what.edits);

@@ -66,8 +66,8 @@ struct RunHere {
     std::string bug = {};
     std::string trace_path = {}; // Lines go there, if it is not empty.
     // Fills the heap with holes first, so that addresses come in another order than in the run
-    // before: what depends on them shows.
-    bool perturbed = false;
+    // before: what depends on them shows. Another number, other holes; none for zero.
+    int perturbed = 0;
     std::optional<bool> engine = {}; // Instead of what the plan says.
     PlanEdits edits = {};
     sim::ChoiceOptions choices = {}; // If they are not in the RunOptions.
