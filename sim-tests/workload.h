@@ -98,6 +98,7 @@ private:
 
     void produce(Environment& env, NodeId self);
     void consume(Environment& env, NodeId self);
+    void administer(Environment& env);
     void vandalise(Environment& env);
 
     const WorkloadPlan plan_;

@@ -1,0 +1,78 @@
+// sim-tests/workload_client.h
+//
+// What producers, consumers, the admin and the vandal have in common: a fiber's Environment, a
+// KafkaClient that finds the brokers, the plan, and how long they wait. Lives on the stack of the
+// client's program.
+#pragma once
+
+#include "sim-tests/workload.h"
+
+namespace pyralog::simtest {
+
+constexpr Duration pause_after_failure = 50ms;
+constexpr Duration metadata_age_max = 2s;
+constexpr std::string_view passing_prefix = "passing-"; // Of topics that the admin soon deletes.
+
+// Percent of the time.
+inline bool often(Random& random, std::uint64_t percent) { return random.chance(percent, 100); }
+
+class Client {
+public:
+    Client(Workload& workload, Environment& env, std::string_view what)
+        : Client(workload, env, what, workload.bootstrap_) {}
+    Client(Workload& workload, Environment& env, std::string_view what,
+           std::vector<Address> bootstrap)
+        : workload_(workload), env_(env), random_(env.random.fork(what)),
+          kafka_(env, std::move(bootstrap)) {}
+
+    const WorkloadPlan& plan() const { return workload_.plan_; }
+    Duration now() const { return workload_.now_(); }
+
+    // False: cancelled.
+    bool rest(Duration time) { return env_.fibers.sleep_until(env_.clock.now() + time).ok(); }
+    bool think() {
+        const Duration most = plan().think_time * 2;
+        return rest(random_.between(Duration{0}, most));
+    }
+
+    // From time to time, and after a failure.
+    void learn() {
+        if (!stale_ && env_.clock.now() < learnt_ + metadata_age_max) return;
+        // Topics of the plan that may be created by asking are asked for by name.
+        std::vector<std::string> wanted;
+        if (random_.chance(1, 2))
+            for (const TopicPlan& topic : plan().topics)
+                if (topic.auto_created) wanted.push_back(topic.name);
+        const Deadline patience(env_.fibers, env_.clock.now() + plan().patience);
+        const Result<> told = kafka_.refresh(wanted, !wanted.empty());
+        stale_ = !told.ok();
+        if (told.ok()) learnt_ = env_.clock.now();
+    }
+
+    // A partition whose leader is known; nothing if there is none.
+    struct Target {
+        TopicPartition name;
+        KafkaClient::Partition known;
+    };
+    std::optional<Target> pick() {
+        std::vector<Target> targets;
+        for (const auto& [name, known] : kafka_.partitions())
+            if (known.leader >= 0) targets.push_back({name, known});
+        if (targets.empty()) {
+            stale_ = true;
+            return {};
+        }
+        return targets[random_.below(targets.size())];
+    }
+
+    Workload& workload_;
+    Environment& env_;
+    Random random_;
+    KafkaClient kafka_;
+    bool stale_ = true;
+
+private:
+    Time learnt_;
+};
+
+} // namespace pyralog::simtest

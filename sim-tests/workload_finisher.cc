@@ -1,0 +1,179 @@
+#include "sim-tests/workload_client.h"
+
+#include "core/wire/kafka/create_topics.h"
+#include "core/wire/kafka/fetch.h"
+#include "core/wire/kafka/produce.h"
+#include "core/wire/record_batch.h"
+
+namespace pyralog::simtest {
+
+using kafka::ErrorCode;
+
+namespace {
+
+constexpr std::string_view final_topic = "final";
+
+} // namespace
+
+class Finisher : public Client {
+public:
+    Finisher(Workload& workload, Environment& env, NodeId self, std::vector<Address> bootstrap,
+             const Workload::MayLeaveOut& may_leave_out)
+        : Client(workload, env, "finisher", std::move(bootstrap)), self_(self),
+          may_leave_out_(may_leave_out) {}
+
+    void run() {
+        std::vector<TopicPartition> wanted, answered;
+        begin("a new topic");
+        for (std::uint64_t attempts = 1;; ++attempts) {
+            stale_ = true;
+            learn();
+            if (!stale_ && has_new_topic()) break;
+            {
+                const Deadline patience(env_.fibers, env_.clock.now() + 5s);
+                if (!create_new_topic().ok() && kafka_.controller())
+                    kafka_.drop(*kafka_.controller());
+            }
+            if (!rest(pause_after_failure)) return;
+            if (leaves_out(attempts, FinalStep::create, {std::string(final_topic), 0})) break;
+        }
+        for (const auto& [name, known] : kafka_.partitions())
+            if (workload_.stays(name.topic)) wanted.push_back(name);
+        for (const TopicPartition& name : wanted) {
+            if (insist(name, FinalStep::store, [&] { return probe(name); }))
+                answered.push_back(name);
+            if (env_.fibers.cancelled()) return;
+        }
+        for (const TopicPartition& name : answered) {
+            std::vector<Fetch::Seen> log;
+            const bool done = insist(name, FinalStep::read, [&] { return read(name, log); });
+            if (env_.fibers.cancelled()) return;
+            if (done)
+                workload_.history_.read_all(workload_.history_.partition(name), std::move(log));
+        }
+        workload_.final_done_ = true;
+    }
+
+private:
+    using FinalStep = Workload::FinalStep;
+    static constexpr std::uint64_t attempts_before_asking = 4;
+
+    void begin(std::string what) {
+        workload_.final_waits_for_ = std::move(what);
+        ++workload_.final_steps_;
+    }
+
+    bool leaves_out(std::uint64_t attempts, FinalStep step, const TopicPartition& name) const {
+        return may_leave_out_ && attempts >= attempts_before_asking && may_leave_out_(step, name);
+    }
+
+    // Until it is done. False: cancelled, or it may be left out.
+    template <class Attempt>
+    bool insist(const TopicPartition& name, FinalStep step, Attempt attempt) {
+        begin((step == FinalStep::store ? "a produce to " : "a read of ") + to_string(name));
+        for (std::uint64_t attempts = 1;; ++attempts) {
+            {
+                const Deadline patience(env_.fibers, env_.clock.now() + 5s);
+                if (attempt().ok()) return true;
+            }
+            if (const auto known = kafka_.partition(name)) kafka_.drop(known->leader);
+            if (!rest(pause_after_failure)) return false;
+            if (leaves_out(attempts, step, name)) return false;
+            stale_ = true;
+            learn();
+        }
+    }
+
+    bool has_new_topic() const {
+        return kafka_.partition({std::string(final_topic), 0}).has_value();
+    }
+
+    Result<> create_new_topic() {
+        const auto known = kafka_.controller();
+        KafkaConnection* connection =
+            TRY(known ? kafka_.connection(*known) : kafka_.any_connection());
+        kafka::CreateTopicsRequest request;
+        request.timeout_ms = 3000;
+        // On all of them: a majority is in every core.
+        const auto replicas = static_cast<std::int16_t>(workload_.bootstrap_.size());
+        request.topics.push_back({std::string(final_topic), 1, replicas, {}, {}});
+        const auto asked = TRY(connection->send(request, 4));
+        (void)TRY(connection->receive<kafka::CreateTopicsResponse>(asked)); // Metadata will tell.
+        return {};
+    }
+
+    Result<KafkaConnection*> leader_of(const TopicPartition& name) {
+        const auto known = kafka_.partition(name);
+        if (!known || known->leader < 0) return Error::unavailable;
+        return kafka_.connection(known->leader);
+    }
+
+    Result<> probe(const TopicPartition& name) {
+        KafkaConnection* connection = TRY(leader_of(name));
+        Produce produce;
+        produce.client = self_.value;
+        produce.connection = connection->number();
+        produce.partition = workload_.history_.partition(name);
+        produce.first_number = next_number_++;
+        produce.records = 1;
+        produce.replicas = kafka_.partition(name)->replicas;
+        produce.invoked = now();
+        wire::RecordBatchBuilder builder;
+        builder.add(std::nullopt, value_of({self_.value, produce.first_number}, value_size_min));
+        const Bytes batch = builder.build();
+        const auto parsed = wire::RecordBatch::parse(batch);
+        produce.batch_crc = std::get<wire::RecordBatch>(parsed).header().crc;
+        kafka::ProduceRequest request;
+        request.acks = static_cast<std::int16_t>(Acks::all);
+        request.timeout_ms = 3000;
+        request.topics.push_back({name.topic, {{name.partition, batch}}});
+        const std::size_t number = workload_.history_.invoke(produce);
+        const auto asked = TRY(connection->send(request, 3));
+        const auto answer = TRY(connection->receive<kafka::ProduceResponse>(asked));
+        if (answer.topics.size() != 1 || answer.topics[0].partitions.size() != 1)
+            return Error::malformed;
+        const auto& told = answer.topics[0].partitions[0];
+        workload_.history_.completed(number, now(), outcome_of(told.error), told.base_offset);
+        if (told.error != ErrorCode::none) return Error::unavailable;
+        ends_[name] = told.base_offset + 1;
+        return {};
+    }
+
+    // All of it from the beginning, up to the record that probe() wrote.
+    Result<> read(const TopicPartition& name, std::vector<Fetch::Seen>& log) {
+        KafkaConnection* connection = TRY(leader_of(name));
+        while (static_cast<std::int64_t>(log.size()) < ends_.at(name)) {
+            kafka::FetchRequest request;
+            request.max_wait_ms = 100;
+            request.min_bytes = 1;
+            kafka::FetchRequest::Partition wanted;
+            wanted.index = name.partition;
+            wanted.fetch_offset = log.empty() ? 0 : log.back().offset + 1;
+            wanted.max_bytes = 1 << 20;
+            request.topics.push_back({name.topic, {wanted}});
+            const auto answer = TRY(connection->call(request));
+            if (answer.topics.size() != 1 || answer.topics[0].partitions.size() != 1)
+                return Error::malformed;
+            const auto& told = answer.topics[0].partitions[0];
+            if (told.error != ErrorCode::none) return Error::unavailable;
+            const auto seen = TRY(seen_in(told.records));
+            if (seen.empty()) return Error::unavailable;
+            for (const Fetch::Seen& record : seen)
+                if (record.offset >= wanted.fetch_offset) log.push_back(record);
+        }
+        return {};
+    }
+
+    const NodeId self_;
+    const Workload::MayLeaveOut& may_leave_out_;
+    std::int64_t next_number_ = 1;
+    std::map<TopicPartition, std::int64_t> ends_;
+};
+
+std::function<void(Environment&)>
+Workload::final_program(NodeId node, std::vector<Address> bootstrap, MayLeaveOut may_leave_out) {
+    return [this, node, bootstrap = std::move(bootstrap), may_leave_out = std::move(may_leave_out)](
+               Environment& env) { Finisher(*this, env, node, bootstrap, may_leave_out).run(); };
+}
+
+} // namespace pyralog::simtest
