@@ -71,9 +71,12 @@ def kill_leaders(cluster, feeder):
 
 def produce(cluster):
     """How many lines were acknowledged: all, or this fails."""
-    # One request at a time, or a retry could overtake.
+    # One request at a time, or a retry could overtake. kcat gives up when it has a connection to
+    # nobody, and librdkafka comes back to a node only when it needs it: then the third kill could
+    # be that of the last one it knows, however long the others have been back.
     command = ["kcat", "-b", cluster.bootstrap, "-P", "-t", TOPIC, "-X", "acks=all", "-X",
-               "max.in.flight.requests.per.connection=1", "-X", "linger.ms=5"]
+               "max.in.flight.requests.per.connection=1", "-X", "linger.ms=5",
+               "-X", "enable.sparse.connections=false", "-X", "reconnect.backoff.max.ms=200"]
     with open(os.path.join(cluster.room, "kcat.log"), "w+", encoding="utf-8") as log:
         producer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log,
                                     text=True)
