@@ -170,9 +170,15 @@ std::string to_string(const Difference& difference) {
     return text;
 }
 
-std::optional<Difference> compare_with_another_run(SeedReport& report, const std::string& bug) {
-    const SeedReport again = run_apart({report.seed, bug, {}, 1, {}});
-    if (again.exit_code == report.exit_code && again.hash == report.hash) return {};
+std::optional<Difference> compare_with_other_runs(SeedReport& report, const std::string& bug,
+                                                  int runs) {
+    const auto is_same = [&](const SeedReport& other) {
+        return other.exit_code == report.exit_code && other.hash == report.hash;
+    };
+    SeedReport again = run_apart({report.seed, bug, {}, 1, {}});
+    for (int disorder = 2; disorder <= runs && is_same(again); ++disorder)
+        again = run_apart({report.seed, bug, {}, disorder, {}});
+    if (is_same(again)) return {};
     report.exit_code = exit_not_deterministic;
     report.oracle = oracle::not_deterministic;
     std::array<char, 64> hashes{};

@@ -49,8 +49,10 @@ std::optional<Difference> first_difference(std::uint64_t seed, const std::string
 std::string to_string(const Difference& difference);
 std::string summary_of(const Difference& difference);
 
-// Runs the seed of `report` again, and makes a failure of it if that run was another one. Returns
-// the difference that the failure tells: two more runs may part in another event.
-std::optional<Difference> compare_with_another_run(SeedReport& report, const std::string& bug);
+// Runs the seed of `report` again, so often at most, each time with another disorder of the heap,
+// and makes a failure of it if a run was another one. Returns the difference that the failure
+// tells: two more runs may part in another event.
+std::optional<Difference> compare_with_other_runs(SeedReport& report, const std::string& bug,
+                                                  int runs);
 
 } // namespace pyralog::simtest

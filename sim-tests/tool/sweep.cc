@@ -123,7 +123,7 @@ private:
             CHECK(report.has_value());
             runner.next = report->seed + step_;
             if (options_.twice && report->exit_code == exit_pass)
-                compare_with_another_run(*report, options_.bug);
+                compare_with_other_runs(*report, options_.bug, 1);
             runner.worker->begins_anew(report->cpu);
             take(*report);
             if (enough_) return;
