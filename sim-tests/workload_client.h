@@ -43,11 +43,10 @@ public:
         if (random_.chance(1, 2))
             for (const TopicPlan& topic : plan().topics)
                 if (topic.auto_created) wanted.push_back(topic.name);
-        const Deadline patience(env_.fibers, env_.clock.now() + plan().patience);
-        const Result<> told = kafka_.refresh(wanted, !wanted.empty());
-        stale_ = !told.ok();
-        if (told.ok()) learnt_ = env_.clock.now();
+        ask_for(wanted);
     }
+    // At once, and of all topics there are.
+    void learn_all() { ask_for({}); }
 
     // A partition whose leader is known; nothing if there is none.
     struct Target {
@@ -72,6 +71,13 @@ public:
     bool stale_ = true;
 
 private:
+    void ask_for(const std::vector<std::string>& topics) {
+        const Deadline patience(env_.fibers, env_.clock.now() + plan().patience);
+        const Result<> told = kafka_.refresh(topics, !topics.empty());
+        stale_ = !told.ok();
+        if (told.ok()) learnt_ = env_.clock.now();
+    }
+
     Time learnt_;
 };
 

@@ -26,8 +26,7 @@ public:
         std::vector<TopicPartition> wanted, answered;
         begin("a new topic");
         for (std::uint64_t attempts = 1;; ++attempts) {
-            stale_ = true;
-            learn();
+            learn_all();
             if (!stale_ && has_new_topic()) break;
             {
                 const Deadline patience(env_.fibers, env_.clock.now() + 5s);
@@ -79,8 +78,7 @@ private:
             if (const auto known = kafka_.partition(name)) kafka_.drop(known->leader);
             if (!rest(pause_after_failure)) return false;
             if (leaves_out(attempts, step, name)) return false;
-            stale_ = true;
-            learn();
+            learn_all();
         }
     }
 
