@@ -146,6 +146,7 @@ std::optional<ClusterCheck::Changed> ClusterCheck::look_at(NodeId node, const ra
     if (!starts.empty()) look.last_term = starts.back();
     GroupState& group = groups_.try_emplace(id, replica.members()).first->second;
     group.agreement.heard(replica);
+    group.trimmed = std::max(group.trimmed, look.start.offset);
     Look& last = group.looks[node];
     if (last == look) return {};
     const bool started = last.boot != look.boot;
@@ -178,7 +179,9 @@ std::optional<Finding> ClusterCheck::check_replica(NodeId node, const raft::Grou
     if (!changed) return {};
     const raft::Consensus& replica = of.consensus();
     const auto& [group, before, look, started] = *changed;
-    if ((!started && look.told < before.told) || look.start < before.start ||
+    // A trim that was committed is forgotten with the process, and comes again with what is
+    // committed: before that, nobody is told of a start.
+    if ((!started && (look.told < before.told || look.start < before.start)) ||
         look.told > look.committed || look.start > look.told)
         return report(oracle::went_back, on_node(node, id) + "committed " +
                                              std::to_string(look.told.index) + " after " +
@@ -253,7 +256,7 @@ std::optional<Finding> ClusterCheck::check_acknowledged() {
         std::int32_t copies = 0;
         for (auto& [node, media] : media_)
             copies += media.has_batch(produce.base_offset, produce.batch_crc) ? 1 : 0;
-        if (copies >= produce.replicas / 2 + 1) continue;
+        if (copies >= produce.replicas / 2 + 1 || is_trimmed(produce)) continue;
         return report(oracle::acknowledged_not_durable,
                       to_string(history_.name(produce.partition)) + ": offset " +
                           std::to_string(produce.base_offset) + " was acknowledged to client " +
@@ -262,6 +265,14 @@ std::optional<Finding> ClusterCheck::check_acknowledged() {
                           " disks");
     }
     return {};
+}
+
+bool ClusterCheck::is_trimmed(const Produce& produce) const {
+    if (!which_group_) return false;
+    const auto group = which_group_(history_.name(produce.partition));
+    const auto known = group ? groups_.find(*group) : groups_.end();
+    return known != groups_.end() &&
+           known->second.trimmed >= Offset(produce.base_offset + produce.records);
 }
 
 std::map<GroupId, raft::Members> ClusterCheck::groups() const {
@@ -317,7 +328,16 @@ std::optional<Finding> ClusterCheck::compare_prefixes() {
             const std::int64_t end = group->consensus().committed().index;
             const NodeMedia::OfGroup& mine = media_.at(node).group(id);
             const NodeMedia::OfGroup& theirs = media_.at(first).group(id);
-            for (std::int64_t index = group->log().start().index; index < end; ++index) {
+            const LogStart& start = group->log().log_start();
+            const auto& others = cluster_.host(first)->groups();
+            if (const auto other = others.find(id);
+                other != others.end() && other->second->log().log_start() != start)
+                return report(oracle::prefixes_differ,
+                              group_name(id) + ": begins at other places on nodes " +
+                                  std::to_string(node.value) + " and " +
+                                  std::to_string(first.value));
+            std::int64_t index = start.first.index;
+            for (; index < end; ++index) {
                 const NodeMedia::Entry* const here = mine.find(index);
                 const NodeMedia::Entry* const there = theirs.find(index);
                 if (here && there && *here == *there) continue;

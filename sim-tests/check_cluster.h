@@ -73,6 +73,11 @@ public:
         deleted_ = std::move(deleted);
     }
 
+    // Which group this partition is, as far as anybody knows: what it has trimmed may be gone from
+    // all disks before an acknowledgement that was sent earlier arrives.
+    using WhichGroup = std::function<std::optional<GroupId>(const TopicPartition&)>;
+    void on_lookup(WhichGroup which) { which_group_ = std::move(which); }
+
     // This replica, which was seen, told this when it was last looked at: instead of what it did.
     void recall(NodeId node, GroupId group, Position committed, Position start) {
         Look& last = groups_.at(group).looks.at(node);
@@ -140,6 +145,7 @@ private:
             std::uint64_t lives = 0;
         };
         std::map<NodeId, Verified> verified;
+        Offset trimmed; // Somebody has deleted all records before it.
     };
     // What a node's disk had when it was started.
     struct Promise {
@@ -172,6 +178,7 @@ private:
     std::optional<Finding> check_commit(GroupId id, GroupState& group,
                                         const raft::Consensus& leader);
     std::optional<Finding> check_acknowledged();
+    bool is_trimmed(const Produce& produce) const;
 
     Cluster& cluster_;
     std::map<NodeId, NodeMedia>& media_;
@@ -179,6 +186,7 @@ private:
     std::map<GroupId, GroupState> groups_;
     Changes changes_;
     std::function<bool(const std::string& topic)> deleted_;
+    WhichGroup which_group_;
     std::map<NodeId, Seen> seen_;
     std::vector<Moment> moments_;
     std::map<NodeId, Promise> promises_;

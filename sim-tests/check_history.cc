@@ -31,16 +31,17 @@ public:
             return Ident{a->client, a->first_number} < Ident{b->client, b->first_number};
         });
         if (const auto log = history.logs().find(partition); log != history.logs().end())
-            log_ = &log->second;
+            log_ = &log->second.records, start_ = log->second.start;
     }
 
     std::optional<Finding> judge() {
         if (!log_) return judge_reads_alone();
         using Rule = std::optional<Finding> (Judge::*)();
-        for (const Rule rule : {&Judge::check_log, &Judge::check_batches, &Judge::check_answers,
-                                &Judge::check_order_in_time, &Judge::check_order_on_connections,
-                                &Judge::check_reads, &Judge::check_watermarks, &Judge::check_ends,
-                                &Judge::check_told_in_time, &Judge::check_leaders})
+        for (const Rule rule :
+             {&Judge::check_log, &Judge::check_start, &Judge::check_before_start,
+              &Judge::check_batches, &Judge::check_answers, &Judge::check_order_in_time,
+              &Judge::check_order_on_connections, &Judge::check_reads, &Judge::check_watermarks,
+              &Judge::check_ends, &Judge::check_told_in_time, &Judge::check_leaders})
             if (auto finding = (this->*rule)()) return finding;
         return {};
     }
@@ -70,12 +71,18 @@ private:
         const auto place = places_.find(ident);
         return place == places_.end() ? nowhere : place->second;
     }
-    std::int64_t place_of(const Produce& produce) const { return place_of(ident(produce, 0)); }
-    std::int64_t log_end() const { return static_cast<std::int64_t>(log_->size()); }
+    // Where the first of its records is, or was: any of them tells.
+    std::int64_t place_of(const Produce& produce) const {
+        for (std::int32_t i = 0; i < produce.records; ++i)
+            if (const std::int64_t place = place_of(ident(produce, i)); place != nowhere)
+                return place - i;
+        return nowhere;
+    }
+    std::int64_t log_end() const { return start_ + static_cast<std::int64_t>(log_->size()); }
 
     // Every offset once, from the beginning; every record one that was sent here, and once.
     std::optional<Finding> check_log() {
-        std::int64_t expected = 0;
+        std::int64_t expected = start_;
         for (const Fetch::Seen& record : *log_) {
             if (record.offset != expected)
                 return found(oracle::not_contiguous,
@@ -93,13 +100,76 @@ private:
         return {};
     }
 
+    // It moves when somebody asks for it, then it has moved, and it never moves back.
+    std::optional<Finding> check_start() {
+        std::int64_t most = 0;
+        for (const Deletion& deletion : history_.deletions())
+            // One that asks for more than there ever was is refused.
+            if (deletion.partition == partition_ && deletion.before <= log_end())
+                most =
+                    std::max(most, deletion.before == Deletion::all ? log_end() : deletion.before);
+        if (start_ > most && !history_.may_expire(partition_))
+            return found(oracle::deleted_unasked, "the log begins" + at(start_) +
+                                                      ", and nobody asked for more than" +
+                                                      at(most));
+        const auto check_told = [&](std::int64_t told, std::int64_t asked) {
+            return told > start_ || told < asked
+                       ? found(oracle::undeleted, "the log was said to begin" + at(told) +
+                                                      " after all before" + at(asked) +
+                                                      " was deleted, and it begins" + at(start_))
+                       : std::nullopt;
+        };
+        for (const StartTold& told : history_.starts())
+            if (told.partition == partition_)
+                if (auto finding = check_told(told.start, told.asked)) return finding;
+        for (const Fetch* fetch : fetches_)
+            if (auto finding = check_told(fetch->log_start, nowhere)) return finding;
+        return {};
+    }
+
+    // What is known of records that have been deleted: which of them lay where.
+    std::optional<Finding> check_before_start() {
+        const auto add = [&](std::int64_t offset, Ident ident) -> std::optional<Finding> {
+            if (offset >= start_) return {};
+            const Ident there = before_.try_emplace(offset, ident).first->second;
+            if (there != ident)
+                return found(oracle::two_at_one_offset, to_string(ident) + " and " +
+                                                            to_string(there) + " were both" +
+                                                            at(offset));
+            const std::int64_t place = places_.try_emplace(ident, offset).first->second;
+            if (place == offset) return {};
+            return found(oracle::duplicated,
+                         to_string(ident) + " was" + at(offset) + ", and is" + at(place));
+        };
+        return each_known(add);
+    }
+
+    // Calls add(offset, ident) for all that was acknowledged by all, or read, until it has found
+    // something.
+    template <class Add>
+    std::optional<Finding> each_known(const Add& add) const {
+        for (const Produce* produce : produces_) {
+            if (produce->outcome != Outcome::stored || produce->acks != Acks::all) continue;
+            for (std::int32_t i = 0; i < produce->records; ++i)
+                if (auto finding = add(produce->base_offset + i, ident(*produce, i)))
+                    return finding;
+        }
+        for (const Fetch* fetch : fetches_) {
+            if (auto finding = check_seen(*fetch)) return finding;
+            for (const Fetch::Seen& record : fetch->seen)
+                if (auto finding = add(record.offset, record.ident)) return finding;
+        }
+        return {};
+    }
+
     std::optional<Finding> check_batches() {
         for (const Produce* produce : produces_) {
             const std::int64_t base = place_of(*produce);
-            for (std::int32_t i = 1; i < produce->records; ++i) {
+            for (std::int32_t i = 0; i < produce->records; ++i) {
                 const std::int64_t expected = base == nowhere ? nowhere : base + i;
                 const std::int64_t place = place_of(ident(*produce, i));
-                if (place != expected)
+                // Of what has been deleted nobody may know.
+                if (place != expected && (place != nowhere || expected >= start_))
                     return found(oracle::batch_broken, to_string(ident(*produce, i)) + " is" +
                                                            at(place) + ", and its batch begins" +
                                                            at(base));
@@ -192,15 +262,15 @@ private:
 
     std::optional<Finding> check_reads() {
         for (const Fetch* fetch : fetches_) {
-            if (auto finding = check_seen(*fetch)) return finding;
             for (const Fetch::Seen& record : fetch->seen) {
+                if (record.offset < start_) continue; // See check_before_start().
                 const auto what = [&] {
                     return to_string(record.ident) + " was read" + at(record.offset);
                 };
                 if (record.offset >= log_end())
                     return found(oracle::read_then_lost,
                                  what() + ", and the log ends" + at(log_end()));
-                const Ident there = (*log_)[static_cast<std::size_t>(record.offset)].ident;
+                const Ident there = (*log_)[static_cast<std::size_t>(record.offset - start_)].ident;
                 if (there != record.ident)
                     return found(oracle::two_at_one_offset,
                                  what() + ", and in the end it is " + to_string(there));
@@ -269,14 +339,20 @@ private:
     }
 
     std::optional<Finding> check_told_in_time() {
-        std::vector<Duration> sent; // Before it, not all up to this offset had been.
-        for (const Fetch::Seen& record : *log_) {
-            const Duration invoked = sent_with(record.ident)->invoked;
-            sent.push_back(sent.empty() ? invoked : std::max(sent.back(), invoked));
-        }
+        // Up to each offset that is known: before then, not all had been sent.
+        std::vector<std::pair<std::int64_t, Duration>> sent;
+        const auto add = [&](std::int64_t offset, Ident ident) {
+            const Duration invoked = sent_with(ident)->invoked;
+            sent.emplace_back(offset,
+                              sent.empty() ? invoked : std::max(sent.back().second, invoked));
+        };
+        for (const auto& [offset, ident] : before_) add(offset, ident);
+        for (const Fetch::Seen& record : *log_) add(record.offset, record.ident);
         for (const Told& told : told_in_time()) {
-            if (told.end <= 0 || told.when >= sent[static_cast<std::size_t>(told.end - 1)])
-                continue;
+            const auto behind =
+                std::partition_point(sent.begin(), sent.end(),
+                                     [&](const auto& known) { return known.first < told.end; });
+            if (behind == sent.begin() || told.when >= std::prev(behind)->second) continue;
             return found(oracle::told_before_sent,
                          "somebody was told that the log ends" + at(told.end) +
                              " before a record was sent that lies before that");
@@ -310,17 +386,7 @@ private:
                                                         to_string(entry->second) + " are both" +
                                                         at(offset));
         };
-        for (const Produce* produce : produces_) {
-            if (produce->outcome != Outcome::stored || produce->acks != Acks::all) continue;
-            for (std::int32_t i = 0; i < produce->records; ++i)
-                if (auto finding = conflicts(produce->base_offset + i, ident(*produce, i)))
-                    return finding;
-        }
-        for (const Fetch* fetch : fetches_) {
-            if (auto finding = check_seen(*fetch)) return finding;
-            for (const Fetch::Seen& record : fetch->seen)
-                if (auto finding = conflicts(record.offset, record.ident)) return finding;
-        }
+        if (auto finding = each_known(conflicts)) return finding;
         return check_leaders();
     }
 
@@ -331,7 +397,9 @@ private:
     std::vector<const Produce*> by_ident_;
     std::vector<const Fetch*> fetches_;
     const std::vector<Fetch::Seen>* log_ = nullptr;
+    std::int64_t start_ = 0;
     std::map<Ident, std::int64_t> places_;
+    std::map<std::int64_t, Ident> before_; // What is known of what lay before the start.
 };
 
 } // namespace

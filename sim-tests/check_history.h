@@ -18,6 +18,9 @@
 // fetch promises less: what it shows is there for good, but it may show less than there is. So it
 // counts as the earlier of a pair only. Appends with acks=1 may vanish; those that are in the log
 // are in order.
+//
+// A log may begin late, where a deletion asked for it or where records may expire. Of what lay
+// before, that is known which was acknowledged by all or was read: it has its places as well.
 #pragma once
 
 #include "sim-tests/history.h"
@@ -64,6 +67,11 @@ inline constexpr std::string_view stale_end = "stale-end";
 inline constexpr std::string_view old_leader_told = "old-leader-told";
 // Somebody was told of a place in the log before a record was sent that lies before it.
 inline constexpr std::string_view told_before_sent = "told-before-sent";
+// A log begins behind what anybody asked to be deleted, and nothing in it may expire.
+inline constexpr std::string_view deleted_unasked = "deleted-unasked";
+// Somebody was told that a log begins behind what he asked to be deleted, or at some other place,
+// and it begins before that.
+inline constexpr std::string_view undeleted = "undeleted";
 } // namespace oracle
 
 // Every oracle speaks through this. Nothing, if it is muted (io/sim/mute.h).

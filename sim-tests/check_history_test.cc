@@ -54,16 +54,31 @@ public:
     void read(std::int64_t from, std::vector<Fetch::Seen> seen, std::int64_t high_watermark,
               std::int64_t connection = 1) {
         const Duration invoked = tick();
-        history.saw(
-            {9, connection, partition_, from, invoked, tick(), high_watermark, std::move(seen)});
+        history.saw({9, connection, partition_, from, invoked, tick(), high_watermark,
+                     std::move(seen), -1});
     }
     void ask_end(std::int64_t end, std::int32_t leader_epoch = -1) {
         const Duration invoked = tick();
         history.asked({9, partition_, invoked, tick(), end, leader_epoch});
     }
+    void remove(std::int64_t before) { history.deletes({partition_, before}); }
+    void tell_start(std::int64_t first, std::int64_t asked = 0) {
+        history.told({9, partition_, tick(), first, asked});
+    }
+    // In the answer to the last fetch.
+    void tell_fetched_start(std::int64_t first) {
+        Fetch again = history.fetches().back();
+        again.log_start = first;
+        history.saw(again);
+    }
+    // All before, as if it had been deleted.
+    void forget(std::int64_t before) {
+        std::erase_if(log, [&](const Fetch::Seen& record) { return record.offset < before; });
+        start = before;
+    }
     void elect(std::int32_t leader_epoch) { history.elected({partition_, leader_epoch, tick()}); }
     std::string verdict() {
-        history.read_all(partition_, log);
+        history.read_all(partition_, {start, log});
         const auto finding = check_history(history);
         return finding ? std::string(finding->oracle) : "good";
     }
@@ -72,6 +87,7 @@ public:
 
     History history;
     std::vector<Fetch::Seen> log;
+    std::int64_t start = 0;
 
 private:
     std::int32_t partition_;
@@ -332,6 +348,101 @@ TEST_CASE("an end that an old leader tells is found, be it right or not", "[simt
     }
 }
 
+TEST_CASE("a log that begins late because somebody asked for it is good", "[simtest]") {
+    Story story;
+    story.store(1, 3);
+    story.store(2, 2);
+    story.store(1);
+    story.read(0, {story.log.begin(), story.log.begin() + 4}, 5);
+    story.remove(4); // Within the second batch.
+    story.tell_start(4, 4);
+    story.forget(4);
+    CHECK(story.verdict() == "good");
+    story.remove(Deletion::all);
+    story.forget(6);
+    CHECK(story.verdict() == "good");
+}
+
+TEST_CASE("a log that begins behind what anybody asked to be deleted is found", "[simtest]") {
+    Story story;
+    story.store(1, 3);
+    story.store(1);
+    story.forget(2);
+    CHECK(story.verdict() == "deleted-unasked");
+    story.remove(1);
+    story.remove(5); // More than there is: that is refused.
+    CHECK(story.verdict() == "deleted-unasked");
+    story.remove(2);
+    CHECK(story.verdict() == "good");
+}
+
+TEST_CASE("a log whose records may expire begins anywhere", "[simtest]") {
+    Story story;
+    story.store(1, 3);
+    story.store(1);
+    story.forget(2);
+    story.history.expires("t");
+    CHECK(story.verdict() == "good");
+}
+
+TEST_CASE("what was said to be deleted and is there again is found", "[simtest]") {
+    Story story;
+    story.store(1, 3);
+    story.remove(2);
+    story.tell_start(2, 2);
+    CHECK(story.verdict() == "undeleted");
+    story.forget(2);
+    CHECK(story.verdict() == "good");
+    story.tell_start(1, 2); // An answer that deletes less than was asked for.
+    CHECK(story.verdict() == "undeleted");
+}
+
+TEST_CASE("a fetch that tells of a start which the log does not have is found", "[simtest]") {
+    Story story;
+    story.store(1, 3);
+    story.read(0, {}, 3);
+    story.tell_fetched_start(2);
+    CHECK(story.verdict() == "undeleted");
+}
+
+TEST_CASE("of what has been deleted, too, nothing may be told in two ways", "[simtest]") {
+    Story story;
+    story.store(1, 2);
+    story.store(2);
+    story.store(1);
+    story.remove(3);
+    SECTION("two records at one offset") {
+        story.read(0, {{0, story.log[0].ident}, {1, story.log[2].ident}}, 4);
+        story.forget(3);
+        CHECK(story.verdict() == "two-at-one-offset");
+    }
+    SECTION("and one that is still there") {
+        story.read(1, {{2, story.log[3].ident}}, 4);
+        story.forget(3);
+        CHECK(story.verdict() == "two-at-one-offset");
+    }
+    SECTION("one that was refused") {
+        const auto refused = story.send(3);
+        story.refused(refused);
+        story.forget(3);
+        CHECK(story.verdict() == "good");
+        story.read(0, {{0, {3, 1}}}, 4);
+        CHECK(story.verdict() != "good");
+    }
+    SECTION("one that was acknowledged and that the log still should have") {
+        story.log.pop_back();
+        story.forget(3);
+        CHECK(story.verdict() == "acknowledged-lost");
+    }
+    SECTION("a place that was told before what lay there was sent") {
+        story.ask_end(5);
+        story.store(1);
+        story.remove(5);
+        story.forget(5);
+        CHECK(story.verdict() == "told-before-sent");
+    }
+}
+
 TEST_CASE("a place that was told before what lies there was sent is found", "[simtest]") {
     Story story;
     const std::size_t early = story.send(1);
@@ -384,6 +495,18 @@ Story random_story(std::uint64_t seed) {
 
 TEST_CASE("histories of a log that keeps its promises are good", "[simtest][model]") {
     rc::prop("good", [](std::uint64_t seed) { RC_ASSERT(random_story(seed).verdict() == "good"); });
+}
+
+TEST_CASE("so are they when the log forgets its beginning", "[simtest][model]") {
+    rc::prop("good", [](std::uint64_t seed) {
+        Story story = random_story(seed);
+        const auto before =
+            Random(seed).fork("cut").between(0, static_cast<std::int64_t>(story.log.size()));
+        story.remove(before);
+        story.tell_start(before, before);
+        story.forget(before);
+        RC_ASSERT(story.verdict() == "good");
+    });
 }
 
 TEST_CASE("a good history in which one record is changed, dropped or repeated is not",

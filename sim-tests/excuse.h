@@ -54,7 +54,7 @@ struct Missing {
         journal_round,    // The header of one, that its frames and its neighbours do not tell.
         journal_entry,    // With its header.
         journal_payload,  // Of an entry whose header is there: no reason to refuse the disk.
-        journal_vote,     // With its header; or a mark, which carries one.
+        journal_vote,     // With its header; or a mark, which carries one, or where a log starts.
         journal_note,     // A cut, or a seal.
         journal_unneeded, // Behind the rounds of the newest file; only a sector that cannot be
                           // read. Nothing is lost, but a node cannot know that.

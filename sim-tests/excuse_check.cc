@@ -78,7 +78,9 @@ std::optional<std::string> flaw_of_frame(const Missing& missing, std::span<const
                           missing.what == What::journal_payload ||
                           missing.what == What::segment_entry;
     const bool is_vote = missing.what == What::journal_vote;
-    if (is_entry ? kind >= 16 : is_vote ? kind != 16 && kind != 18 : kind != 17 && kind != 19)
+    if (is_entry  ? kind >= 16
+        : is_vote ? kind != 16 && kind != 18 && kind != 20
+                  : kind != 17 && kind != 19)
         return "the frame was of another kind";
     if (number(bytes, 16, 8) != static_cast<std::uint64_t>(missing.group.value))
         return "the frame was another group's";

@@ -160,8 +160,6 @@ void History::completed(std::size_t produce, Duration when, Outcome outcome,
     if (outcome == Outcome::stored) stored_.push_back(produce);
 }
 
-void History::read_all(std::int32_t partition, std::vector<Fetch::Seen> log) {
-    logs_[partition] = std::move(log);
-}
+void History::read_all(std::int32_t partition, Log log) { logs_[partition] = std::move(log); }
 
 } // namespace pyralog::simtest

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -88,6 +89,7 @@ struct Fetch {
     Duration completed{0};
     std::int64_t high_watermark = 0;
     std::vector<Seen> seen;
+    std::int64_t log_start = -1; // If the answer says so.
 };
 
 // Where a partition ended, as ListOffsets told.
@@ -98,6 +100,22 @@ struct EndAsked {
     Duration completed{0};
     std::int64_t end = 0;
     std::int32_t leader_epoch = -1; // Of whom it was told by, if he said so.
+};
+
+// Somebody asked for the deletion of all records before an offset.
+struct Deletion {
+    static constexpr std::int64_t all = -1;
+    std::int32_t partition = 0;
+    std::int64_t before = all; // All that was committed then.
+};
+
+// Where a partition began, as somebody was told.
+struct StartTold {
+    std::int32_t client = 0;
+    std::int32_t partition = 0;
+    Duration completed{0};
+    std::int64_t start = 0;
+    std::int64_t asked = 0; // Not before this one, if it was asked for by a deletion.
 };
 
 // What no client knows: since when there was a leader of this epoch.
@@ -119,17 +137,30 @@ public:
     void completed(std::size_t produce, Duration when, Outcome outcome, std::int64_t base_offset);
     void saw(Fetch fetch) { fetches_.push_back(std::move(fetch)); }
     void asked(EndAsked end) { ends_.push_back(end); }
+    void deletes(Deletion deletion) { deletions_.push_back(deletion); }
+    void told(StartTold start) { starts_.push_back(start); }
+    // Records of this topic may go without being asked to.
+    void expires(const std::string& topic) { expiring_.insert(topic); }
     void elected(Elected leader) { elected_.push_back(leader); }
 
-    // All of a partition, read when everything was quiet, whose topic still exists. Records in the
-    // order in which they were returned.
-    void read_all(std::int32_t partition, std::vector<Fetch::Seen> log);
+    // All of a partition, read when everything was quiet, whose topic still exists, from where it
+    // was told to begin. Records in the order in which they were returned.
+    struct Log {
+        std::int64_t start = 0;
+        std::vector<Fetch::Seen> records;
+    };
+    void read_all(std::int32_t partition, Log log);
 
     const std::vector<Produce>& produces() const { return produces_; }
     const std::vector<Fetch>& fetches() const { return fetches_; }
     const std::vector<EndAsked>& ends() const { return ends_; }
     const std::vector<Elected>& elected() const { return elected_; }
-    const std::map<std::int32_t, std::vector<Fetch::Seen>>& logs() const { return logs_; }
+    const std::vector<Deletion>& deletions() const { return deletions_; }
+    const std::vector<StartTold>& starts() const { return starts_; }
+    bool may_expire(std::int32_t partition) const {
+        return expiring_.contains(name(partition).topic);
+    }
+    const std::map<std::int32_t, Log>& logs() const { return logs_; }
 
     // The produces that were completed as stored, in the order in which that became known.
     const std::vector<std::size_t>& stored() const { return stored_; }
@@ -142,7 +173,10 @@ private:
     std::vector<Fetch> fetches_;
     std::vector<EndAsked> ends_;
     std::vector<Elected> elected_;
-    std::map<std::int32_t, std::vector<Fetch::Seen>> logs_;
+    std::vector<Deletion> deletions_;
+    std::vector<StartTold> starts_;
+    std::set<std::string> expiring_;
+    std::map<std::int32_t, Log> logs_;
 };
 
 } // namespace pyralog::simtest

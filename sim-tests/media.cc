@@ -160,8 +160,7 @@ void NodeMedia::refresh() {
     if (lives_begun_ != begun) ++lives_;
     if (changed) replay_journal();
 
-    for (auto& [path, file] : segments_)
-        if (file.inode != 0) read_segment(file);
+    for (auto& [path, file] : segments_) read_segment(file);
 }
 
 // Returns if the journal has other files than before.
@@ -186,14 +185,21 @@ bool NodeMedia::refresh_names() {
     for (auto& [path, file] : journal_) end_life(file);
     journal_ = std::move(here);
 
-    for (auto& [path, file] : segments_) file.inode = 0;
+    std::map<std::string, SegmentFile> segments;
     for (const std::string& group : names_in(groups_directory)) {
         const std::string directory = std::string(groups_directory) + '/' + group;
         for (const std::string& name : names_in(directory)) {
             const std::string path = directory + '/' + name;
-            segments_[path].inode = medium_.durable_file(path).value();
+            const Inode inode = medium_.durable_file(path).value();
+            const auto known = segments_.find(path);
+            if (known != segments_.end() && known->second.inode == inode)
+                segments.insert(segments_.extract(known));
+            else
+                segments[path].inode = inode;
         }
     }
+    for (auto& [path, file] : segments_) forget(file);
+    segments_ = std::move(segments);
     return changed;
 }
 
@@ -422,7 +428,23 @@ void NodeMedia::read_segment(SegmentFile& file) {
         if (slot.journaled && slot.journaled != entry)
             group.kept_ = std::min(group.kept_, entry.first.index);
         slot.stored = entry;
+        file.indexes.push_back(entry.first.index);
         if (slot.stored != slot.journaled) add_batch(entry, 1);
+    }
+}
+
+// It has been removed, or another file has its name: what it held is gone, unless the journal has
+// it.
+void NodeMedia::forget(SegmentFile& file) {
+    OfGroup& group = groups_[file.group];
+    for (const std::int64_t index : file.indexes) {
+        const auto at = group.slots_.find(index);
+        CHECK(at != group.slots_.end() && at->second.stored);
+        OfGroup::Slot& slot = at->second;
+        if (slot.stored != slot.journaled) add_batch(*slot.stored, -1);
+        slot.stored.reset();
+        group.kept_ = std::min(group.kept_, index);
+        if (!slot.journaled) group.slots_.erase(at);
     }
 }
 

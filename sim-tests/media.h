@@ -137,10 +137,11 @@ private:
         std::size_t count = 0;
     };
     struct SegmentFile {
-        Inode inode = 0; // Zero: it is not there any more.
+        Inode inode = 0;
         std::uint64_t generation = 0;
         std::uint64_t file_position = 0; // Zero: the header has not been seen yet.
         GroupId group;
+        std::vector<std::int64_t> indexes = {}; // Of the entries that it alone has in a segment.
     };
 
     void refresh();
@@ -156,6 +157,7 @@ private:
     void apply(const Change& change, std::uint64_t life);
     void forget_journaled(OfGroup::Slot& slot);
     void read_segment(SegmentFile& file);
+    void forget(SegmentFile& file);
     std::uint64_t footer_end(const std::string& path, const SegmentFile& file) const;
     bool read(Inode file, std::uint64_t position, std::span<std::byte> into);
     void add_batch(const Entry& entry, std::int64_t count);

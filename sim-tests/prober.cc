@@ -146,6 +146,7 @@ Result<> Prober::hear_one(Talk& talk, const Asked& asked) {
         fetch.invoked = asked.invoked;
         fetch.completed = now_();
         fetch.high_watermark = told.high_watermark;
+        fetch.log_start = told.log_start_offset;
         history_.saw(std::move(fetch));
     } else {
         const auto answer = TRY(talk.connection.receive<kafka::ListOffsetsResponse>(asked.header));

@@ -45,6 +45,7 @@ public:
         if (options.record) world_.set_recorder(options.record);
         check_.on_change(options.replicas);
         check_.on_deleted([this](const std::string& topic) { return workload_.deleting(topic); });
+        check_.on_lookup([this](const TopicPartition& partition) { return find_group(partition); });
         world_.trace(to_string(plan));
         if (plan_.engine) world_.use_store(store_for);
         // Disks are there before the first boot, so that oracles can look at them at any time.
@@ -169,6 +170,14 @@ private:
             add(catalogue);
         }
         return topics;
+    }
+
+    std::optional<GroupId> find_group(const TopicPartition& partition) {
+        for (const server::Topic& topic : known_topics())
+            if (topic.name == partition.topic &&
+                static_cast<std::size_t>(partition.partition) < topic.partitions.size())
+                return topic.partitions[static_cast<std::size_t>(partition.partition)].group;
+        return {};
     }
 
     void tell_of_leaders() {

@@ -45,10 +45,8 @@ constexpr std::array kept_settings{
     "topic.replication_factor",
     "topic.partitions_max",
     "log.segment_age",
-    "log.open_segments_max",
     "topic.retention_time",
     "topic.retention_bytes",
-    "topic.retention_interval",
 };
 
 void set(std::vector<Setting>& settings, std::string_view name, const std::string& value) {
@@ -84,6 +82,8 @@ void draw_log(std::vector<Setting>& settings, Random& random) {
     set_size(settings, "journal.round_bytes_max", scaled(random, 4096, 1 << 20));
     set(settings, "journal.seal_delay", scaled(random, 1ms, 200ms));
     set_size(settings, "log.segment_bytes", scaled(random, 64 << 10, 512 << 10));
+    set(settings, "log.open_segments_max", scaled(random, 1, 64));
+    if (often(random, 40)) set(settings, "log.segment_age", scaled(random, 100ms, 20s));
     set_size(settings, "log.segment_flush_bytes", scaled(random, 4096, 64 << 10));
     set_size(settings, "log.cache_bytes", often(random, 20) ? 0 : scaled(random, 4096, 1 << 20));
     set_size(settings, "log.node_cache_bytes",
@@ -119,6 +119,7 @@ void draw_config(server::Config& config, Random& random) {
     set(settings, "kafka.connections_max", random.between(30, 1000));
     set(settings, "topic.partitions", random.between(1, 3));
     set(settings, "topic.auto_create", "true");
+    set(settings, "topic.retention_interval", scaled(random, 50ms, 5s));
 }
 
 // Records are large, queues to peers and journals small: whoever was away is sent more at once than
@@ -136,6 +137,16 @@ void draw_crowd(Plan& plan, Random& random) {
     plan.workload.producers = 3;
     plan.workload.value_bytes_max = 9000;
     plan.workload.records_max = 12;
+}
+
+// Of all topics that do not say so themselves.
+void draw_expiry(Plan& plan, Random& random) {
+    std::vector<Setting> settings = settings_of(plan.config);
+    if (often(random, 50))
+        set(settings, "topic.retention_time", scaled(random, 500ms, 20s));
+    else
+        set_size(settings, "topic.retention_bytes", scaled(random, 64 << 10, 1 << 20));
+    plan.workload.all_expire = true;
 }
 
 Duration election_timeout_of(server::Config config) {
@@ -298,6 +309,10 @@ void edit_workload(WorkloadPlan& plan, const PlanEdits& edits) {
     if (!edits.plain_clients) return;
     plan.vandal = plan.explorer = false;
     plan.passing_topics = 0;
+    for (TopicPlan& topic : plan.topics) {
+        topic.pruned = false;
+        topic.retention_ms = topic.retention_bytes = -1;
+    }
 }
 
 } // namespace
@@ -373,6 +388,7 @@ Plan draw_plan(std::uint64_t seed, const PlanEdits& edits) {
         for (TopicPlan& topic : plan.workload.topics) topic.replication = -1;
         if (plan.nodes == 5 && often(shape, 50)) plan.config.topic.replication_factor = 5;
     }
+    if (often(shape, 10) && !edits.plain_settings) draw_expiry(plan, shape);
     // Many partitions make long runs, so they are rare.
     if (often(shape, 4))
         plan.workload.topics.front().partitions = static_cast<std::int32_t>(scaled(shape, 4, 64));

@@ -80,6 +80,16 @@ WorkloadPlan draw_workload(Random random, int nodes) {
     plan.explorer = often(random, 40);
     plan.deletes_after = Duration(1ms) * random.between(500, 8000);
     plan.prober = often(random, 55);
+    if (often(random, 30))
+        for (TopicPlan& topic : plan.topics) topic.pruned = often(random, 60);
+    plan.prunes_every = Duration(1ms) * random.between(200, 4000);
+    for (TopicPlan& topic : plan.topics) {
+        if (topic.auto_created || !often(random, 15)) continue;
+        if (often(random, 50))
+            topic.retention_ms = random.between(0, 10'000);
+        else
+            topic.retention_bytes = random.between(0, 300'000);
+    }
     plan.sent_bytes_max = stored_bytes_max / static_cast<std::size_t>(nodes);
     if (often(random, 30)) plan.passing_topics = static_cast<int>(random.between(2, 8));
     return plan;
@@ -100,6 +110,9 @@ bool Workload::stays(const std::string& topic) const {
 }
 
 std::vector<Workload::Program> Workload::programs() {
+    for (const TopicPlan& topic : plan_.topics)
+        if (topic.expires() || plan_.all_expire) history_.expires(topic.name);
+    if (plan_.all_expire) history_.expires(std::string(final_topic));
     std::vector<Program> programs;
     NodeId next = first_client;
     const auto add = [&](std::string_view what, std::function<void(Environment&)> main) {
@@ -111,6 +124,8 @@ std::vector<Workload::Program> Workload::programs() {
         add("producer", [this, self = next](Environment& env) { produce(env, self); });
     for (int i = 0; i < plan_.consumers; ++i)
         add("consumer", [this, self = next](Environment& env) { consume(env, self); });
+    if (std::ranges::any_of(plan_.topics, &TopicPlan::pruned))
+        add("pruner", [this, self = next](Environment& env) { prune(env, self); });
     if (plan_.explorer) add("explorer", [this](Environment& env) { explore(env, bootstrap_); });
     if (plan_.vandal) add("vandal", [this](Environment& env) { vandalise(env); });
     return programs;

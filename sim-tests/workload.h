@@ -5,8 +5,9 @@
 // the one History of the run.
 //
 // Producers send records that exist once and describe themselves; consumers read from anywhere; an
-// admin makes the topics, and may delete one; a vandal sends what no client should. None of them
-// gives up: what fails is noted as what it is, and the next thing is tried.
+// admin makes the topics, and may delete one; a pruner deletes their first records; a vandal sends
+// what no client should. None of them gives up: what fails is noted as what it is, and the next
+// thing is tried.
 #pragma once
 
 #include "core/env/environment.h"
@@ -27,6 +28,10 @@ struct TopicPlan {
     std::int16_t replication = -1; // -1: the brokers' default.
     bool auto_created = false;     // By whoever asks first, with the brokers' partitions.
     bool deleted = false;          // At some time, by the admin.
+    bool pruned = false;           // From its beginning, by the pruner, now and then.
+    // As it is made; -1: as the brokers have it.
+    std::int64_t retention_ms = -1, retention_bytes = -1;
+    bool expires() const { return retention_ms >= 0 || retention_bytes >= 0; }
 };
 
 struct WorkloadPlan {
@@ -45,7 +50,9 @@ struct WorkloadPlan {
     std::size_t sent_bytes_max = 8_MiB;
     std::uint32_t pipelined_percent = 20; // Of a producer's turns.
     Duration deletes_after{0};
-    int passing_topics = 0; // That the admin makes, and deletes soon after, one by one.
+    Duration prunes_every{0}; // The mean.
+    bool all_expire = false;  // Also topics that do not say so: the brokers are set that way.
+    int passing_topics = 0;   // That the admin makes, and deletes soon after, one by one.
 };
 
 WorkloadPlan draw_workload(Random random, int nodes);
@@ -95,10 +102,12 @@ private:
     friend class Consumer;
     friend class Finisher;
     friend class Admin;
+    friend class Pruner;
 
     void produce(Environment& env, NodeId self);
     void consume(Environment& env, NodeId self);
     void administer(Environment& env);
+    void prune(Environment& env, NodeId self);
     void vandalise(Environment& env);
 
     const WorkloadPlan plan_;

@@ -58,6 +58,12 @@ private:
         kafka::CreateTopicsRequest request;
         request.timeout_ms = static_cast<std::int32_t>(plan().patience / 1ms);
         request.topics.push_back({topic.name, topic.partitions, topic.replication, {}, {}});
+        const auto set = [&](std::string name, std::int64_t value) {
+            if (value < 0) return;
+            request.topics.back().configs.push_back({std::move(name), std::to_string(value)});
+        };
+        set("retention.ms", topic.retention_ms);
+        set("retention.bytes", topic.retention_bytes);
         // Before version 4 nobody can leave the number of replicas to the broker.
         const auto asked = TRY(connection->send(request, 4));
         const auto answer = TRY(connection->receive<kafka::CreateTopicsResponse>(asked));

@@ -11,6 +11,7 @@ namespace pyralog::simtest {
 
 constexpr Duration pause_after_failure = 50ms;
 constexpr Duration metadata_age_max = 2s;
+constexpr std::string_view final_topic = "final";
 constexpr std::string_view passing_prefix = "passing-"; // Of topics that the admin soon deletes.
 
 // Percent of the time.
@@ -48,15 +49,23 @@ public:
     // At once, and of all topics there are.
     void learn_all() { ask_for({}); }
 
+    // Where a partition begins; told to the history as well.
+    Result<std::int64_t> ask_start(KafkaConnection& connection, const TopicPartition& name,
+                                   NodeId self);
+
     // A partition whose leader is known; nothing if there is none.
     struct Target {
         TopicPartition name;
         KafkaClient::Partition known;
     };
     std::optional<Target> pick() {
+        return pick_of([](const TopicPartition&) { return true; });
+    }
+    template <class Wanted>
+    std::optional<Target> pick_of(const Wanted& wanted) {
         std::vector<Target> targets;
         for (const auto& [name, known] : kafka_.partitions())
-            if (known.leader >= 0) targets.push_back({name, known});
+            if (known.leader >= 0 && wanted(name)) targets.push_back({name, known});
         if (targets.empty()) {
             stale_ = true;
             return {};

@@ -73,11 +73,13 @@ private:
             answer.topics[0].partitions.size() != 1)
             return Error::unavailable;
         const auto& told = answer.topics[0].partitions[0];
-        if (told.error == ErrorCode::offset_out_of_range) next = 0;
+        if (told.error == ErrorCode::offset_out_of_range)
+            next = TRY(ask_start(*connection, target.name, self_));
         if (told.error != ErrorCode::none) return Error::unavailable;
         SOMETIMES(!told.records || size_of(*told.records) == 0, "client/fetched-nothing-new");
         fetch.completed = now();
         fetch.high_watermark = told.high_watermark;
+        fetch.log_start = told.log_start_offset;
         fetch.seen = TRY(seen_in(told.records));
         SOMETIMES(!fetch.seen.empty() && fetch.seen.front().offset < fetch.from,
                   "client/fetched-from-the-middle-of-a-batch");

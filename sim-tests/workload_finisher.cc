@@ -9,12 +9,6 @@ namespace pyralog::simtest {
 
 using kafka::ErrorCode;
 
-namespace {
-
-constexpr std::string_view final_topic = "final";
-
-} // namespace
-
 class Finisher : public Client {
 public:
     Finisher(Workload& workload, Environment& env, NodeId self, std::vector<Address> bootstrap,
@@ -44,7 +38,7 @@ public:
             if (env_.fibers.cancelled()) return;
         }
         for (const TopicPartition& name : answered) {
-            std::vector<Fetch::Seen> log;
+            History::Log log;
             const bool done = insist(name, FinalStep::read, [&] { return read(name, log); });
             if (env_.fibers.cancelled()) return;
             if (done)
@@ -117,7 +111,8 @@ private:
         produce.replicas = kafka_.partition(name)->replicas;
         produce.invoked = now();
         wire::RecordBatchBuilder builder;
-        builder.add(std::nullopt, value_of({self_.value, produce.first_number}, value_size_min));
+        builder.add(std::nullopt, value_of({self_.value, produce.first_number}, value_size_min),
+                    env_.clock.wall().unix_ms);
         const Bytes batch = builder.build();
         const auto parsed = wire::RecordBatch::parse(batch);
         produce.batch_crc = std::get<wire::RecordBatch>(parsed).header().crc;
@@ -137,29 +132,34 @@ private:
         return {};
     }
 
-    // All of it from the beginning, up to the record that probe() wrote.
-    Result<> read(const TopicPartition& name, std::vector<Fetch::Seen>& log) {
+    // All of it from where it begins, up to the record that probe() wrote. What is deleted
+    // meanwhile is not waited for.
+    Result<> read(const TopicPartition& name, History::Log& log) {
         KafkaConnection* connection = TRY(leader_of(name));
-        while (static_cast<std::int64_t>(log.size()) < ends_.at(name)) {
+        if (log.records.empty()) log.start = TRY(ask_start(*connection, name, self_));
+        for (;;) {
+            const std::int64_t next =
+                log.records.empty() ? log.start : log.records.back().offset + 1;
+            if (next >= ends_.at(name)) return {};
             kafka::FetchRequest request;
             request.max_wait_ms = 100;
             request.min_bytes = 1;
             kafka::FetchRequest::Partition wanted;
             wanted.index = name.partition;
-            wanted.fetch_offset = log.empty() ? 0 : log.back().offset + 1;
+            wanted.fetch_offset = next;
             wanted.max_bytes = 1 << 20;
             request.topics.push_back({name.topic, {wanted}});
             const auto answer = TRY(connection->call(request));
             if (answer.topics.size() != 1 || answer.topics[0].partitions.size() != 1)
                 return Error::malformed;
             const auto& told = answer.topics[0].partitions[0];
+            if (told.error == ErrorCode::offset_out_of_range) log.records.clear();
             if (told.error != ErrorCode::none) return Error::unavailable;
             const auto seen = TRY(seen_in(told.records));
             if (seen.empty()) return Error::unavailable;
             for (const Fetch::Seen& record : seen)
-                if (record.offset >= wanted.fetch_offset) log.push_back(record);
+                if (record.offset >= next) log.records.push_back(record);
         }
-        return {};
     }
 
     const NodeId self_;

@@ -128,7 +128,7 @@ public:
         auto log = read_all();
         if (finding) return std::string(finding->oracle) + ": " + finding->detail;
         if (!log) return "cannot be read";
-        history_.read_all(history_.partition(stage_partition), std::move(*log));
+        history_.read_all(history_.partition(stage_partition), {0, std::move(*log)});
         if (const auto bad = check_history(history_))
             return std::string(bad->oracle) + ": " + bad->detail;
         return "good";
