@@ -4,8 +4,8 @@
 // out if our tests would have seen it. `BUG(M03)` is plain false, except in a build with
 // PYRALOG_BUGS: there it is true for the one bug that the simulator's main has planted, and counts
 // how often. It stands behind the condition under which it changes the course of things, so that
-// this is what it counts. The list, with where each comes from, is in
-// TESTING.md.
+// this is what it counts. It stands in .cc files alone, so that all others are the same in both
+// builds. The list, with where each comes from, is in TESTING.md.
 //
 // The variables below are the only ones in the project that are global and change. They exist
 // only in that build, and are set before any node starts.

@@ -299,6 +299,9 @@ Strings name_complaints(std::string_view path, std::string_view text) {
         if (path.ends_with(".h") && names(lines[i], "using namespace") &&
             !names(lines[i], "std::chrono_literals"))
             found.push_back(place(path, i) + "no `using namespace` in headers");
+        if (path.ends_with(".h") && path != "core/base/bug.h" &&
+            (names(lines[i], "BUG") || names(lines[i], "PYRALOG_BUGS")))
+            found.push_back(place(path, i) + "bugs are planted in .cc files");
         if (has_mutable_static(lines[i]) &&
             !begins_with_any(path, {"io/real/", "io/sim/rocksdb/hooks.cc", "bench/"}))
             found.push_back(place(path, i) + "a mutable static is shared by all nodes");
@@ -490,6 +493,8 @@ TEST_CASE("a banned name is noticed in code, and only there", "[base][tidy]") {
     CHECK(refused("static int calls = 0;\n"));
     CHECK(refused("    static std::vector<int> all;\n"));
     CHECK(refused("double share = 0.5;\n"));
+    CHECK(name_complaints("core/log/log.h", "#ifdef PYRALOG_BUGS\n").size() == 1);
+    CHECK(name_complaints("core/log/log.cc", "#ifdef PYRALOG_BUGS\n").empty());
     CHECK_FALSE(refused("int random_number = 4; // No rand() and no steady_clock here.\n"));
     CHECK_FALSE(refused("say(\"rand() is banned\"); /* catch (...) */\n"));
     CHECK_FALSE(refused("static int twice(int x) { return 2 * x; }\n"));

@@ -38,6 +38,10 @@ wire::Frame owned(const wire::Frame& frame) {
 
 } // namespace
 
+struct Log::Planted {
+    std::map<Offset, wire::Frame> overruled; // For M32.
+};
+
 Log::Log(Environment& env, Journal& journal, TailBudget& budget, const LogConfig& config,
          GroupId group)
     : env_(env), journal_(journal), budget_(budget), config_(config), group_(group),
@@ -281,9 +285,10 @@ void Log::cut(Position end) {
     if (end.index == end_.index) return;
     SOMETIMES(end_.index - end.index > 1, "log/cut-several-entries");
 #ifdef PYRALOG_BUGS
+    if (!planted_) planted_ = std::make_unique<Planted>();
     for (std::int64_t i = end.index; i < end_.index; ++i)
         if (in_memory(i)->kind == wire::Frame::Kind::records)
-            overruled_.insert_or_assign(in_memory(i)->first.offset, *in_memory(i));
+            planted_->overruled.insert_or_assign(in_memory(i)->first.offset, *in_memory(i));
 #endif
     while (end_.index > end.index) pop();
     CHECK(end_ == end);
@@ -497,8 +502,9 @@ std::size_t Log::place_in_tail(Offset offset) const {
 // With M32 a cache of batches knows them by their offset alone.
 const wire::Frame& Log::cached(const wire::Frame& frame) const {
 #ifdef PYRALOG_BUGS
-    const auto old = overruled_.find(frame.first.offset);
-    if (old != overruled_.end() && frame.kind == wire::Frame::Kind::records &&
+    if (!planted_) return frame;
+    const auto old = planted_->overruled.find(frame.first.offset);
+    if (old != planted_->overruled.end() && frame.kind == wire::Frame::Kind::records &&
         old->second.term != frame.term && BUG(M32))
         return old->second;
 #endif

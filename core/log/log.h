@@ -144,6 +144,7 @@ public:
 private:
     friend class SegmentWriter;
     friend class TailBudget;
+    struct Planted;
 
     Log(Environment& env, Journal& journal, TailBudget& budget, const LogConfig& config,
         GroupId group);
@@ -248,9 +249,7 @@ private:
         Metrics::Counter mended;
     };
     std::unique_ptr<Damaged> damaged_; // Null while nothing ever was.
-#ifdef PYRALOG_BUGS
-    std::map<Offset, wire::Frame> overruled_; // For M32.
-#endif
+    std::unique_ptr<Planted> planted_; // What a planted bug keeps; else nothing.
     bool replayed_ = false;
 
     SegmentWriter* writer_ = nullptr;
