@@ -1,4 +1,5 @@
 // The corpora, run as plain tests: what fuzzers once found stays found.
+#include "core/testing/places.h"
 #include "fuzz/target.h"
 
 #include <algorithm>
@@ -15,7 +16,7 @@ using namespace pyralog::fuzz;
 namespace {
 
 std::filesystem::path corpus_of(const Target& target) {
-    return std::filesystem::path(PYRALOG_SOURCE_DIR) / "fuzz/corpus" / target.name;
+    return std::filesystem::path(testing::source_dir()) / "fuzz/corpus" / target.name;
 }
 
 std::vector<std::byte> read_file(const std::filesystem::path& path) {

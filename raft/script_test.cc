@@ -13,6 +13,7 @@
 //     settle                 messages and disks, until nothing moves
 //     cut-off 2   deaf 2   heal
 //     logs                   everybody's log, "|" after what is committed
+#include "core/testing/places.h"
 #include "raft/toy_group.h"
 
 #include <cstdlib>
@@ -239,7 +240,8 @@ std::string replayed(std::istream& script) {
 
 TEST_CASE("every script is answered as it is written", "[raft]") {
     std::vector<std::filesystem::path> paths;
-    for (const auto& file : std::filesystem::directory_iterator(PYRALOG_SOURCE_DIR "/raft/scripts"))
+    for (const auto& file :
+         std::filesystem::directory_iterator(testing::source_dir() + "/raft/scripts"))
         if (file.path().extension() == ".txt") paths.push_back(file.path());
     std::sort(paths.begin(), paths.end());
     REQUIRE(paths.size() >= 7);

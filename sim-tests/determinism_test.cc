@@ -1,4 +1,5 @@
 // A run is a function of its seed, and the seeds that once found something still pass.
+#include "core/testing/places.h"
 #include "sim-tests/run.h"
 
 #include <array>
@@ -18,7 +19,7 @@ RunResult short_run(std::uint64_t seed, Duration length) {
 }
 
 std::vector<std::uint64_t> seeds_on_file() {
-    std::ifstream file(PYRALOG_SOURCE_DIR "/sim-tests/seeds.txt");
+    std::ifstream file(testing::source_dir() + "/sim-tests/seeds.txt");
     REQUIRE(file);
     std::vector<std::uint64_t> seeds;
     for (std::string line; std::getline(file, line);) {

@@ -1,7 +1,7 @@
 // The tree itself, as a reader meets it: who includes whom, which names are banned where, how long
 // lines and functions are. Conventions that nobody checks rot. Each check is a function of a path
 // and a text, and is shown a text that it must refuse, so that it cannot rot either.
-#include <catch2/catch.hpp>
+#include "core/testing/places.h"
 
 #include <algorithm>
 #include <array>
@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <catch2/catch.hpp>
 
 namespace {
 
@@ -122,6 +124,7 @@ struct Layer {
 
 const std::vector<Layer>& layers() {
     static const std::vector<Layer> all{
+        {"core/testing/", {"core/testing/"}},
         {"core/base/", {"core/base/"}},
         {"core/wire/", {"core/base/", "core/wire/"}},
         {"core/env/", {"core/base/", "core/env/"}},
@@ -213,7 +216,8 @@ Strings include_complaints(std::string_view path, std::string_view text) {
             });
             const bool sim_in_test = is_test(path) && header.starts_with("io/sim/") &&
                                      begins_with_any(path, {"core/log/", "raft/", "server/"});
-            if (layer != layers().end() && !sim_in_test &&
+            const bool help_in_test = is_test(path) && header.starts_with("core/testing/");
+            if (layer != layers().end() && !sim_in_test && !help_in_test &&
                 !begins_with_any(header, layer->may_include))
                 found.push_back(place(path, i) + std::string(header) + " is above this layer");
             if (path.starts_with("server/") && !path.starts_with("server/cli/") &&
@@ -420,7 +424,7 @@ Strings length_complaints(std::string_view path, std::string_view text) {
 
 std::map<std::string, std::string> tree() {
     std::map<std::string, std::string> files;
-    const fs::path root = PYRALOG_SOURCE_DIR;
+    const fs::path root = pyralog::testing::source_dir();
     for (const char* folder : {"core", "io", "raft", "server", "sim-tests", "fuzz", "bench"}) {
         if (!fs::exists(root / folder)) continue;
         for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
@@ -476,6 +480,8 @@ TEST_CASE("an include of a higher layer is noticed", "[base][tidy]") {
     CHECK(refused("core/log/log.cc", "#include <unistd.h>\n"));
     CHECK(refused("server/broker.cc", "#include <boost/asio.hpp>\n"));
     CHECK(refused("core/base/logger.cc", "#include <mutex>\n"));
+    CHECK(refused("core/wire/a.cc", "#include \"core/testing/places.h\"\n"));
+    CHECK_FALSE(refused("core/wire/a_test.cc", "#include \"core/testing/places.h\"\n"));
     CHECK_FALSE(refused("raft/group_test.cc", "#include \"io/sim/world.h\"\n"));
     CHECK_FALSE(refused("raft/consensus.cc", "#include \"core/wire/raft.h\"\n"));
     CHECK_FALSE(refused("io/real/disk.cc", "#include <unistd.h>\n"));

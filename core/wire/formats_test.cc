@@ -17,7 +17,7 @@ std::string file_text(const std::string& path) {
 // The blocks of FORMATS.md that begin with ```hex NAME, by their names.
 std::map<std::string, std::string> documented() {
     static constexpr std::string_view opening = "```hex ";
-    std::istringstream text(file_text(PYRALOG_SOURCE_DIR "/core/wire/FORMATS.md"));
+    std::istringstream text(file_text(pyralog::testing::source_dir() + "/core/wire/FORMATS.md"));
     std::map<std::string, std::string> blocks;
     std::string* block = nullptr;
     for (std::string line; std::getline(text, line);) {

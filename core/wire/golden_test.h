@@ -7,6 +7,7 @@
 #pragma once
 
 #include "core/base/bytes.h"
+#include "core/testing/places.h"
 
 #include <cstdlib>
 #include <fstream>
@@ -50,7 +51,7 @@ inline Bytes bytes_of_hex(std::string_view text) {
 }
 
 inline std::string golden_path(std::string_view name) {
-    return std::string(PYRALOG_SOURCE_DIR "/core/wire/golden/").append(name).append(".hex");
+    return testing::source_dir().append("/core/wire/golden/").append(name).append(".hex");
 }
 
 // The digits of a golden file; none if there is no such file. With UPDATE=1 it is made, or made

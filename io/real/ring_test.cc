@@ -1,5 +1,7 @@
 #include "io/real/ring.h"
 
+#include "core/testing/places.h"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/uio.h>
@@ -49,7 +51,8 @@ struct Toy {
 };
 
 struct TemporaryFile {
-    TemporaryFile() : fd(open(PYRALOG_BINARY_DIR, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)) {
+    TemporaryFile()
+        : fd(open(testing::binary_dir().c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)) {
         REQUIRE(fd >= 0);
     }
     ~TemporaryFile() { close(fd); }

@@ -1,3 +1,4 @@
+#include "core/testing/places.h"
 #include "io/real/test_node.h"
 
 #include <sys/wait.h>
@@ -10,7 +11,7 @@
 namespace pyralog::real {
 
 TestNode::TestNode() {
-    std::string name = PYRALOG_BINARY_DIR "/real_test_XXXXXX";
+    std::string name = testing::binary_dir() + "/real_test_XXXXXX";
     CHECK(mkdtemp(name.data()) != nullptr);
     config.data_dir = name;
     config.log_level = Level::error;

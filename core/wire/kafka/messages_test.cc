@@ -106,7 +106,7 @@ void for_each_version(const Use& use) {
 
 TEST_CASE("Kafka's own bytes decode and encode to the same bytes", "[wire][kafka]") {
     const std::filesystem::path path =
-        std::filesystem::path(PYRALOG_SOURCE_DIR) / "../shared/golden/kafka-wire.tsv";
+        std::filesystem::path(testing::source_dir()) / "../shared/golden/kafka-wire.tsv";
     std::ifstream file(path);
     if (!file) {
         WARN("skipped: there is no " << path.lexically_normal().string());
