@@ -1,0 +1,9 @@
+// core/testing/precompiled.h
+//
+// What all test programs have precompiled, before anything of ours is read (catch2/catch.hpp).
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <rapidcheck/catch.h>
+
+#undef CHECK
