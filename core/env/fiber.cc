@@ -64,6 +64,24 @@ ExceptionState exchange_exception_state(ExceptionState state) {
     return before;
 }
 
+#if PYRALOG_ASAN
+// AddressSanitizer has what a function leaves behind on a fake stack beside the real one. To map
+// and to clear one takes longer than most fibers run, so it stays with the real one, which begins
+// with where it is (null for a new one), and the next fiber has both.
+void*& fake_stack_of(std::byte* low) { return *reinterpret_cast<void**>(low); }
+
+// It is the stack that is left for good that loses its fake one; so it is entered and left.
+PYRALOG_NO_SANITIZE void destroy_fake_stack(std::byte* low) {
+    void* ours = nullptr;
+    const void* our_low = nullptr;
+    std::size_t our_size = 0;
+    __sanitizer_start_switch_fiber(&ours, low, StackPool::stack_size);
+    __sanitizer_finish_switch_fiber(fake_stack_of(low), &our_low, &our_size);
+    __sanitizer_start_switch_fiber(nullptr, our_low, our_size);
+    __sanitizer_finish_switch_fiber(ours, nullptr, nullptr);
+}
+#endif
+
 } // namespace
 
 class Fiber {
@@ -103,14 +121,14 @@ public:
     // From the fiber back to the Scheduler. A finished fiber does not come back.
     __attribute__((noinline)) void leave() {
 #if PYRALOG_ASAN
-        __sanitizer_start_switch_fiber(finished ? nullptr : &fake_stack, caller_low, caller_size);
+        __sanitizer_start_switch_fiber(&fake_stack_of(stack_low), caller_low, caller_size);
 #endif
 #if PYRALOG_TSAN
         __tsan_switch_to_fiber(tsan_caller, 0);
 #endif
         caller = context::jump_fcontext(caller, nullptr).fctx;
 #if PYRALOG_ASAN
-        __sanitizer_finish_switch_fiber(fake_stack, &caller_low, &caller_size);
+        __sanitizer_finish_switch_fiber(fake_stack_of(stack_low), &caller_low, &caller_size);
 #endif
     }
 
@@ -145,7 +163,7 @@ private:
     // Not inlined: the frame that ends with the last switch must not be an instrumented one.
     __attribute__((noinline)) void live() {
 #if PYRALOG_ASAN
-        __sanitizer_finish_switch_fiber(nullptr, &caller_low, &caller_size);
+        __sanitizer_finish_switch_fiber(fake_stack_of(stack_low), &caller_low, &caller_size);
 #endif
         body->run();
         body.reset(); // Captures die on the fiber, where their destructors may still wait.
@@ -156,7 +174,6 @@ private:
     context::fcontext_t caller{};
     ExceptionState exceptions;
 #if PYRALOG_ASAN
-    void* fake_stack = nullptr;
     const void* caller_low = nullptr;
     std::size_t caller_size = 0;
 #endif
@@ -172,6 +189,7 @@ namespace {
 
 void unmap(std::byte* low) {
 #if PYRALOG_ASAN
+    destroy_fake_stack(low);
     __lsan_unregister_root_region(low, StackPool::stack_size);
 #endif
     CHECK(munmap(low - guard_size, StackPool::stack_size + guard_size) == 0);
