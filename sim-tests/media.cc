@@ -110,6 +110,8 @@ bool NodeMedia::has_batches() {
 
 std::optional<NodeMedia::Place> NodeMedia::settled_byte(sim::Dice& dice) {
     refresh();
+    if (dice.pick(4) == 3)
+        if (auto place = byte_of_a_note(dice)) return place;
     std::vector<Place> places;
     const auto add = [&](const std::string& path, std::uint64_t first, std::uint64_t end) {
         if (first >= end) return;
@@ -124,6 +126,23 @@ std::optional<NodeMedia::Place> NodeMedia::settled_byte(sim::Dice& dice) {
     }
     if (places.empty()) return {};
     return places[dice.pick(places.size())];
+}
+
+// A segment that is sealed gets nothing more: so its header may go.
+std::optional<NodeMedia::Place> NodeMedia::byte_of_a_note(sim::Dice& dice) const {
+    std::vector<std::pair<std::string_view, Note>> all;
+    for (const auto& [path, file] : journal_)
+        for (const Note& note : file.notes)
+            if (note.position + note.size <= file.last_round) all.emplace_back(path, note);
+    for (const auto& [path, file] : segments_)
+        if (file.file_position > 0 && footer_end(path, file) > 0)
+            all.emplace_back(path, Note{0, wire::SegmentHeader::size, wire::SegmentHeader::size});
+    if (all.empty()) return {};
+    const auto& [path, note] = all[dice.pick(all.size())];
+    const bool is_payload = note.size > note.head && dice.coin();
+    const std::uint64_t first = is_payload ? note.head : 0;
+    const std::uint64_t end = is_payload ? note.size : note.head;
+    return Place{std::string(path), note.position + first + dice.pick(end - first)};
 }
 
 // Zero if the segment has none. It is there once the segment is sealed: all frames are durable.
@@ -228,7 +247,8 @@ bool NodeMedia::read_journal(JournalFile& file) {
                 .file_position = wire::JournalHeader::size,
                 .last_round = wire::JournalHeader::size,
                 .next_round = header->first_round,
-                .changes = {}};
+                .changes = {},
+                .notes = {}};
     }
     const std::size_t known = file.changes.size();
     while (read_round(file)) {
@@ -249,6 +269,7 @@ bool NodeMedia::read_round(JournalFile& file) {
         return false;
     const Bytes body = std::move(memory).freeze();
     std::vector<Change> changes;
+    std::vector<Note> notes;
     std::size_t at = 0;
     for (std::uint32_t i = 0; i < round->frames; ++i) {
         if (body.size() - at < wire::Frame::header_size) return false;
@@ -262,6 +283,10 @@ bool NodeMedia::read_round(JournalFile& file) {
         if (stored > body.size() - at) return false;
         header.frame.payload = {body.slice(at + wire::Frame::header_size, header.payload_size)};
         if (!wire::payload_intact(header.frame)) return false;
+        if (!header.frame.is_entry() && header.frame.kind != wire::Frame::Kind::seal)
+            notes.push_back({file.file_position + wire::RoundHeader::size + at,
+                             wire::Frame::header_size,
+                             wire::Frame::header_size + header.payload_size});
         at += stored;
         if (header.frame.is_entry())
             changes.push_back({header.frame.group, round->round, false, entry_of(header.frame)});
@@ -271,6 +296,7 @@ bool NodeMedia::read_round(JournalFile& file) {
     }
     if (at != body.size()) return false;
     file.changes.insert(file.changes.end(), changes.begin(), changes.end());
+    file.notes.insert(file.notes.end(), notes.begin(), notes.end());
     file.last_round = file.file_position;
     file.file_position += round->stored_size();
     ++file.next_round;

@@ -96,7 +96,8 @@ public:
     bool has_batch(std::int64_t base_offset, std::uint32_t batch_crc);
 
     // A durable byte that is known to be so to the node as well: not in the newest round, where rot
-    // cannot be told from a write that the power cut short.
+    // cannot be told from a write that the power cut short. Now and then one of the few bytes that
+    // say more than others: of a vote, or of a segment's header.
     struct Place {
         std::string path;
         std::uint64_t position = 0;
@@ -120,6 +121,11 @@ private:
         bool is_cut = false;
         Entry entry;
     };
+    // A frame that is no entry, and more than a seal: a vote, a cut, where a log starts. There are
+    // few of them.
+    struct Note {
+        std::uint64_t position = 0, head = 0, size = 0; // With its header, which is `head` long.
+    };
     struct JournalFile {
         Inode inode = 0;
         std::uint64_t generation = 0;
@@ -129,6 +135,7 @@ private:
         std::uint64_t last_round = 0; // Where it begins.
         std::uint64_t next_round = 0;
         std::vector<Change> changes;
+        std::vector<Note> notes;
     };
     // So much of a file's life counts.
     struct Part {
@@ -158,6 +165,7 @@ private:
     void forget_journaled(OfGroup::Slot& slot);
     void read_segment(SegmentFile& file);
     void forget(SegmentFile& file);
+    std::optional<Place> byte_of_a_note(sim::Dice& dice) const;
     std::uint64_t footer_end(const std::string& path, const SegmentFile& file) const;
     bool read(Inode file, std::uint64_t position, std::span<std::byte> into);
     void add_batch(const Entry& entry, std::int64_t count);

@@ -2,6 +2,12 @@
 
 namespace pyralog::simtest {
 
+namespace {
+
+constexpr std::uint64_t harms_at_once_max = 8;
+
+} // namespace
+
 void Nemesis::hang_disk(sim::Dice& dice) {
     sim::World& world = cluster_.world();
     const NodeId node = some_node(dice);
@@ -31,7 +37,7 @@ void Nemesis::fill_disk(sim::Dice& dice) {
     }
 }
 
-// They fill by themselves: nothing is ever deleted.
+// They fill by themselves: most of what is written stays.
 void Nemesis::make_disks_small(sim::Dice&) {
     disk_size_ = plan_.nemesis.disk_size;
     for (const NodeId node : cluster_.nodes()) cluster_.world().disk(node).set_quota(disk_size_);
@@ -57,6 +63,9 @@ void Nemesis::damage(sim::Dice& dice) {
     if (dice.pick(4) == 3) return misdirect_read(node, dice);
     if (!atlas_.allows(node) || !damage_disk(node, dice)) return;
     cluster_.damage(node);
+    // A disk that has one such place often has more.
+    const std::uint64_t more = dice.pick(4) == 3 ? dice.pick(harms_at_once_max) : 0;
+    for (std::uint64_t i = 0; i < more; ++i) (void)damage_disk(node, dice);
     // Most of what is on a disk is read when a node starts.
     if (!cluster_.running(node) || dice.pick(3) == 0) return;
     cluster_.world().kill(node);

@@ -279,7 +279,7 @@ void draw_nemesis(Plan& plan, Random& random) {
     nemesis.pauses = gap(FaultClass::pauses, 500ms, 6s);
     nemesis.hung_disks = gap(FaultClass::slow_disks, 1s, 8s);
     nemesis.full_disks = gap(FaultClass::full_disks, 1s, 6s);
-    nemesis.rot = gap(FaultClass::rot, 1s, 8s);
+    nemesis.rot = gap(FaultClass::rot, often(random, 30) ? 200ms : 1s, 8s);
     nemesis.lost_disks = gap(FaultClass::lost_disks, 2s, 20s);
     nemesis.clock_jumps = gap(FaultClass::clocks, 500ms, 6s);
     nemesis.partition_most = scaled(random, 200ms, 6s);
