@@ -35,7 +35,9 @@ Group::Group(Environment& env, Host& host, GroupId id, const RaftConfig& config,
                  env.random.fork("consensus " + std::to_string(id.value) + ' ' +
                                  std::to_string(env.random.next())),
                  env.clock.now()),
-      committed_(log_->segments_end()), changed_(env.fibers) {}
+      committed_(log_->segments_end()), changed_(env.fibers) {
+    log_->on_damage([this] { host_.repair_->want(id_); });
+}
 
 Group::~Group() { CHECK(users_ == 0); }
 

@@ -114,9 +114,7 @@ Result<> Repair::scrub_group(GroupId id) {
             SOMETIMES(!scrubbed.ok(), "repair/scrub-could-not-read");
             if (!scrubbed.ok()) return {};
             next = scrubbed.value();
-            const bool found = !group->log().damages().empty();
-            SOMETIMES(found, "repair/scrub-found-damage");
-            if (found) want(id);
+            SOMETIMES(!group->log().damages().empty(), "repair/scrub-found-damage");
         }
         scrubbed_total_.add();
         TRY(env_.fibers.sleep_until(env_.clock.now() + scrub_pause));

@@ -127,6 +127,20 @@ TEST_CASE("a segment that rots under a leader is written anew from its followers
     CHECK((stored.text_of_segment(stored.leader) == before));
 }
 
+TEST_CASE("what is damaged behind what somebody reads is mended all the same", "[raft]") {
+    Stored stored(true);
+    Hosts& hosts = stored.hosts;
+    const NodeId node = stored.leader;
+    CHECK(hosts.world.disk(node).make_unreadable(stored.segment, 5000));
+    const auto read = hosts.on(node, [](Environment&, Host& host) -> Result<Offset> {
+        return TRY(host.find(group_one)->read(Offset(1), 1_MiB)).empty() ? Offset(0) : Offset(1);
+    });
+    REQUIRE(read.ok());
+    CHECK(read.value() == Offset(1));
+    CHECK_FALSE(stored.is_whole(node));
+    CHECK(hosts.until([&] { return stored.is_whole(node); }));
+}
+
 TEST_CASE("what rots in a journal comes back from the others", "[raft]") {
     Stored stored(false);
     Hosts& hosts = stored.hosts;

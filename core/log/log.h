@@ -30,6 +30,7 @@
 #include "core/wire/log_start.h"
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -129,6 +130,10 @@ public:
     static constexpr std::size_t damages_max = 64;
     std::vector<Damage> damages() const;
 
+    // Called whenever somebody is done with a segment of which something is known to be damaged:
+    // what he read may be good for all that, or he may have given up.
+    void on_damage(std::function<void()> found) { on_damage_ = std::move(found); }
+
     // Reads about so much of what is in segments, from this entry on, to see if it is damaged:
     // past the page cache, and of no other use. Waits. Where to go on; segments_end() when all was
     // read.
@@ -181,6 +186,7 @@ private:
     public:
         Reading(Log& log, Segment& segment) : log_(log), segment_(segment) { segment_.enter(); }
         ~Reading() {
+            if (segment_.is_damaged() && log_.on_damage_) log_.on_damage_();
             segment_.leave();
             log_.close_removed();
         }
@@ -248,6 +254,7 @@ private:
         Metrics::Gauge entries;           // So many.
         Metrics::Counter mended;
     };
+    std::function<void()> on_damage_;
     std::unique_ptr<Damaged> damaged_; // Null while nothing ever was.
     std::unique_ptr<Planted> planted_; // What a planted bug keeps; else nothing.
     bool replayed_ = false;

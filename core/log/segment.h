@@ -76,6 +76,7 @@ public:
     // found at most so much.
     static constexpr std::size_t damages_max = 256;
     std::vector<Damage> damages() const;
+    bool is_damaged() const { return !holes_.empty(); }
 
     // Reads frames from the one with this index to before `limit`, past the page cache, for their
     // own sake: what is damaged is in damages() then, and passed over. Stops when it has read about
