@@ -332,10 +332,10 @@ std::optional<Finding> ClusterCheck::compare_prefixes() {
             const auto& others = cluster_.host(first)->groups();
             if (const auto other = others.find(id);
                 other != others.end() && other->second->log().log_start() != start)
-                return report(oracle::prefixes_differ,
-                              group_name(id) + ": begins at other places on nodes " +
-                                  std::to_string(node.value) + " and " +
-                                  std::to_string(first.value));
+                return report(oracle::prefixes_differ, group_name(id) +
+                                                           ": begins at other places on nodes " +
+                                                           std::to_string(node.value) + " and " +
+                                                           std::to_string(first.value));
             std::int64_t index = start.first.index;
             for (; index < end; ++index) {
                 const NodeMedia::Entry* const here = mine.find(index);

@@ -128,6 +128,17 @@ std::optional<NodeMedia::Place> NodeMedia::settled_byte(sim::Dice& dice) {
     return places[dice.pick(places.size())];
 }
 
+std::optional<NodeMedia::Place> NodeMedia::segment_byte(sim::Dice& dice) {
+    refresh();
+    std::vector<const decltype(segments_)::value_type*> all;
+    for (const auto& segment : segments_)
+        if (segment.second.file_position > wire::SegmentHeader::size) all.push_back(&segment);
+    if (all.empty()) return {};
+    const auto& [path, file] = *all[dice.pick(all.size())];
+    const std::uint64_t first = footer_end(path, file) > 0 ? 0 : wire::SegmentHeader::size;
+    return Place{path, first + dice.pick(file.file_position - first)};
+}
+
 // A segment that is sealed gets nothing more: so its header may go.
 std::optional<NodeMedia::Place> NodeMedia::byte_of_a_note(sim::Dice& dice) const {
     std::vector<std::pair<std::string_view, Note>> all;

@@ -103,6 +103,7 @@ public:
         std::uint64_t position = 0;
     };
     std::optional<Place> settled_byte(sim::Dice& dice);
+    std::optional<Place> segment_byte(sim::Dice& dice); // The same, in a segment.
     // The same of a range. Headers are left out: without one, what the file gets later could not be
     // read here either, and nobody would know what the node has.
     bool settled(const sim::Medium::Range& range);

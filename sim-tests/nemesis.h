@@ -92,6 +92,7 @@ private:
     void make_disks_small(sim::Dice& dice);
     void damage(sim::Dice& dice);
     void misdirect_read(NodeId node, sim::Dice& dice);
+    void decay(NodeId node, sim::Dice& dice);
     bool damage_disk(NodeId node, sim::Dice& dice);
     void lose_disk(sim::Dice& dice);
     void jump_clock(sim::Dice& dice);

@@ -60,6 +60,7 @@ void Nemesis::misdirect_read(NodeId node, sim::Dice& dice) {
 
 void Nemesis::damage(sim::Dice& dice) {
     const NodeId node = some_node(dice);
+    if (plan_.nemesis.decays) return decay(node, dice);
     if (dice.pick(4) == 3) return misdirect_read(node, dice);
     if (!atlas_.allows(node) || !damage_disk(node, dice)) return;
     cluster_.damage(node);
@@ -70,6 +71,16 @@ void Nemesis::damage(sim::Dice& dice) {
     if (!cluster_.running(node) || dice.pick(3) == 0) return;
     cluster_.world().kill(node);
     start_later(node, dice);
+}
+
+// What is read, mended and deleted while it rots.
+void Nemesis::decay(NodeId node, sim::Dice& dice) {
+    const auto place = media_.at(node).segment_byte(dice);
+    if (!atlas_.allows(node) || !place) return;
+    sim::Medium& disk = cluster_.world().disk(node);
+    const bool struck = dice.coin() ? disk.make_unreadable(place->path, place->position)
+                                    : disk.rot(place->path, place->position, std::byte{8});
+    if (struck) cluster_.damage(node);
 }
 
 // False if there is nothing to damage.

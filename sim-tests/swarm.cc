@@ -139,6 +139,25 @@ void draw_crowd(Plan& plan, Random& random) {
     plan.workload.records_max = 12;
 }
 
+// One disk decays all the time while it is read, deleted from and mended: what happens when these
+// meet is too rare where each is drawn for itself.
+void draw_decay(Plan& plan, Random& random) {
+    std::vector<Setting> settings = settings_of(plan.config);
+    set_size(settings, "log.cache_bytes", 0);
+    set_size(settings, "log.node_cache_bytes", 0);
+    set_size(settings, "log.segment_bytes", 64 << 10);
+    set_size(settings, "log.segment_flush_bytes", 4096);
+    set(settings, "log.open_segments_max", scaled(random, 1, 4));
+    plan.classes[static_cast<std::size_t>(FaultClass::rot)] = true;
+    plan.nemesis.rot = scaled(random, 50ms, 500ms);
+    plan.nemesis.decays = true;
+    plan.workload.consumers = 2;
+    plan.workload.producers = 3;
+    plan.workload.value_bytes_max = 4000;
+    plan.workload.prunes_every = scaled(random, 100ms, 2s);
+    for (TopicPlan& topic : plan.workload.topics) topic.pruned = true;
+}
+
 // Of all topics that do not say so themselves.
 void draw_expiry(Plan& plan, Random& random) {
     std::vector<Setting> settings = settings_of(plan.config);
@@ -382,6 +401,9 @@ Plan draw_plan(std::uint64_t seed, const PlanEdits& edits) {
     Random store = root.fork("swarm/store");
     plan.engine = often(store, 18);
     plan.workload = draw_workload(root.fork("swarm/workload"), plan.nodes);
+    const bool may_rot = std::ranges::find(edits.without, FaultClass::rot) == edits.without.end();
+    if (often(shape, 6) && plan.nodes >= 3 && may_rot && !edits.plain_settings)
+        draw_decay(plan, shape);
     // A node whose disk is damaged is lost, so every partition must have copies to spare.
     const bool loses_disks = plan.has(FaultClass::rot) || plan.has(FaultClass::lost_disks);
     if (loses_disks && !plan.unlimited_damage) {

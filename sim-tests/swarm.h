@@ -52,6 +52,7 @@ struct NemesisPlan {
     Duration rolling_restarts{0}, pauses{0};
     Duration hung_disks{0}, full_disks{0}, rot{0}, lost_disks{0}, clock_jumps{0};
     sim::Chance recovery_ends;     // Of a start.
+    bool decays = false;           // Rot strikes segments, and nobody is started anew for it.
     int racks = 2;                 // Nodes take turns.
     Duration election_timeout{1s}; // Of the brokers: what a long pause is.
     Duration partition_most{3s};   // How long one lasts.
