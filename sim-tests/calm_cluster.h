@@ -55,15 +55,13 @@ public:
     }
 
     static Plan calm_plan(std::uint64_t seed) {
-        Plan calm = draw_plan(1);
+        Plan calm;
         calm.seed = seed;
-        calm.nodes = 3;
-        calm.classes = {};
-        calm.faults = {};
-        calm.workload = {};
         calm.config.raft.election_timeout = 400ms; // There is a leader soon.
         calm.config.raft.heartbeat_interval = 50ms;
-        calm.workload.topics.push_back({"t", 1, -1, false, false});
+        calm.config.journal.file_bytes = 256_KiB;
+        calm.config.journal.journal_bytes_max = 8_MiB;
+        calm.workload.topics.push_back({.name = "t"});
         return calm;
     }
 
