@@ -157,6 +157,7 @@ public:
         std::uint64_t position = 0; // Of the first byte; of a size: what it should be.
         std::size_t size = 0;       // Of a sector that cannot be read; zero of a size.
         Bytes should_be, is;        // Empty of a sector that cannot be read, and of a size.
+        std::string path = {};      // Of the file then, if it had one; of late_sync_error only.
     };
     const std::vector<Harm>& harms() const { return harms_; }
     // What this file would hold without. As read_durable() if it was never harmed.

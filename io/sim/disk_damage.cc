@@ -71,7 +71,7 @@ void Medium::make_unreadable(Entry& file, std::uint64_t position) {
     file.unreadable.insert(sector);
     if (!file.unharmed) file.unharmed = file.durable;
     harms_.push_back(
-        {Fault::unreadable_sector, file.inode, sector * sector_size, sector_size, {}, {}});
+        {Fault::unreadable_sector, file.inode, sector * sector_size, sector_size, {}, {}, {}});
 }
 
 // ---- What was done, and what would be there without ----
@@ -82,20 +82,29 @@ void Medium::harm(Entry& file, std::uint64_t position, std::span<const std::byte
     Buffer old(bytes.size());
     std::ranges::fill(old.view(), std::byte{0});
     file.durable.read(position, old.view());
-    harms_.push_back({fault, file.inode, position, bytes.size(), std::move(old).freeze(),
-                      Bytes::copy_of(bytes)});
+    harms_.push_back({fault,
+                      file.inode,
+                      position,
+                      bytes.size(),
+                      std::move(old).freeze(),
+                      Bytes::copy_of(bytes),
+                      {}});
     file.durable.write(position, bytes);
 }
 
 // A sync is going to say of all changes up to this one that they are durable, and they are not.
 void Medium::promise_in_vain(Entry& file, std::uint64_t covers) {
     if (!file.unharmed) file.unharmed = file.durable;
+    const auto files = durable_files();
+    const auto found = files.find(file.inode);
+    const std::string path = found == files.end() ? "" : found->second;
     for (const Change& change : file.unsynced) {
         if (change.order > covers) break;
         const std::uint64_t size = file.durable.size();
         if (change.is_resize) {
             file.unharmed->resize(change.position);
-            harms_.push_back({Fault::late_sync_error, file.inode, change.position, 0, {}, {}});
+            harms_.push_back(
+                {Fault::late_sync_error, file.inode, change.position, 0, {}, {}, path});
             continue;
         }
         file.unharmed->write(change.position, change.data.view());
@@ -103,7 +112,7 @@ void Medium::promise_in_vain(Entry& file, std::uint64_t covers) {
         std::ranges::fill(there.view(), std::byte{0});
         if (change.position < size) file.durable.read(change.position, there.view());
         harms_.push_back({Fault::late_sync_error, file.inode, change.position, change.data.size(),
-                          change.data, std::move(there).freeze()});
+                          change.data, std::move(there).freeze(), path});
     }
 }
 
@@ -119,7 +128,7 @@ void Medium::note_cut(Entry& file, const Image& before) {
             file.unharmed->write(i, now.view().subspan(i, 1));
 }
 
-void Medium::lose_all() { harms_.push_back({Fault::lost_disk, 0, 0, 0, {}, {}}); }
+void Medium::lose_all() { harms_.push_back({Fault::lost_disk, 0, 0, 0, {}, {}, {}}); }
 
 std::size_t Medium::read_unharmed(Inode file, std::uint64_t position,
                                   std::span<std::byte> into) const {

@@ -481,10 +481,11 @@ std::size_t Fabric::some_of(Pipe& pipe) {
     return pipe.pieces.size() - static_cast<std::size_t>(lost);
 }
 
-// What a writer that has gone had sent may take a way of its own.
+// What a writer that has gone had sent may take a way of its own. Not on a stream that was reset:
+// what is left of that arrives nowhere, and should have been there long ago.
 void Fabric::maybe_linger(Connection& connection, std::size_t side) {
     Pipe& pipe = connection.pipes[side];
-    if (pipe.pieces.empty() || pipe.stalled) return;
+    if (pipe.pieces.empty() || pipe.stalled || connection.ends[1 - side].reset) return;
     if (!pipe.link->dice.chance(timeline_.faults.linger, "linger")) return;
     if (!timeline_.inject(Fault::linger)) return;
     const Duration longer = pipe.link->dice.draw(timeline_.faults.linger_time);

@@ -278,6 +278,29 @@ TEST_CASE("a reader's news of room may come late, and its writer waits", "[sim]"
     CHECK(took[1] > 200ms);
 }
 
+TEST_CASE("nothing of a stream that was reset half way is brought later", "[sim]") {
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+        sim::Faults faults;
+        faults.linger = sim::always;
+        faults.linger_time = {1ms, 2ms, sim::never, 0us};
+        faults.reset = {200'000};
+        Pair pair(seed, faults);
+        pair.world.boot(client, [&](Environment& env) {
+            const auto stream = connected(env);
+            // All of it arrives at one moment, and some of it is too much.
+            pair.world.network().isolate(client, std::array{server});
+            for (int i = 0; i < 20; ++i)
+                if (!stream->write({Bytes::copy_of("x")}).ok()) break;
+            (void)env.fibers.sleep_until(env.clock.now() + 100ms);
+            pair.world.network().heal_all();
+            (void)env.fibers.park();
+        });
+        pair.world.run_for(300ms);
+        pair.world.kill(client);
+        pair.world.run_for(100ms);
+    }
+}
+
 TEST_CASE("bytes of a stream that was closed may come behind those of the next one", "[sim]") {
     sim::FaultCounts counts;
     int overtaken = 0;
