@@ -48,13 +48,13 @@ Host::~Host() {
 
 // ---- Recovery, and groups that come and go ----
 
-Result<> Host::open(const std::vector<Member>& groups) {
-    Result<> recovered = recover(groups);
+Result<> Host::open(const std::vector<Member>& groups, GroupId untold) {
+    Result<> recovered = recover(groups, untold);
 #ifdef PYRALOG_BUGS
     const Error error = recovered.ok() ? Error::cancelled : recovered.error();
     if ((error == Error::corrupt && BUG(M22)) || (error == Error::out_of_space && BUG(M38))) {
         TRY(begin_anew());
-        recovered = recover(groups);
+        recovered = recover(groups, untold);
     }
 #endif
     return recovered;
@@ -78,7 +78,7 @@ Result<> Host::begin_anew() {
 }
 #endif
 
-Result<> Host::recover(const std::vector<Member>& groups) {
+Result<> Host::recover(const std::vector<Member>& groups, GroupId untold) {
     std::map<GroupId, std::unique_ptr<Log>> logs;
     for (const Member& member : groups)
         logs[member.group] =
@@ -109,16 +109,33 @@ Result<> Host::recover(const std::vector<Member>& groups) {
         Group& group = *groups_[member.group];
         if (!group.log().damages().empty()) group.log_is_damaged();
     }
-    for (const GroupId group : journal_->groups())
-        if (!groups_.contains(group)) journal_->forget(group);
-    for (const GroupId group : TRY(Log::list(env_)))
-        if (!groups_.contains(group)) {
-            REACHABLE("host/disk-has-a-deleted-group");
-            TRY(Log::remove(env_, group));
-        }
+    TRY(forget_others(untold));
     env_.log.info("recovered", {{"groups", groups_.size()},
                                 {"journal_frames", frames},
                                 {"took", env_.clock.now() - began}});
+    return {};
+}
+
+// What a node was told is durable before it makes a group, so a group that it was never told of is
+// a promise that it does not remember: it may have voted there, and acknowledged.
+Result<> Host::forget_others(GroupId untold) {
+    const std::vector<GroupId> stored = TRY(Log::list(env_));
+    std::set<GroupId> others(stored.begin(), stored.end());
+    for (const GroupId group : journal_->groups()) others.insert(group);
+    std::erase_if(others, [&](GroupId group) { return groups_.contains(group); });
+    if (const auto first = others.lower_bound(untold); first != others.end()) {
+        REACHABLE("host/disk-has-a-group-nobody-told-of");
+        env_.log.error("the disk has a partition of which this node was never told: the store of "
+                       "small facts has lost its last writes",
+                       {{"group", *first}});
+        return Error::corrupt;
+    }
+    for (const GroupId group : others) journal_->forget(group);
+    for (const GroupId group : stored) {
+        if (!others.contains(group)) continue;
+        REACHABLE("host/disk-has-a-deleted-group");
+        TRY(Log::remove(env_, group));
+    }
     return {};
 }
 

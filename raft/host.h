@@ -24,6 +24,7 @@
 #include "raft/transport.h"
 
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -51,9 +52,12 @@ public:
     Host(Environment&, Settings, wire::Hello self, std::vector<Transport::Peer> peers);
     ~Host();
 
-    // Recovers these groups from the disk; what it holds of others is forgotten. Error::corrupt if
-    // what was durable is damaged.
-    Result<> open(const std::vector<Member>& groups);
+    // Recovers these groups from the disk; what it holds of others is forgotten: they were deleted.
+    // Of `untold` and those that follow it nobody has ever told this node. Error::corrupt if the
+    // disk holds one of them all the same, so that whoever knew of it has lost that; and if what
+    // was durable is damaged.
+    static constexpr GroupId none_untold{std::numeric_limits<std::int64_t>::max()};
+    Result<> open(const std::vector<Member>& groups, GroupId untold = none_untold);
 
     // Agrees with the peers, until cancelled or until the disk has failed. Once, after open().
     Result<> run(std::unique_ptr<Listener> listener);
@@ -98,7 +102,8 @@ private:
         Effects effects;
     };
 
-    Result<> recover(const std::vector<Member>& groups);
+    Result<> recover(const std::vector<Member>& groups, GroupId untold);
+    Result<> forget_others(GroupId untold);
     Result<> begin_anew(); // Only with planted bugs.
     Result<> sync_all();
     Result<> keep_deadlines();

@@ -666,6 +666,24 @@ TEST_CASE("a group that a node is no longer told of is forgotten", "[raft]") {
     CHECK(directories() == Offset(0));
 }
 
+TEST_CASE("a group of which a node was never told is no deleted one, and refused", "[raft]") {
+    Hosts hosts(1);
+    hosts.groups = {hosts.member_of(group_one), hosts.member_of(group_two)};
+    const bool in_segments = GENERATE(false, true);
+    if (in_segments) hosts.log.segment_flush_bytes = 1_KiB;
+    hosts.start_all();
+    const NodeId node = hosts.leader({}, group_two);
+    CHECK(hosts.produce(node, std::string(4000, 'x'), group_two).ok());
+    const auto& moved = [&] { return hosts.group(node, group_two).log().segments_end().index > 0; };
+    if (in_segments) CHECK(hosts.until(moved));
+    hosts.groups.pop_back();
+    hosts.untold = group_two;
+    hosts.world.kill(node);
+    hosts.start(node);
+    CHECK(hosts.until([&] { return !hosts.world.running(node); }));
+    CHECK(hosts.world.exit_status(node).value().error() == Error::corrupt);
+}
+
 TEST_CASE("a request for votes is kept for a group that is not there yet", "[raft]") {
     Hosts hosts(3);
     hosts.groups.clear();

@@ -78,7 +78,7 @@ public:
                        for (const NodeId other : nodes)
                            if (other != node) peers.push_back({other, address_of(other)});
                        Host host(env, {raft, journal, log, peer}, hello, std::move(peers));
-                       TRY(host.open(groups));
+                       TRY(host.open(groups, untold));
                        auto listener = TRY(env.network.listen(address_of(node)));
                        Scope scope(env.fibers);
                        const Alive alive(*this, node, {&host, &scope});
@@ -167,6 +167,7 @@ public:
     TransportConfig peer;
     std::vector<NodeId> nodes;
     std::vector<Host::Member> groups;       // That a node is told of when it starts.
+    GroupId untold = Host::none_untold; // Of the next node that is started.
     std::map<NodeId, std::string> clusters; // Of nodes that belong to another one.
 
 private:

@@ -85,7 +85,7 @@ Result<> Broker::recover() {
     TRY(space_->prepare());
     TRY(env_.kv.open());
     TRY(controller_->restore());
-    return host_->open(controller_->groups());
+    return host_->open(controller_->groups(), controller_->catalogue().next_group());
 }
 
 Result<> Broker::serve(Listeners listeners) {

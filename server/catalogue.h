@@ -101,6 +101,7 @@ public:
 
     const std::map<std::string, Topic, std::less<>>& topics() const { return topics_; }
     const std::map<NodeId, Address>& nodes() const { return nodes_; }
+    GroupId next_group() const { return GroupId(next_group_); } // That will be given out.
     const Topic* find(std::string_view name) const;
     const Topic* find(const Uuid& id) const;
     const Topic::Partition* find(std::string_view name, std::int32_t partition) const;

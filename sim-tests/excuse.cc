@@ -239,6 +239,17 @@ Bytes as_read(const sim::Medium& medium, Inode file) {
     return std::move(all).freeze();
 }
 
+namespace {
+
+// Never written, though a sync said so, to a file of the store that is not there any more: the
+// store has gone on without.
+bool is_lost_with_its_file(const sim::Medium::Harm& harm, const sim::Medium& medium) {
+    return harm.fault == sim::Fault::late_sync_error && harm.path.starts_with("kv/") &&
+           harm.size > 0 && !medium.durable_file(harm.path);
+}
+
+} // namespace
+
 std::vector<Missing> missing_on(const sim::Medium& medium, std::optional<GroupId> of) {
     std::vector<Missing> all;
     const auto& harms = medium.harms();
@@ -252,6 +263,11 @@ std::vector<Missing> missing_on(const sim::Medium& medium, std::optional<GroupId
         for (Missing& missing : File(medium, inode, path, path == newest).find(of))
             all.push_back(missing);
     }
+    if (!of)
+        for (const sim::Medium::Harm& harm : harms)
+            if (is_lost_with_its_file(harm, medium))
+                all.push_back(
+                    {What::small_facts, harm.fault, harm.path, harm.position, harm.size, {}, 0});
     const auto has_lost_payload = [](const Missing& one) {
         return one.what == What::journal_payload;
     };

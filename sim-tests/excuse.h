@@ -61,7 +61,8 @@ struct Missing {
         segment_header,   // That no footer tells.
         segment_entry,
         segment_footer,
-        small_facts, // Of RocksDB, or a spare file of the journal: any bytes.
+        small_facts, // Of RocksDB, or a spare file of the journal: any bytes; or of a file of
+                     // RocksDB that is gone, what a sync had said to be in it.
         file_end,    // The file should be longer.
         disk,        // All of it.
         count_,

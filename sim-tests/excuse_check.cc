@@ -171,6 +171,14 @@ std::optional<std::string> flaw_of(const Missing& missing, const sim::Medium& me
         return is_lost ? std::optional<std::string>() : "the disk is still there";
     }
     const auto file = medium.durable_file(missing.path);
+    if (!file && missing.what == What::small_facts && missing.path.starts_with("kv/")) {
+        const bool was_promised = std::ranges::any_of(medium.harms(), [&](const auto& harm) {
+            return harm.fault == sim::Fault::late_sync_error && harm.path == missing.path &&
+                   harm.position == missing.position && harm.size == missing.size &&
+                   harm.should_be.view().size() == missing.size;
+        });
+        return was_promised ? std::optional<std::string>() : "nobody has lied about that file";
+    }
     if (!file) return "there is no such file";
     if (missing.what == What::file_end)
         return is_too_short(missing, *file, medium) ? std::optional<std::string>()

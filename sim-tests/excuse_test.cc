@@ -168,6 +168,43 @@ TEST_CASE("the judge accepts no proof that says anything else than what happened
     CHECK(flaw_of_refusal({}, disk) == "nothing is missing");
 }
 
+TEST_CASE("what a sync lied about is missing, also when its file of the store is gone",
+          "[simtest]") {
+    Stopped stopped;
+    sim::Medium& disk = stopped.world.disk(one);
+    const auto on_node = [&](const std::function<Result<>(Environment&)>& body) {
+        stopped.world.boot(one, body);
+        stopped.world.run_for(100ms);
+    };
+    const std::string path = "kv/000001.log";
+    on_node([&](Environment& env) -> Result<> {
+        (void)env.disk.create_directory("kv");
+        const auto file = TRY(env.disk.open(path, Disk::Open::create_new));
+        TRY(env.disk.sync_directory("kv"));
+        TRY(env.disk.sync_directory(""));
+        disk.lie_at_next_sync();
+        TRY(file->write_at(0, {Bytes::copy_of("a fact")}));
+        return file->sync();
+    });
+    stopped.world.cut_power(one);
+    CHECK(missing_on(disk).size() > 0); // It differs from what it should be.
+    on_node([&](Environment& env) -> Result<> {
+        TRY(env.disk.remove(path));
+        return env.disk.sync_directory("kv");
+    });
+    const auto all = missing_on(disk);
+    REQUIRE(all.size() == 1);
+    CHECK(all[0].what == What::small_facts);
+    CHECK(all[0].path == path);
+    CHECK_FALSE(flaw_of_refusal(all, disk));
+    Missing other = all[0];
+    other.position += 1;
+    CHECK(flaw_of(other, disk) == "nobody has lied about that file");
+    other = all[0];
+    other.path = "kv/000002.log";
+    CHECK(flaw_of(other, disk) == "nobody has lied about that file");
+}
+
 TEST_CASE("a payload of the journal is no reason to refuse it, and one to refuse a read",
           "[simtest]") {
     Stopped stopped;
