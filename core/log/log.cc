@@ -302,15 +302,18 @@ void Log::cut(Position end) {
 void Log::set_committed(Position committed) {
     CHECK(committed.index <= end_.index);
     if (committed.index <= committed_.index) return;
-    const wire::Frame* last_trim = nullptr;
+    std::vector<const wire::Frame*> trims;
     for (std::int64_t i = std::max(committed_.index, moved_.index); i < committed.index; ++i) {
         const wire::Frame& frame = *in_memory(i);
         movable_bytes_ += weight(frame);
         // Without its payload it says nothing until it is mended.
-        if (frame.kind == wire::Frame::Kind::trim && frame.damaged == 0) last_trim = &frame;
+        if (frame.kind == wire::Frame::Kind::trim && frame.damaged == 0) trims.push_back(&frame);
     }
     committed_ = committed;
-    if (last_trim) take_trim(*last_trim);
+    // Each of them: a later one may say less, and all replicas come to the same start, whatever is
+    // committed at once.
+    SOMETIMES(trims.size() > 1, "log/committed-several-trims");
+    for (const wire::Frame* frame : trims) take_trim(*frame);
     if (!writer_) return;
     if (movable_bytes_ >= config_.segment_flush_bytes || BUGGIFY("log/moves-early"))
         writer_->wake(*this);

@@ -198,16 +198,21 @@ TEST_CASE("a trim takes effect when it is committed, and not before", "[log]") {
                     CHECK(log.start().index == 0);
                     log.set_committed({21, Offset(40)});
                     CHECK(log.log_start() == LogStart{at(7), Term(1), Offset(15)});
-                    // The last of several counts.
+                    // The greatest of several counts.
                     log.append(trim_entry(log.end(), Term(1), {at(8), Offset(16)}));
                     log.append(trim_entry(log.end(), Term(1), {at(9), Offset(18)}));
                     log.set_committed(log.end());
                     CHECK(log.start() == at(9));
+                    // And where a later one says less: as if they had been committed one by one.
+                    log.append(trim_entry(log.end(), Term(1), {at(12), Offset(24)}));
+                    log.append(trim_entry(log.end(), Term(1), {at(11), Offset(22)}));
+                    log.set_committed(log.end());
+                    CHECK(log.start() == at(12));
                     return life.journal.sync();
                 })
                 .ok());
     CHECK(node.live([](Life& life) -> Result<> {
-                  CHECK(TRY(life.log(1))->start() == at(9));
+                  CHECK(TRY(life.log(1))->start() == at(12));
                   return {};
               })
               .ok());
