@@ -12,6 +12,12 @@ constexpr std::string_view catalogue_prefix = "catalogue/";
 
 std::string group_name(GroupId id) { return "group " + std::to_string(id.value); }
 
+std::string place_of(const LogStart& start) {
+    return "index " + std::to_string(start.first.index) + ", offset " +
+           std::to_string(start.first.offset.value) + ", to be read from " +
+           std::to_string(start.offset.value);
+}
+
 std::string on_node(NodeId node, GroupId id) {
     return "node " + std::to_string(node.value) + ", " + group_name(id) + ": ";
 }
@@ -109,6 +115,9 @@ std::optional<Finding> ClusterCheck::each_changed(const Visit& visit) {
     if (!host) return {};
     Seen& seen = seen_[node];
     if (seen.boot != cluster_.boots(node)) seen = {cluster_.boots(node), {}};
+    // A node that runs removes a group only with its topic, and then its disk has none of it.
+    for (const auto& [id, inputs] : seen.inputs)
+        if (!host->groups().contains(id)) deleted_groups_.insert(id);
     std::size_t i = 0;
     for (const auto& [id, group] : host->groups()) {
         const std::uint64_t inputs = group->consensus().inputs();
@@ -230,6 +239,8 @@ std::optional<Finding> ClusterCheck::check_durable(NodeId node, const raft::Grou
 std::optional<Finding> ClusterCheck::check_commit(GroupId id, GroupState& group,
                                                   const raft::Consensus& leader) {
     for (; group.checked < leader.committed().index; ++group.checked) {
+        // Its leader may be the last one to hear of it.
+        if (deleted_groups_.contains(id)) continue;
         const Term term = leader.terms().at(group.checked);
         const auto has_it = [&](NodeId voter) {
             const NodeMedia::Entry* const entry = media_.at(voter).group(id).find(group.checked);
@@ -332,10 +343,11 @@ std::optional<Finding> ClusterCheck::compare_prefixes() {
             const auto& others = cluster_.host(first)->groups();
             if (const auto other = others.find(id);
                 other != others.end() && other->second->log().log_start() != start)
-                return report(oracle::prefixes_differ, group_name(id) +
-                                                           ": begins at other places on nodes " +
-                                                           std::to_string(node.value) + " and " +
-                                                           std::to_string(first.value));
+                return report(oracle::prefixes_differ,
+                              group_name(id) + ": begins at " + place_of(start) + " on node " +
+                                  std::to_string(node.value) + ", and at " +
+                                  place_of(other->second->log().log_start()) + " on node " +
+                                  std::to_string(first.value));
             std::int64_t index = start.first.index;
             for (; index < end; ++index) {
                 const NodeMedia::Entry* const here = mine.find(index);

@@ -19,6 +19,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 
 namespace pyralog::simtest {
 
@@ -188,6 +189,7 @@ private:
     std::function<bool(const std::string& topic)> deleted_;
     WhichGroup which_group_;
     std::map<NodeId, Seen> seen_;
+    std::set<GroupId> deleted_groups_; // By somebody, with their topics.
     std::vector<Moment> moments_;
     std::map<NodeId, Promise> promises_;
     std::map<NodeId, std::uint64_t> facts_seen_;        // Which generation.
