@@ -16,6 +16,7 @@ std::string_view to_string(ErrorCode code) {
     case ErrorCode::broker_not_available: return "BROKER_NOT_AVAILABLE";
     case ErrorCode::replica_not_available: return "REPLICA_NOT_AVAILABLE";
     case ErrorCode::message_too_large: return "MESSAGE_TOO_LARGE";
+    case ErrorCode::offset_metadata_too_large: return "OFFSET_METADATA_TOO_LARGE";
     case ErrorCode::coordinator_load_in_progress: return "COORDINATOR_LOAD_IN_PROGRESS";
     case ErrorCode::coordinator_not_available: return "COORDINATOR_NOT_AVAILABLE";
     case ErrorCode::not_coordinator: return "NOT_COORDINATOR";
@@ -24,6 +25,12 @@ std::string_view to_string(ErrorCode code) {
     case ErrorCode::not_enough_replicas: return "NOT_ENOUGH_REPLICAS";
     case ErrorCode::not_enough_replicas_after_append: return "NOT_ENOUGH_REPLICAS_AFTER_APPEND";
     case ErrorCode::invalid_required_acks: return "INVALID_REQUIRED_ACKS";
+    case ErrorCode::illegal_generation: return "ILLEGAL_GENERATION";
+    case ErrorCode::inconsistent_group_protocol: return "INCONSISTENT_GROUP_PROTOCOL";
+    case ErrorCode::invalid_group_id: return "INVALID_GROUP_ID";
+    case ErrorCode::unknown_member_id: return "UNKNOWN_MEMBER_ID";
+    case ErrorCode::invalid_session_timeout: return "INVALID_SESSION_TIMEOUT";
+    case ErrorCode::rebalance_in_progress: return "REBALANCE_IN_PROGRESS";
     case ErrorCode::topic_authorization_failed: return "TOPIC_AUTHORIZATION_FAILED";
     case ErrorCode::cluster_authorization_failed: return "CLUSTER_AUTHORIZATION_FAILED";
     case ErrorCode::invalid_timestamp: return "INVALID_TIMESTAMP";
@@ -45,6 +52,8 @@ std::string_view to_string(ErrorCode code) {
         return "TRANSACTIONAL_ID_AUTHORIZATION_FAILED";
     case ErrorCode::kafka_storage_error: return "KAFKA_STORAGE_ERROR";
     case ErrorCode::unknown_producer_id: return "UNKNOWN_PRODUCER_ID";
+    case ErrorCode::non_empty_group: return "NON_EMPTY_GROUP";
+    case ErrorCode::group_id_not_found: return "GROUP_ID_NOT_FOUND";
     case ErrorCode::fetch_session_id_not_found: return "FETCH_SESSION_ID_NOT_FOUND";
     case ErrorCode::invalid_fetch_session_epoch: return "INVALID_FETCH_SESSION_EPOCH";
     case ErrorCode::topic_deletion_disabled: return "TOPIC_DELETION_DISABLED";
@@ -52,7 +61,12 @@ std::string_view to_string(ErrorCode code) {
     case ErrorCode::unknown_leader_epoch: return "UNKNOWN_LEADER_EPOCH";
     case ErrorCode::unsupported_compression_type: return "UNSUPPORTED_COMPRESSION_TYPE";
     case ErrorCode::offset_not_available: return "OFFSET_NOT_AVAILABLE";
+    case ErrorCode::member_id_required: return "MEMBER_ID_REQUIRED";
+    case ErrorCode::group_max_size_reached: return "GROUP_MAX_SIZE_REACHED";
+    case ErrorCode::fenced_instance_id: return "FENCED_INSTANCE_ID";
+    case ErrorCode::group_subscribed_to_topic: return "GROUP_SUBSCRIBED_TO_TOPIC";
     case ErrorCode::invalid_record: return "INVALID_RECORD";
+    case ErrorCode::unstable_offset_commit: return "UNSTABLE_OFFSET_COMMIT";
     case ErrorCode::throttling_quota_exceeded: return "THROTTLING_QUOTA_EXCEEDED";
     case ErrorCode::unknown_topic_id: return "UNKNOWN_TOPIC_ID";
     case ErrorCode::inconsistent_topic_id: return "INCONSISTENT_TOPIC_ID";

@@ -27,12 +27,22 @@ enum class ApiKey : std::int16_t {
     fetch = 1,
     list_offsets = 2,
     metadata = 3,
+    offset_commit = 8,
+    offset_fetch = 9,
     find_coordinator = 10,
+    join_group = 11,
+    heartbeat = 12,
+    leave_group = 13,
+    sync_group = 14,
+    describe_groups = 15,
+    list_groups = 16,
     api_versions = 18,
     create_topics = 19,
     delete_topics = 20,
     delete_records = 21,
     offset_for_leader_epoch = 23,
+    delete_groups = 42,
+    offset_delete = 47,
 };
 
 // The versions that the structs describe, both ends included, as Kafka announces them. What a
@@ -45,17 +55,29 @@ struct Api {
     std::int16_t flexible_from;
 };
 
-inline constexpr std::array<Api, 10> apis{{
+inline constexpr std::int16_t never_flexible = 32767;
+
+inline constexpr std::array<Api, 20> apis{{
     {ApiKey::produce, "Produce", 0, 9, 9},
     {ApiKey::fetch, "Fetch", 4, 12, 12},
     {ApiKey::list_offsets, "ListOffsets", 1, 7, 6},
     {ApiKey::metadata, "Metadata", 0, 12, 9},
+    {ApiKey::offset_commit, "OffsetCommit", 2, 9, 8},
+    {ApiKey::offset_fetch, "OffsetFetch", 1, 9, 6},
     {ApiKey::find_coordinator, "FindCoordinator", 0, 4, 3},
+    {ApiKey::join_group, "JoinGroup", 0, 9, 6},
+    {ApiKey::heartbeat, "Heartbeat", 0, 4, 4},
+    {ApiKey::leave_group, "LeaveGroup", 0, 5, 4},
+    {ApiKey::sync_group, "SyncGroup", 0, 5, 4},
+    {ApiKey::describe_groups, "DescribeGroups", 0, 5, 5},
+    {ApiKey::list_groups, "ListGroups", 0, 5, 3},
     {ApiKey::api_versions, "ApiVersions", 0, 4, 3},
     {ApiKey::create_topics, "CreateTopics", 2, 7, 5},
     {ApiKey::delete_topics, "DeleteTopics", 1, 6, 4},
     {ApiKey::delete_records, "DeleteRecords", 0, 2, 2},
     {ApiKey::offset_for_leader_epoch, "OffsetForLeaderEpoch", 2, 4, 4},
+    {ApiKey::delete_groups, "DeleteGroups", 0, 2, 2},
+    {ApiKey::offset_delete, "OffsetDelete", 0, 0, never_flexible},
 }};
 
 // Nothing, if it is none of ours.
@@ -89,6 +111,7 @@ enum class ErrorCode : std::int16_t {
     broker_not_available = 8,
     replica_not_available = 9,
     message_too_large = 10,
+    offset_metadata_too_large = 12,
     coordinator_load_in_progress = 14,
     coordinator_not_available = 15,
     not_coordinator = 16,
@@ -97,6 +120,12 @@ enum class ErrorCode : std::int16_t {
     not_enough_replicas = 19,
     not_enough_replicas_after_append = 20,
     invalid_required_acks = 21,
+    illegal_generation = 22,
+    inconsistent_group_protocol = 23,
+    invalid_group_id = 24,
+    unknown_member_id = 25,
+    invalid_session_timeout = 26,
+    rebalance_in_progress = 27,
     topic_authorization_failed = 29,
     cluster_authorization_failed = 31,
     invalid_timestamp = 32,
@@ -117,6 +146,8 @@ enum class ErrorCode : std::int16_t {
     transactional_id_authorization_failed = 53,
     kafka_storage_error = 56,
     unknown_producer_id = 59,
+    non_empty_group = 68,
+    group_id_not_found = 69,
     fetch_session_id_not_found = 70,
     invalid_fetch_session_epoch = 71,
     topic_deletion_disabled = 73,
@@ -124,7 +155,12 @@ enum class ErrorCode : std::int16_t {
     unknown_leader_epoch = 75,
     unsupported_compression_type = 76,
     offset_not_available = 78,
+    member_id_required = 79,
+    group_max_size_reached = 81,
+    fenced_instance_id = 82,
+    group_subscribed_to_topic = 86,
     invalid_record = 87,
+    unstable_offset_commit = 88,
     throttling_quota_exceeded = 89,
     unknown_topic_id = 100,
     inconsistent_topic_id = 103,
@@ -200,6 +236,7 @@ BytesChain encode_request(const Request& request, std::int16_t version, std::int
 struct RequestParts {
     RequestHeader header;
     Bytes body;
+    std::string client_host; // Where it came from, if somebody has said so.
 };
 Result<RequestParts> split_request(Bytes frame);
 

@@ -1,13 +1,23 @@
 #include "core/wire/kafka/api_versions.h"
 #include "core/wire/kafka/create_topics.h"
+#include "core/wire/kafka/delete_groups.h"
 #include "core/wire/kafka/delete_records.h"
 #include "core/wire/kafka/delete_topics.h"
+#include "core/wire/kafka/describe_groups.h"
 #include "core/wire/kafka/fetch.h"
 #include "core/wire/kafka/find_coordinator.h"
+#include "core/wire/kafka/heartbeat.h"
+#include "core/wire/kafka/join_group.h"
+#include "core/wire/kafka/leave_group.h"
+#include "core/wire/kafka/list_groups.h"
 #include "core/wire/kafka/list_offsets.h"
 #include "core/wire/kafka/metadata.h"
+#include "core/wire/kafka/offset_commit.h"
+#include "core/wire/kafka/offset_delete.h"
+#include "core/wire/kafka/offset_fetch.h"
 #include "core/wire/kafka/offset_for_leader_epoch.h"
 #include "core/wire/kafka/produce.h"
+#include "core/wire/kafka/sync_group.h"
 
 #include "core/base/random.h"
 #include "core/wire/arbitrary_test.h"
@@ -81,7 +91,10 @@ const std::vector<Message>& messages() {
     static const std::vector<Message> all =
         messages_of<ProduceRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
                     FindCoordinatorRequest, ApiVersionsRequest, CreateTopicsRequest,
-                    DeleteTopicsRequest, DeleteRecordsRequest, OffsetForLeaderEpochRequest>();
+                    DeleteTopicsRequest, DeleteRecordsRequest, OffsetForLeaderEpochRequest,
+                    OffsetCommitRequest, OffsetFetchRequest, JoinGroupRequest, HeartbeatRequest,
+                    LeaveGroupRequest, SyncGroupRequest, DescribeGroupsRequest, ListGroupsRequest,
+                    DeleteGroupsRequest, OffsetDeleteRequest>();
     return all;
 }
 
