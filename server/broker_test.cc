@@ -188,6 +188,17 @@ TEST_CASE("a connection on which nothing comes is closed after a while", "[serve
     CHECK(client.is_closed(20s));
 }
 
+TEST_CASE("a client that waits for an answer is not idle", "[server]") {
+    Cluster cluster(1, [](Config& config) { config.kafka.connection_idle_max = 5s; });
+    cluster.make_topic("log");
+    Client client = cluster.connect();
+    FetchRequest patient = fetch_of("log", 0);
+    patient.max_wait_ms = 18'000;
+    CHECK(fetch(client, patient).error == ErrorCode::none);
+    CHECK(!client.is_closed(4s)); // From the answer on.
+    CHECK(client.is_closed(2s));
+}
+
 TEST_CASE("a client that stops in the middle of a request is not waited for", "[server]") {
     Cluster cluster(1, [](Config& config) {
         config.kafka.connection_idle_max = 60s;

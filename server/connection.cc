@@ -57,7 +57,9 @@ Result<> Connection::start_all() {
         Bytes frame = TRY(read_frame(memory));
         if (BUGGIFY("connection/hangs-up", 2'000)) return Error::disconnected;
         SOMETIMES(started_.size() > 1, "connection/requests-wait-for-earlier-ones");
-        TRY(started_.push({TRY(start(node_, std::move(frame))), std::move(memory)}));
+        ++unanswered_;
+        TRY(started_.push(
+            {TRY(start(node_, std::move(frame))), std::move(memory)}));
     }
 }
 
@@ -68,6 +70,8 @@ Result<> Connection::answer_all() {
         if (BUGGIFY("connection/answers-late", 50'000))
             TRY(node_.env.fibers.sleep_until(node_.env.clock.now() + 5ms));
         if (!answer.empty()) TRY(write(answer));
+        --unanswered_;
+        quiet_since_ = node_.env.clock.now();
     }
 }
 
@@ -78,11 +82,8 @@ Time Connection::stall_deadline() const {
 // The next one, without its size.
 Result<Bytes> Connection::read_frame(ByteBudget::Share& memory) {
     std::array<std::byte, 4> prefix{};
-    {
-        const Deadline idle(node_.env.fibers,
-                            node_.env.clock.now() + node_.config.kafka.connection_idle_max);
-        TRY(read_exactly(*stream_, prefix));
-    }
+    TRY(wait_for_a_byte(prefix[0]));
+    TRY(read(std::span(prefix).subspan(1)));
     std::int32_t claimed = 0;
     wire::Reader reader(Bytes::copy_of(prefix));
     reader(claimed);
@@ -107,6 +108,21 @@ Result<Bytes> Connection::read_frame(ByteBudget::Share& memory) {
         TRY(read(frame.view().subspan(filled)));
     }
     return std::move(frame).freeze();
+}
+
+// Who waits for an answer of ours is not idle: a member may wait for others for minutes.
+Result<> Connection::wait_for_a_byte(std::byte& byte) {
+    const Duration most = node_.config.kafka.connection_idle_max;
+    quiet_since_ = node_.env.clock.now();
+    for (;;) {
+        const Time now = node_.env.clock.now();
+        const Deadline idle(node_.env.fibers, (unanswered_ > 0 ? now : quiet_since_) + most);
+        const Result<> read = read_exactly(*stream_, {&byte, 1});
+        const bool late = !read.ok() && read.error() == Error::timed_out;
+        const bool waits = unanswered_ > 0 || node_.env.clock.now() < quiet_since_ + most;
+        SOMETIMES(late && waits, "connection/silent-while-it-waits");
+        if (!late || !waits) return read;
+    }
 }
 
 Result<> Connection::read(std::span<std::byte> into) {

@@ -32,6 +32,7 @@ private:
     Result<> start_all();
     Result<> answer_all();
     Result<Bytes> read_frame(ByteBudget::Share& memory);
+    Result<> wait_for_a_byte(std::byte& byte);
     Result<> read(std::span<std::byte> into);
     Result<> write(const BytesChain& answer);
     Time stall_deadline() const;
@@ -39,6 +40,8 @@ private:
     Node& node_;
     std::unique_ptr<Stream> stream_;
     Channel<Request> started_;
+    std::size_t unanswered_ = 0;
+    Time quiet_since_; // Neither a request nor an answer.
     Result<> ended_;
 };
 
