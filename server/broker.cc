@@ -52,7 +52,9 @@ Result<> Broker::run() {
         env_, raft::Host::Settings{config_.raft, config_.journal, config_.log, config_.peer},
         hello_of(env_, config_), peers_of(config_));
     controller_ = std::make_unique<Controller>(env_, *host_, config_.member_ids());
-    node_ = std::make_unique<Node>(env_, config_, *host_, *controller_, *space_);
+    groups_ = std::make_unique<Coordinator>(
+        env_, config_.group, config_.default_replication_factor(), *host_, *controller_, *space_);
+    node_ = std::make_unique<Node>(env_, config_, *host_, *controller_, *groups_, *space_);
     TRY(recover());
     serving_ = true;
     const Result<> ended = serve(std::move(listeners));
@@ -102,6 +104,7 @@ Result<> Broker::serve(Listeners listeners) {
     };
     keep("host", [&] { return host_->run(std::move(listeners.peers)); });
     keep("controller", [&] { return controller_->run(); });
+    keep("groups", [&] { return groups_->run(); });
     keep("space", [&] { return space_->run(); });
     keep("clients", [&] { return accept_clients(*listeners.kafka); });
     Retention retention(env_, config_.topic, *host_, *controller_);

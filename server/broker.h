@@ -50,6 +50,7 @@ private:
     std::unique_ptr<class SpaceWatch> space_;
     std::unique_ptr<raft::Host> host_;
     std::unique_ptr<class Controller> controller_;
+    std::unique_ptr<class Coordinator> groups_;
     std::unique_ptr<Node> node_;
     Status::State state_ = Status::State::starting;
     bool serving_ = false;

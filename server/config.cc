@@ -148,6 +148,11 @@ std::vector<std::string> Config::problems() const {
         found.push_back("topic.message_bytes_max is " + format_bytes(topic.message_bytes_max) +
                         ", but kafka.request_bytes_max, which must hold it, is " +
                         format_bytes(kafka.request_bytes_max));
+    if (group.session_timeout_min > group.session_timeout_max)
+        found.push_back("group.session_timeout_min is " +
+                        format_duration(group.session_timeout_min) +
+                        ", but group.session_timeout_max is only " +
+                        format_duration(group.session_timeout_max));
     if (!raft.validate().ok())
         found.push_back("raft.heartbeat_interval is " + format_duration(raft.heartbeat_interval) +
                         ", but raft.election_timeout is only " +

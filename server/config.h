@@ -72,6 +72,23 @@ struct TopicConfig {
     void describe(Visitor& setting);
 };
 
+// What is set about groups of consumers.
+struct GroupConfig {
+    int offsets_partitions = 16;
+    std::int64_t groups_max = 10'000;
+    std::int64_t members_max = 1000;
+    std::size_t bytes_max = 1_MiB;
+    std::size_t offset_metadata_bytes_max = 4_KiB;
+    Duration initial_rebalance_delay = 3s;
+    Duration session_timeout_min = 6s;
+    Duration session_timeout_max = 30min;
+    Duration offsets_retention = std::chrono::days(7);
+    Duration offsets_retention_interval = 10min;
+
+    template <class Visitor>
+    void describe(Visitor& setting);
+};
+
 struct Config {
     int node_id = 1;
     std::string data_dir = "/var/lib/pyralog";
@@ -83,6 +100,7 @@ struct Config {
 
     KafkaConfig kafka;
     TopicConfig topic;
+    GroupConfig group;
     raft::RaftConfig raft;
     JournalConfig journal;
     LogConfig log;
@@ -237,6 +255,35 @@ void TopicConfig::describe(Visitor& setting) {
 }
 
 template <class Visitor>
+void GroupConfig::describe(Visitor& setting) {
+    setting("group.offsets_partitions", offsets_partitions, Bounds<int>{1, 256},
+            "Partitions of __consumer_offsets, which is made when the first group is; each group "
+            "is coordinated by who leads one of them.");
+    setting("group.groups_max", groups_max, Bounds<std::int64_t>{1, 1'000'000},
+            "Groups beyond this number, of those that one node coordinates, are refused.");
+    setting("group.members_max", members_max, Bounds<std::int64_t>{1, 10'000},
+            "The most members that one group may have.");
+    setting("group.bytes_max", bytes_max, Bounds<std::size_t>{4_KiB, 16_MiB},
+            "The most that all members of a group may say of themselves, and that may be assigned "
+            "to them.");
+    setting("group.offset_metadata_bytes_max", offset_metadata_bytes_max,
+            Bounds<std::size_t>{0, 32_KiB - 1},
+            "The longest remark that may be committed with an offset.");
+    setting("group.initial_rebalance_delay", initial_rebalance_delay, Bounds<Duration>{0s, 5min},
+            "How long the first members of a group wait for more, each time that one comes.");
+    setting("group.session_timeout_min", session_timeout_min, Bounds<Duration>{10ms, 1h},
+            "No member may ask to be given up after less silence than this.");
+    setting("group.session_timeout_max", session_timeout_max, Bounds<Duration>{1s, 24h},
+            "Nor only after more than this.");
+    setting("group.offsets_retention", offsets_retention,
+            Bounds<Duration>{0s, std::chrono::days(36'500)},
+            "Offsets of a group that has had no members for so long are forgotten, and so are "
+            "those of topics that it no longer reads; 0: never.");
+    setting("group.offsets_retention_interval", offsets_retention_interval,
+            Bounds<Duration>{10ms, 24h}, "How often coordinators look for these.");
+}
+
+template <class Visitor>
 void Config::describe(Visitor& setting) {
     setting("node.id", node_id, Bounds<int>{1, 1'000'000},
             "The number of this node, which no other node of the cluster has.");
@@ -252,6 +299,7 @@ void Config::describe(Visitor& setting) {
             "Where this node listens for its peers, if not at its address among the members.");
     kafka.describe(setting);
     topic.describe(setting);
+    group.describe(setting);
     raft.describe(setting);
     journal.describe(setting);
     log.describe(setting);

@@ -59,7 +59,7 @@ Result<> Connection::start_all() {
         SOMETIMES(started_.size() > 1, "connection/requests-wait-for-earlier-ones");
         ++unanswered_;
         TRY(started_.push(
-            {TRY(start(node_, std::move(frame))), std::move(memory)}));
+            {TRY(start(node_, std::move(frame), stream_->peer().host)), std::move(memory)}));
     }
 }
 

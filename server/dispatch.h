@@ -38,9 +38,9 @@ std::unique_ptr<Started> started(Function finish) {
     return std::make_unique<StartedWith<Function>>(std::move(finish));
 }
 
-// Begins what the frame asks for. Does not wait. An error ends the connection: Kafka has no answer
-// to a request that cannot be read.
-Result<std::unique_ptr<Started>> start(Node& node, Bytes frame);
+// Begins what the frame asks for, which has come from `client`. Does not wait. An error ends the
+// connection: Kafka has no answer to a request that cannot be read.
+Result<std::unique_ptr<Started>> start(Node& node, Bytes frame, std::string client);
 
 // One API, as it is served.
 struct Served {

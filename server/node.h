@@ -8,6 +8,7 @@
 #include "server/byte_budget.h"
 #include "server/config.h"
 #include "server/controller.h"
+#include "server/groups/coordinator.h"
 #include "server/space_watch.h"
 
 #include <string>
@@ -15,8 +16,9 @@
 namespace pyralog::server {
 
 struct Node {
-    Node(Environment& e, const Config& c, raft::Host& h, Controller& o, const SpaceWatch& s)
-        : env(e), config(c), host(h), controller(o), space(s),
+    Node(Environment& e, const Config& c, raft::Host& h, Controller& o, Coordinator& g,
+         const SpaceWatch& s)
+        : env(e), config(c), host(h), controller(o), groups(g), space(s),
           records_written(e.metrics, "pyralog_records_written_total",
                           "Records that clients were told are stored."),
           write_latency(e.metrics, "pyralog_write_latency_seconds",
@@ -31,6 +33,7 @@ struct Node {
     const Config& config;
     raft::Host& host;
     Controller& controller;
+    Coordinator& groups;
     const SpaceWatch& space;
     Metrics::Counter records_written;
     Metrics::Histogram write_latency;

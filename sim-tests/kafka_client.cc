@@ -104,7 +104,7 @@ Result<> KafkaClient::refresh(const std::vector<std::string>& topics, bool auto_
         brokers_[broker.node_id] = {broker.host, static_cast<std::uint16_t>(broker.port)};
     if (told.controller_id >= 0) controller_ = told.controller_id;
     for (const auto& topic : told.topics) {
-        if (!topic.name) continue;
+        if (!topic.name || topic.is_internal) continue; // Not for clients like these.
         std::erase_if(partitions_, [&](const auto& known) {
             return known.first.topic == *topic.name &&
                    topic.error == kafka::ErrorCode::unknown_topic_or_partition;

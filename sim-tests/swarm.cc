@@ -47,6 +47,16 @@ constexpr std::array kept_settings{
     "log.segment_age",
     "topic.retention_time",
     "topic.retention_bytes",
+    "group.offsets_partitions",
+    "group.groups_max",
+    "group.members_max",
+    "group.bytes_max",
+    "group.offset_metadata_bytes_max",
+    "group.initial_rebalance_delay",
+    "group.session_timeout_min",
+    "group.session_timeout_max",
+    "group.offsets_retention",
+    "group.offsets_retention_interval",
 };
 
 void set(std::vector<Setting>& settings, std::string_view name, const std::string& value) {
@@ -98,6 +108,16 @@ void draw_peers(std::vector<Setting>& settings, Random& random) {
     set(settings, "peer.reconnect_delay_max", scaled(random, 10ms, 1s));
 }
 
+// Members say soon that they are there, and nothing expires: what does is looked for all the time.
+void draw_groups(std::vector<Setting>& settings, Random random) {
+    set(settings, "group.offsets_partitions", random.between(1, 3));
+    set(settings, "group.members_max", random.between(12, 1000));
+    set(settings, "group.initial_rebalance_delay",
+        often(random, 50) ? Duration{0} : scaled(random, 10ms, 500ms));
+    set(settings, "group.session_timeout_min", 100ms);
+    set(settings, "group.offsets_retention_interval", scaled(random, 100ms, 5s));
+}
+
 void draw_config(server::Config& config, Random& random) {
     std::vector<Setting> settings = settings_of(config);
     for (Setting& setting : settings) {
@@ -107,6 +127,7 @@ void draw_config(server::Config& config, Random& random) {
     draw_raft(settings, random);
     draw_log(settings, random);
     draw_peers(settings, random);
+    draw_groups(settings, random.fork("groups"));
     set_size(settings, "topic.message_bytes_max", scaled(random, 32 << 10, 1 << 20));
     set_size(settings, "kafka.request_bytes_max", scaled(random, 1 << 20, 8 << 20));
     set_size(settings, "kafka.requests_bytes_max", scaled(random, 64 << 10, 16 << 20));

@@ -37,6 +37,9 @@ std::optional<CreateTopicsResponse::Topic> objection(const Node& node,
     if (!is_topic_name(wanted.name))
         return refused(wanted.name, ErrorCode::invalid_topic,
                        "a name has 1 to 249 letters, digits, '.', '_' and '-'");
+    if (is_internal(wanted.name))
+        return refused(wanted.name, ErrorCode::invalid_topic,
+                       "this topic makes itself when it is needed");
     if (!wanted.assignments.empty())
         return refused(wanted.name, ErrorCode::invalid_replica_assignment,
                        "where replicas lie is decided by the cluster");

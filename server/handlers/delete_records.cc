@@ -25,7 +25,7 @@ DeleteRecordsResponse::Partition remove(Node& node, const std::string& topic,
     DeleteRecordsResponse::Partition removed;
     removed.index = wanted.index;
     const Node::Replica replica = node.replica(topic, wanted.index);
-    removed.error = check_leader(replica, -1);
+    removed.error = is_internal(topic) ? ErrorCode::policy_violation : check_leader(replica, -1);
     if (removed.error != ErrorCode::none) return removed;
     SOMETIMES(wanted.offset == DeleteRecordsRequest::all, "delete-records/all");
     const Offset offset = wanted.offset == DeleteRecordsRequest::all

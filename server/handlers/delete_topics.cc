@@ -25,6 +25,11 @@ DeleteTopicsResponse::Topic remove(Node& node, const DeleteTopicsRequest::Topic&
     }
     removed.name = topic->name;
     removed.id = topic->id;
+    SOMETIMES(is_internal(topic->name), "delete-topics/internal");
+    if (is_internal(topic->name)) {
+        removed.error = ErrorCode::topic_deletion_disabled;
+        return removed;
+    }
     const Result<Outcome> outcome = node.controller.submit(DeleteTopic{*removed.name});
     SOMETIMES(outcome.ok() && outcome.value() == Outcome::done, "delete-topics/deleted");
     SOMETIMES(outcome.ok() && outcome.value() != Outcome::done, "delete-topics/deleted-by-another");

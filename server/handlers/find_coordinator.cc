@@ -1,5 +1,4 @@
-// FindCoordinator. There are no consumer groups and no transactions here yet, and this says so. It
-// is announced all the same, since librdkafka takes a broker without it for one that knows no lz4.
+// FindCoordinator: of groups only. There are no transactions here yet, and this says so.
 #include "core/wire/kafka/find_coordinator.h"
 
 #include "core/base/probe.h"
@@ -7,20 +6,51 @@
 
 namespace pyralog::server {
 
+namespace {
+
 using wire::kafka::FindCoordinatorRequest;
 using wire::kafka::FindCoordinatorResponse;
 
-StartResult start_find_coordinator(Node&, RequestParts parts) {
+constexpr std::int8_t type_group = 0;
+constexpr std::int8_t type_transaction = 1;
+
+FindCoordinatorResponse::Coordinator look_for(Node& node, const std::string& key,
+                                              std::int8_t type) {
+    FindCoordinatorResponse::Coordinator found;
+    found.key = key;
+    if (type != type_group) {
+        REACHABLE("find-coordinator/of-no-group");
+        found.error = type == type_transaction ? ErrorCode::coordinator_not_available
+                                               : ErrorCode::invalid_request;
+        found.error_message = "only groups have coordinators here";
+        return found;
+    }
+    const Coordinator::Found coordinator = node.groups.find(key);
+    found.error = coordinator.error;
+    if (found.error != ErrorCode::none) return found;
+    const auto known = brokers(node);
+    const auto broker = known.find(*coordinator.node);
+    SOMETIMES(broker == known.end(), "find-coordinator/cannot-be-reached");
+    if (broker == known.end()) {
+        found.error = ErrorCode::coordinator_not_available;
+        return found;
+    }
+    found.node_id = broker->first.value;
+    found.host = broker->second.host;
+    found.port = broker->second.port;
+    return found;
+}
+
+} // namespace
+
+StartResult start_find_coordinator(Node& node, RequestParts parts) {
     auto request = TRY(wire::kafka::decode_request<FindCoordinatorRequest>(parts));
-    return started([header = std::move(parts.header), request = std::move(request)] {
-        REACHABLE("find-coordinator/asked");
+    return started([&node, header = std::move(parts.header), request = std::move(request)] {
         FindCoordinatorResponse response;
-        response.coordinator.error = ErrorCode::coordinator_not_available;
-        response.coordinator.error_message = "consumer groups and transactions are not served";
-        for (const std::string& key : request.coordinator_keys) {
-            response.coordinators.push_back(response.coordinator);
-            response.coordinators.back().key = key;
-        }
+        if (header.version < 4)
+            response.coordinator = look_for(node, request.coordinator_key, request.key_type);
+        for (const std::string& key : request.coordinator_keys)
+            response.coordinators.push_back(look_for(node, key, request.key_type));
         return answer(header, response);
     });
 }

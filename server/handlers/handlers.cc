@@ -57,6 +57,15 @@ ErrorCode check_writable(const Node::Replica& replica) {
                                                    : ErrorCode::not_leader_or_follower;
 }
 
+std::map<NodeId, Address> brokers(const Node& node) {
+    std::map<NodeId, Address> up{{node.host.self(), node.config.advertised()}};
+    for (const auto& [id, address] : node.host.transport().kafka_addresses())
+        if (node.host.transport().connected(id)) up.emplace(id, address);
+    return up;
+}
+
+bool is_internal(std::string_view topic) { return topic == offsets_topic_name; }
+
 void wait_for_leaders(Node& node, std::string_view topic) {
     const auto all_led = [&] {
         const Topic* found = node.controller.catalogue().find(topic);

@@ -7,6 +7,8 @@
 #include "core/wire/kafka/api.h"
 #include "server/dispatch.h"
 
+#include <map>
+
 namespace pyralog::server {
 
 using StartResult = Result<std::unique_ptr<Started>>;
@@ -24,6 +26,16 @@ StartResult start_create_topics(Node&, RequestParts);
 StartResult start_delete_topics(Node&, RequestParts);
 StartResult start_delete_records(Node&, RequestParts);
 StartResult start_offset_for_leader_epoch(Node&, RequestParts);
+StartResult start_offset_commit(Node&, RequestParts);
+StartResult start_offset_fetch(Node&, RequestParts);
+StartResult start_join_group(Node&, RequestParts);
+StartResult start_heartbeat(Node&, RequestParts);
+StartResult start_leave_group(Node&, RequestParts);
+StartResult start_sync_group(Node&, RequestParts);
+StartResult start_describe_groups(Node&, RequestParts);
+StartResult start_list_groups(Node&, RequestParts);
+StartResult start_delete_groups(Node&, RequestParts);
+StartResult start_offset_delete(Node&, RequestParts);
 
 // ApiVersions in a version that we do not have: what to ask instead (KIP-511).
 StartResult refuse_api_versions(std::int32_t correlation_id);
@@ -40,6 +52,14 @@ ErrorCode check_leader(const Node::Replica& replica, std::int32_t epoch_of_clien
 
 // The same for what is to be written: a leader may take that as soon as it is one.
 ErrorCode check_writable(const Node::Replica& replica);
+
+// Those that are up, and where they say themselves that clients reach them. The catalogue says so
+// as well, but it may never have come to that: its controllers can be without a majority while
+// groups that have theirs are led, and their leaders must be found.
+std::map<NodeId, Address> brokers(const Node& node);
+
+// What nobody but this node itself writes to.
+bool is_internal(std::string_view topic);
 
 // Waits a moment for each partition of a new topic to have a leader, which takes an election. A
 // client that is told the leader can go on; one that is not asks again.

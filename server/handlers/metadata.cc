@@ -6,8 +6,6 @@
 #include "core/base/probe.h"
 #include "server/handlers/handlers.h"
 
-#include <map>
-
 namespace pyralog::server {
 
 namespace {
@@ -38,22 +36,13 @@ MetadataResponse::Topic describe_topic(const Node& node, const Topic& topic) {
     MetadataResponse::Topic described;
     described.name = topic.name;
     described.id = topic.id;
+    described.is_internal = is_internal(topic.name);
     for (const Topic::Partition& partition : topic.partitions) {
         described.partitions.push_back(describe_partition(node, partition));
         described.partitions.back().index =
             static_cast<std::int32_t>(described.partitions.size()) - 1;
     }
     return described;
-}
-
-// Those that are up, and where they say themselves that clients reach them. The catalogue says so
-// as well, but it may never have come to that: its controllers can be without a majority while
-// groups that have theirs are led, and their leaders must be found.
-std::map<NodeId, Address> brokers(const Node& node) {
-    std::map<NodeId, Address> up{{node.host.self(), node.config.advertised()}};
-    for (const auto& [id, address] : node.host.transport().kafka_addresses())
-        if (node.host.transport().connected(id)) up.emplace(id, address);
-    return up;
 }
 
 ErrorCode create(Node& node, const std::string& name) {
@@ -84,6 +73,8 @@ MetadataResponse::Topic look_for(Node& node, const MetadataRequest::Topic& wante
     }
     if (const Topic* topic = catalogue.find(*wanted.name)) return describe_topic(node, *topic);
     unknown.error = ErrorCode::unknown_topic_or_partition;
+    // What is the node's own is made by itself, with its own settings.
+    if (is_internal(*wanted.name)) return unknown;
     if (!is_topic_name(*wanted.name)) unknown.error = ErrorCode::invalid_topic;
     SOMETIMES(unknown.error == ErrorCode::invalid_topic, "metadata/invalid-name");
     SOMETIMES(!may_create, "metadata/unknown-topic");

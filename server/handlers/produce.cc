@@ -43,6 +43,8 @@ struct Written {
 
 ErrorCode propose(Node& node, std::int16_t version, const std::string& topic,
                   ProduceRequest::Partition& partition, Written& written) {
+    SOMETIMES(is_internal(topic), "produce/to-an-internal-topic");
+    if (is_internal(topic)) return ErrorCode::invalid_topic;
     Node::Replica replica = node.replica(topic, partition.index);
     // Refusing the first batch of several under way would have the client send it after the others.
     if (const ErrorCode error = check_writable(replica); error != ErrorCode::none) return error;
