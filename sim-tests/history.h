@@ -12,6 +12,7 @@
 #include "core/base/bytes.h"
 #include "core/base/time.h"
 #include "core/base/types.h"
+#include "sim-tests/group_history.h"
 
 #include <compare>
 #include <cstdint>
@@ -162,10 +163,14 @@ public:
     }
     const std::map<std::int32_t, Log>& logs() const { return logs_; }
 
+    GroupHistory& groups() { return groups_; }
+    const GroupHistory& groups() const { return groups_; }
+
     // The produces that were completed as stored, in the order in which that became known.
     const std::vector<std::size_t>& stored() const { return stored_; }
 
 private:
+    GroupHistory groups_;
     std::map<TopicPartition, std::int32_t> numbers_;
     std::vector<TopicPartition> names_;
     std::vector<Produce> produces_;

@@ -104,6 +104,7 @@ public:
     Result<KafkaConnection*> any_connection();
     // One more, for the caller alone.
     Result<std::unique_ptr<KafkaConnection>> open(std::int32_t broker);
+    Result<std::unique_ptr<KafkaConnection>> open(const Address& address);
 
     // After an error on a connection nobody knows what is still to come on it.
     void drop(std::int32_t broker) { connections_.erase(broker); }
@@ -111,8 +112,6 @@ public:
 
 private:
     static constexpr std::int32_t bootstrap_key = -1000; // Less one for each, among connections.
-
-    Result<std::unique_ptr<KafkaConnection>> open(const Address& address);
 
     Environment& env_;
     std::vector<Address> bootstrap_;

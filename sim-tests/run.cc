@@ -2,8 +2,10 @@
 
 #include "io/sim/rocksdb/engine.h"
 #include "server/catalogue.h"
+#include "server/groups/coordinator.h"
 #include "sim-tests/ambush.h"
 #include "sim-tests/check_cluster.h"
+#include "sim-tests/check_groups.h"
 #include "sim-tests/cluster.h"
 #include "sim-tests/core.h"
 #include "sim-tests/nemesis.h"
@@ -78,6 +80,7 @@ public:
         if (!over() && options_.judges) {
             tell_of_leaders();
             finding_ = check_history(history_);
+            if (!finding_) finding_ = check_groups(history_);
         }
         if (options_.at_end) options_.at_end(world_);
         return result();
@@ -205,7 +208,10 @@ private:
             return workload_.deleting(topic.name) ||
                    std::ranges::find(topics, topic.name, &server::Topic::name) != topics.end();
         });
-        if (all_known) return draw_core(dice, nodes, cluster_.nodes(), groups());
+        const bool groups_known = plan_.workload.groups.all() == 0 ||
+                                  std::ranges::find(topics, server::offsets_topic_name,
+                                                    &server::Topic::name) != topics.end();
+        if (all_known && groups_known) return draw_core(dice, nodes, cluster_.nodes(), groups());
         if (nodes.size() < 3 || nodes.size() < cluster_.nodes().size()) return nodes;
         for (const TopicPlan& topic : plan_.workload.topics)
             if (topic.replication == 1 || topic.replication == 2) return nodes;
@@ -299,18 +305,26 @@ private:
     // The group that this step needs. Nobody knows it yet of a topic that is still to be made: that
     // is the controller's to do.
     GroupId group_of(Workload::FinalStep step, const TopicPartition& partition) {
+        const bool of_members = step == Workload::FinalStep::group;
         for (const NodeId node : cluster_.nodes()) {
             const server::Catalogue* known = cluster_.catalogue(node);
-            const server::Topic* topic = known ? known->find(partition.topic) : nullptr;
-            if (topic && step != Workload::FinalStep::create)
-                return topic->partitions.at(static_cast<std::size_t>(partition.partition)).group;
+            const server::Topic* topic =
+                known ? known->find(of_members ? server::offsets_topic_name : partition.topic)
+                      : nullptr;
+            if (!topic || step == Workload::FinalStep::create) continue;
+            const auto count = static_cast<std::int32_t>(topic->partitions.size());
+            const std::int32_t number = of_members
+                                            ? server::partition_of_group(partition.topic, count)
+                                            : partition.partition;
+            return topic->partitions.at(static_cast<std::size_t>(number)).group;
         }
         return server::controller_group;
     }
 
     bool is_excused(Workload::FinalStep step, const TopicPartition& of) {
         const Disks there = disks();
-        const bool to_read = step == Workload::FinalStep::read;
+        const bool to_read =
+            step == Workload::FinalStep::read || step == Workload::FinalStep::group;
         const auto excuse = excuse_for(group_of(step, of), to_read, there);
         if (!excuse) return false;
         if (const auto flaw = flaw_of(*excuse, there)) {

@@ -55,8 +55,25 @@ Result<std::vector<Fetch::Seen>> seen_in(const std::optional<BytesChain>& record
     return seen;
 }
 
+GroupsPlan draw_groups(Random random) {
+    GroupsPlan plan;
+    plan.session_timeout = Duration(1ms) * random.between(200, 4000);
+    plan.rebalance_timeout = Duration(1ms) * random.between(200, 4000);
+    const auto groups = static_cast<int>(random.between(1, 2));
+    const auto members = static_cast<int>(random.between(1, 4));
+    const auto statics = static_cast<int>(random.between(0, members));
+    const auto alone = static_cast<int>(random.between(0, 2));
+    if (!often(random, 40)) return plan;
+    plan.groups = groups;
+    plan.members = members;
+    if (often(random, 40)) plan.static_members = statics;
+    plan.alone = alone;
+    return plan;
+}
+
 WorkloadPlan draw_workload(Random random, int nodes) {
     WorkloadPlan plan;
+    plan.groups = draw_groups(random.fork("groups"));
     const auto topics = random.between(1, 3);
     for (std::int64_t i = 0; i < topics; ++i) {
         TopicPlan& topic = plan.topics.emplace_back();
@@ -126,6 +143,11 @@ std::vector<Workload::Program> Workload::programs() {
         add("consumer", [this, self = next](Environment& env) { consume(env, self); });
     if (std::ranges::any_of(plan_.topics, &TopicPlan::pruned))
         add("pruner", [this, self = next](Environment& env) { prune(env, self); });
+    for (int group = 0; group < plan_.groups.all(); ++group) {
+        const int members = group < plan_.groups.groups ? plan_.groups.members : plan_.groups.alone;
+        for (int i = 0; i < members; ++i)
+            add("member", [this, group, i](Environment& env) { take_part(env, group, i); });
+    }
     if (plan_.explorer) add("explorer", [this](Environment& env) { explore(env, bootstrap_); });
     if (plan_.vandal) add("vandal", [this](Environment& env) { vandalise(env); });
     return programs;

@@ -5,12 +5,13 @@
 // the one History of the run.
 //
 // Producers send records that exist once and describe themselves; consumers read from anywhere; an
-// admin makes the topics, and may delete one; a pruner deletes their first records; a vandal sends
-// what no client should. None of them gives up: what fails is noted as what it is, and the next
-// thing is tried.
+// admin makes the topics, and may delete one; a pruner deletes their first records; members of
+// groups share out partitions, and commit and read offsets; a vandal sends what no client should.
+// None of them gives up: what fails is noted as what it is, and the next thing is tried.
 #pragma once
 
 #include "core/env/environment.h"
+#include "sim-tests/group_client.h"
 #include "sim-tests/history.h"
 #include "sim-tests/kafka_client.h"
 
@@ -34,6 +35,20 @@ struct TopicPlan {
     bool expires() const { return retention_ms >= 0 || retention_bytes >= 0; }
 };
 
+// Groups of consumers, all of one kind, and one more in which offsets are kept by clients that are
+// in no group.
+struct GroupsPlan {
+    int groups = 0;
+    int members = 0; // Of each.
+    int static_members = 0;
+    int alone = 0;
+    Duration session_timeout{2s};
+    Duration rebalance_timeout{2s};
+
+    int all() const { return groups + (alone > 0 ? 1 : 0); }
+    GroupPlan of(std::int32_t group) const { return {group, session_timeout, rebalance_timeout}; }
+};
+
 struct WorkloadPlan {
     std::vector<TopicPlan> topics;
     int producers = 1;
@@ -52,7 +67,8 @@ struct WorkloadPlan {
     Duration deletes_after{0};
     Duration prunes_every{0}; // The mean.
     bool all_expire = false;  // Also topics that do not say so: the brokers are set that way.
-    int passing_topics = 0;   // That the admin makes, and deletes soon after, one by one.
+    GroupsPlan groups;
+    int passing_topics = 0; // That the admin makes, and deletes soon after, one by one.
 };
 
 WorkloadPlan draw_workload(Random random, int nodes);
@@ -78,9 +94,10 @@ public:
 
     // For the end, with these brokers to begin with: makes a new topic, on all nodes; writes one
     // record to each partition of each topic there is, until it is stored by all; then reads
-    // everything, into History::read_all(). Returns only when that is done, or when it is
-    // cancelled. After a few attempts at something it asks if that may be left out.
-    enum class FinalStep : std::uint8_t { create, store, read };
+    // everything, into History::read_all(); and enters each group, reads all its offsets, and
+    // commits new ones. Returns only when that is done, or when it is cancelled. After a few
+    // attempts at something it asks if that may be left out; of a group, by its name and -1.
+    enum class FinalStep : std::uint8_t { create, store, read, group };
     using MayLeaveOut = std::function<bool(FinalStep step, const TopicPartition& of)>;
     std::function<void(Environment&)> final_program(NodeId node, std::vector<Address> bootstrap,
                                                     MayLeaveOut may_leave_out = {});
@@ -95,6 +112,8 @@ public:
     bool deleting(const std::string& topic) const;
     // Those that stay, of which something is expected in the end.
     bool stays(const std::string& topic) const;
+    // The partitions that groups share out, as far as this client knows them.
+    std::vector<TopicPartition> group_partitions(const KafkaClient& kafka) const;
 
 private:
     friend class Client;
@@ -103,12 +122,14 @@ private:
     friend class Finisher;
     friend class Admin;
     friend class Pruner;
+    friend class Member;
 
     void produce(Environment& env, NodeId self);
     void consume(Environment& env, NodeId self);
     void administer(Environment& env);
     void prune(Environment& env, NodeId self);
     void vandalise(Environment& env);
+    void take_part(Environment& env, std::int32_t group, int number);
 
     const WorkloadPlan plan_;
     History& history_;

@@ -44,12 +44,15 @@ public:
             if (done)
                 workload_.history_.read_all(workload_.history_.partition(name), std::move(log));
         }
+        for (int group = 0; group < plan().groups.all(); ++group)
+            if (!settle_group(group)) return;
         workload_.final_done_ = true;
     }
 
 private:
     using FinalStep = Workload::FinalStep;
     static constexpr std::uint64_t attempts_before_asking = 4;
+    static constexpr Duration group_patience = 12s; // More than a session and a rebalance take.
 
     void begin(std::string what) {
         workload_.final_waits_for_ = std::move(what);
@@ -74,6 +77,45 @@ private:
             if (leaves_out(attempts, step, name)) return false;
             learn_all();
         }
+    }
+
+    // Whoever was in it is gone, and is given up when his session is over. False: cancelled.
+    bool settle_group(std::int32_t number) {
+        const GroupPlan group = plan().groups.of(number);
+        const TopicPartition name{group.name(), -1};
+        begin("a member of " + group.name());
+        const bool alone = number == plan().groups.groups;
+        GroupClient member(group, {}, kafka_, workload_.history_, [this] { return now(); });
+        for (std::uint64_t attempts = 1;; ++attempts) {
+            learn_all();
+            {
+                const Deadline patience(env_.fibers, env_.clock.now() + group_patience);
+                if (settle(member, alone).ok()) return true;
+            }
+            member.lose_coordinator();
+            if (!rest(pause_after_failure)) return false;
+            if (leaves_out(attempts, FinalStep::group, name)) return true;
+        }
+    }
+
+    Result<> settle(GroupClient& member, bool alone) {
+        if (!member.has_coordinator()) TRY(member.find());
+        const std::vector<TopicPartition> all = workload_.group_partitions(kafka_);
+        while (!alone && !member.is_in()) {
+            const ErrorCode error = TRY(member.enter(all));
+            if (error != ErrorCode::none && error != ErrorCode::member_id_required)
+                return Error::unavailable;
+        }
+        for (const TopicPartition& partition : all) {
+            const auto told = [&](ErrorCode error) -> Result<> {
+                if (error != ErrorCode::none) return Error::unavailable;
+                return {};
+            };
+            TRY(told(TRY(member.read(partition))));
+            TRY(told(TRY(alone ? member.commit_alone(partition) : member.commit(partition))));
+            TRY(told(TRY(member.read(partition))));
+        }
+        return {};
     }
 
     bool has_new_topic() const {

@@ -1,6 +1,7 @@
 #include "sim-tests/tool/bugs.h"
 
 #include "sim-tests/check_cluster.h"
+#include "sim-tests/check_groups.h"
 #include "sim-tests/cluster.h"
 #include "sim-tests/run.h"
 #include "sim-tests/tool/first_difference.h"
@@ -175,6 +176,28 @@ std::vector<PlantedBug> what_clients_see() {
     };
 }
 
+// G: what coordinators of groups get wrong. Others have done all of these.
+std::vector<PlantedBug> what_members_see() {
+    using namespace oracle;
+    return {
+        {"G01", "an offset is acknowledged before it is committed", {offset_went_back}, {}},
+        {"G02",
+         "a generation is told before it is stored",
+         {zombie_accepted, generation_went_back, two_assign, shared_twice},
+         {}},
+        {"G03", "a commit of an older generation is taken", {zombie_accepted}, {}},
+        {"G04",
+         "offsets are read by who takes himself for the coordinator",
+         {offset_went_back},
+         {}},
+        {"G05",
+         "groups are loaded before all that is committed is applied",
+         {zombie_accepted, generation_went_back, two_assign, shared_twice},
+         {},
+         rare_bug_budget},
+    };
+}
+
 // N: what breaks the simulator's own promise, that a seed is one run.
 std::vector<PlantedBug> what_is_not_deterministic() {
     return {
@@ -191,7 +214,7 @@ const std::vector<PlantedBug>& planted_bugs() {
     static const std::vector<PlantedBug> bugs = [] {
         std::vector<PlantedBug> all;
         for (auto* part : {votes_and_terms, disks_and_restarts, reads_and_progress,
-                           what_clients_see, what_is_not_deterministic})
+                           what_clients_see, what_members_see, what_is_not_deterministic})
             std::ranges::copy(part(), std::back_inserter(all));
         return all;
     }();
