@@ -45,6 +45,10 @@ int main(int argc, char** argv) {
     case cli::CommandLine::Command::log_dump: return cli::dump_logs(line, program);
     case cli::CommandLine::Command::log_stats: return cli::show_log_stats(line, program);
     case cli::CommandLine::Command::disk_probe: return cli::probe_disk(line, program);
+    case cli::CommandLine::Command::group_list:
+    case cli::CommandLine::Command::group_describe:
+    case cli::CommandLine::Command::group_delete:
+    case cli::CommandLine::Command::group_reset_offsets: return cli::manage_groups(line, program);
     }
     return cli::exit_mistake;
 }

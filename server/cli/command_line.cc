@@ -44,6 +44,15 @@ std::optional<Farewell> add_assignment(CommandLine& line, const std::string& set
     return {};
 }
 
+// Nothing is given by an empty text. What is wrong with it, if anything.
+std::optional<Farewell> take_address(const std::string& option, const std::string& text,
+                                     std::optional<Address>& into) {
+    if (text.empty()) return {};
+    into = parse_address(text);
+    if (into) return {};
+    return Farewell{mistake(option + " must look like HOST:PORT, not \"" + text + '"'), 2};
+}
+
 // `pyralog log …`: each tells of itself by its parsing.
 void add_log_commands(CLI::App& app, CommandLine& line) {
     using Command = CommandLine::Command;
@@ -84,6 +93,44 @@ void add_disk_commands(CLI::App& app, CommandLine& line) {
     probe->callback([&line] { line.command = CommandLine::Command::disk_probe; });
 }
 
+// `pyralog group …`: these talk to brokers, as clients do.
+void add_group_commands(CLI::App& app, CommandLine& line, std::string& bootstrap) {
+    using Command = CommandLine::Command;
+    struct One {
+        Command command;
+        const char *name, *help;
+    };
+    constexpr One all[] = {
+        {Command::group_list, "list", "All groups, and who coordinates them"},
+        {Command::group_describe, "describe", "A group's members, its offsets and lags"},
+        {Command::group_delete, "delete", "Forget groups that have no members"},
+        {Command::group_reset_offsets, "reset-offsets",
+         "Say where a group that has no members goes on"},
+    };
+    CLI::App* const group = app.add_subcommand("group", "Look after consumer groups");
+    group->require_subcommand(1);
+    for (const One& one : all) {
+        CLI::App* const added = group->add_subcommand(one.name, one.help);
+        if (one.command != Command::group_list) {
+            CLI::Option* const names = added->add_option("GROUP", line.names, "Its name");
+            names->required();
+            if (one.command != Command::group_delete) names->expected(1);
+        }
+        if (one.command == Command::group_reset_offsets) {
+            added->add_option("--topic", line.topic, "Of this topic, or of one partition of it")
+                ->type_name("NAME[:PARTITION]")
+                ->required();
+            added->add_option("--to", line.to, "Where to")
+                ->type_name("earliest|latest|OFFSET")
+                ->required();
+        }
+        added->add_option("--bootstrap", bootstrap, "A broker, as clients reach it")
+            ->type_name("HOST:PORT");
+        added->add_flag("--json", line.as_json, "For programs");
+        added->callback([&line, command = one.command] { line.command = command; });
+    }
+}
+
 } // namespace
 
 std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
@@ -107,9 +154,8 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
     app.add_option("--set", sets, "Any setting, as NAME=VALUE; may be repeated")
         ->type_name("NAME=VALUE")
         ->allow_extra_args(false);
-    CLI::Option* const admin_option =
-        app.add_option("--admin", admin, "status, stop: the admin address of the node")
-            ->type_name("HOST:PORT");
+    app.add_option("--admin", admin, "status, stop: the admin address of the node")
+        ->type_name("HOST:PORT");
 
     CLI::App* const start = app.add_subcommand("start", "Run a node until it is told to stop");
     CLI::App* const stop = app.add_subcommand("stop", "Stop the node, and wait until it has");
@@ -120,6 +166,8 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
     show->add_flag("--reference", line.as_reference, "Every setting with its bounds, as Markdown");
     add_log_commands(app, line);
     add_disk_commands(app, line);
+    std::string bootstrap;
+    add_group_commands(app, line, bootstrap);
     try {
         app.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {
@@ -131,7 +179,8 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
     }
 
     if (app.get_subcommands().empty())
-        return Farewell{mistake("say what to do: start, stop, status, config, log or disk"), 2};
+        return Farewell{mistake("say what to do: start, stop, status, config, log, disk or group"),
+                        2};
 
     using Command = CommandLine::Command;
     if (start->parsed()) line.command = Command::start;
@@ -139,11 +188,9 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
     if (status->parsed()) line.command = Command::status;
     if (show->parsed()) line.command = Command::config;
     if (config->count() > 0) line.config_file = file;
-    if (admin_option->count() > 0) {
-        line.admin = parse_address(admin);
-        if (!line.admin)
-            return Farewell{mistake("--admin must look like HOST:PORT, not \"" + admin + '"'), 2};
-    }
+    if (auto mistaken = take_address("--admin", admin, line.admin)) return std::move(*mistaken);
+    if (auto mistaken = take_address("--bootstrap", bootstrap, line.bootstrap))
+        return std::move(*mistaken);
     for (std::size_t i = 0; i < std::size(flags); ++i)
         if (options[i]->count() > 0)
             line.assignments.push_back({server::Source::flag, options[i]->get_name(false, true),

@@ -26,6 +26,10 @@ struct CommandLine {
         log_dump,
         log_stats,
         disk_probe,
+        group_list,
+        group_describe,
+        group_delete,
+        group_reset_offsets,
     };
 
     Command command = Command::start;
@@ -35,6 +39,9 @@ struct CommandLine {
     std::vector<std::string> directories; // `log`: of stopped nodes; `disk`: of any.
     bool as_reference = false;            // `config`: the table for README.md.
     std::optional<std::int64_t> group;    // `log dump`: of this one only.
+    std::optional<Address> bootstrap;     // `group`: a broker, as clients reach it.
+    std::vector<std::string> names;       // `group`: of groups.
+    std::string topic, to;                // `group reset-offsets`
     std::vector<server::Assignment> assignments;
 };
 

@@ -52,6 +52,7 @@ int verify_logs(const CommandLine& line, const Program& program);
 int dump_logs(const CommandLine& line, const Program& program);
 int show_log_stats(const CommandLine& line, const Program& program);
 int probe_disk(const CommandLine& line, const Program& program);
+int manage_groups(const CommandLine& line, const Program& program);
 
 // Has a node run in this directory, and does none now? Empty, or what is in the way.
 std::string look_at_stopped(const std::string& directory);

@@ -46,10 +46,13 @@ until_true() {
 
 # ---- The command line, the file, the environment ----
 
-expect 2 'say what to do: start, stop, status, config, log or disk' "$pyralog"
+expect 2 'say what to do: start, stop, status, config, log, disk or group' "$pyralog"
 expect 2 'bogus' "$pyralog" bogus
 expect 2 '--port' "$pyralog" start --port
 expect 2 'must look like HOST:PORT' "$pyralog" status --admin nowhere
+expect 2 'must look like HOST:PORT' "$pyralog" group list --bootstrap nowhere
+expect 2 'GROUP is required' "$pyralog" group describe
+expect 1 'no broker answers' "$pyralog" group list --bootstrap 127.0.0.1:1
 expect 2 'did you mean "raft.election_timeout"?' "$pyralog" start --data-dir d --set raft.election_timeot=1s
 expect 2 'kafka.port is "99999"' "$pyralog" start --data-dir d --port 99999
 expect 2 'must be from 50ms to 1m' "$pyralog" start --data-dir d --set raft.election_timeout=1ms

@@ -3,6 +3,7 @@
 out, and again when somebody joins or leaves; offsets survive the kill of the coordinator, and a
 restart of everything."""
 
+import json
 import logging
 import subprocess
 import threading
@@ -226,18 +227,53 @@ def static_member(cluster):
     again.leave()
 
 
+def command_line(cluster):
+    bootstrap = cluster.nodes[0].address
+
+    def group(*arguments, code=0):
+        done = subprocess.run([cluster.pyralog, "group", *arguments, "--bootstrap", bootstrap],
+                              text=True, capture_output=True, timeout=60, check=False)
+        expect(done.returncode == code, f"group {arguments} exits with {done.returncode}: "
+                                        f"{done.stdout}{done.stderr}")
+        return json.loads(done.stdout) if "--json" in arguments else done.stdout + done.stderr
+
+    def lags(name):
+        described = group("describe", name, "--json")
+        return [(p["committed"], p["lag"]) for p in described["offsets"]]
+
+    listed = {g["group"]: g["state"] for g in group("list", "--json")}
+    expect(listed.get("group-range") == "Empty", f"listed: {listed}")
+    expect("group-range" in group("list"), "the table does not name the group")
+    expect(lags("group-range") == [(22, 0)] * 4, f"described: {lags('group-range')}")
+    group("reset-offsets", "group-range", "--topic", "for-range", "--to", "earliest")
+    expect(lags("group-range") == [(0, 22)] * 4, f"rewound: {lags('group-range')}")
+    group("reset-offsets", "group-range", "--topic", "for-range:2", "--to", "5")
+    expect(lags("group-range")[2] == (5, 17), f"rewound: {lags('group-range')}")
+    text = group("reset-offsets", "group-range", "--topic", "none", "--to", "latest", code=1)
+    expect("no such topic" in text, text)
+    group("reset-offsets", "group-range", "--topic", "for-range", "--to", "there", code=2)
+    member = Member(cluster, "group-range", "for-range")
+    until("it is a member", lambda: shared_out([member]))
+    expect("for-range:0" in group("describe", "group-range"), "no share in the table")
+    expect("NON_EMPTY_GROUP" in group("delete", "group-range", code=1), "a group in use is deleted")
+    member.leave()
+    group("delete", "group-range")
+    expect("no such group" in group("describe", "group-range", code=1), "it is still there")
+
+
 def body(cluster):
     kcat_groups(cluster)
     kafka_python_groups(cluster)
-    for strategy in ("range", "roundrobin", "cooperative-sticky"):
+    for strategy in ("range", "cooperative-sticky"):
         confluent_groups(cluster, strategy)
     static_member(cluster)
     cluster.expect_alive()
     cluster.stop_all()
     cluster.start_all()
-    for strategy in ("range", "roundrobin", "cooperative-sticky"):
+    for strategy in ("range", "cooperative-sticky"):
         got = committed(cluster, "group-" + strategy, "for-" + strategy)
         expect(got == [22] * 4, f"committed after a restart of everything: {got}")
+    command_line(cluster)
     cluster.stop_all()
 
 

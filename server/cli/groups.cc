@@ -1,0 +1,405 @@
+// `pyralog group …`: what consumer groups there are, how far they have read, and where they are to
+// go on.
+#include "core/base/config.h"
+#include "core/wire/kafka/delete_groups.h"
+#include "core/wire/kafka/describe_groups.h"
+#include "core/wire/kafka/find_coordinator.h"
+#include "core/wire/kafka/list_groups.h"
+#include "core/wire/kafka/list_offsets.h"
+#include "core/wire/kafka/offset_commit.h"
+#include "core/wire/kafka/offset_fetch.h"
+#include "io/real/world.h"
+#include "server/cli/kafka.h"
+#include "server/cli/program.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+
+namespace pyralog::cli {
+
+using namespace wire::kafka;
+using Json = nlohmann::json;
+
+namespace {
+
+constexpr Duration patience = 20s;
+constexpr Duration pause = 200ms;
+constexpr int attempts_max = 50; // Of what may work in a moment.
+constexpr std::int16_t coordinator_version = 3;
+
+// What is told instead of a result.
+struct Trouble {
+    std::string what;
+};
+template <class T>
+using Told = std::variant<T, Trouble>;
+
+Trouble silence(const Address& address, Error error) {
+    return {to_string(address) + ": no broker answers (" + std::string(to_string(error)) +
+            "): name one that clients reach with --bootstrap HOST:PORT"};
+}
+Trouble refusal(const std::string& what, ErrorCode error) {
+    return {what + ": " + std::string(wire::kafka::to_string(error))};
+}
+
+bool will_pass(ErrorCode error) {
+    return error == ErrorCode::coordinator_not_available || error == ErrorCode::not_coordinator ||
+           error == ErrorCode::coordinator_load_in_progress;
+}
+
+using Offsets = std::map<PartitionName, std::int64_t>;
+
+class Groups {
+public:
+    Groups(Environment& env, Address bootstrap) : env_(env), bootstrap_(std::move(bootstrap)) {}
+
+    std::optional<Trouble> learn() {
+        auto map = ask_for_map(env_, bootstrap_);
+        if (!map.ok()) return silence(bootstrap_, map.error());
+        map_ = std::move(map).value();
+        return {};
+    }
+    const ClusterMap& map() const { return map_; }
+
+    // Asks a group's coordinator until it has one that answers. `ask` says what came of it.
+    template <class Ask>
+    std::optional<Trouble> with_coordinator(const std::string& group, Ask ask) {
+        ErrorCode last = ErrorCode::coordinator_not_available;
+        for (int attempt = 0; attempt < attempts_max; ++attempt) {
+            if (attempt > 0 && !env_.fibers.sleep_until(env_.clock.now() + pause).ok()) break;
+            FindCoordinatorRequest request;
+            request.coordinator_key = group;
+            const auto found = call(env_, bootstrap_, request, coordinator_version);
+            if (!found.ok()) return silence(bootstrap_, found.error());
+            const auto& coordinator = found.value().coordinator;
+            last = coordinator.error;
+            if (last == ErrorCode::none) {
+                const Address address{coordinator.host,
+                                      static_cast<std::uint16_t>(coordinator.port)};
+                const Result<ErrorCode> asked = ask(address, coordinator.node_id);
+                if (!asked.ok()) continue; // It may have gone; there will be another.
+                last = asked.value();
+                if (last == ErrorCode::none) return {};
+            }
+            if (!will_pass(last)) break;
+        }
+        return refusal(group, last);
+    }
+
+    Told<Json> list();
+    Told<Json> describe(const std::string& group);
+    std::optional<Trouble> remove(const std::string& group);
+    Told<Offsets> committed(const std::string& group);
+    std::optional<Trouble> commit(const std::string& group, const Offsets& offsets);
+    Told<Offsets> ends(const std::vector<PartitionName>& wanted, std::int64_t time) {
+        auto told = ask_for_offsets(env_, map_, wanted, time);
+        if (!told.ok()) return silence(bootstrap_, told.error());
+        return std::move(told).value();
+    }
+
+private:
+    Environment& env_;
+    const Address bootstrap_;
+    ClusterMap map_;
+};
+
+Told<Json> Groups::list() {
+    constexpr std::int16_t version = 4;
+    Json all = Json::array();
+    for (const auto& [id, address] : map_.brokers) {
+        const auto told = call(env_, address, ListGroupsRequest(), version);
+        if (!told.ok()) return silence(address, told.error());
+        for (const auto& group : told.value().groups)
+            all.push_back({{"group", group.id},
+                           {"state", group.state},
+                           {"protocol_type", group.protocol_type},
+                           {"coordinator", id}});
+    }
+    std::sort(all.begin(), all.end(),
+              [](const Json& a, const Json& b) { return a["group"] < b["group"]; });
+    return all;
+}
+
+// What a consumer of Kafka's own protocol was assigned; none of others.
+struct Assignment {
+    struct Topic {
+        std::string name;
+        std::vector<std::int32_t> partitions;
+    };
+    std::int16_t version = 0;
+    std::vector<Topic> topics;
+};
+template <class Codec>
+void describe(Codec& field, Assignment::Topic& t) {
+    field(t.name, t.partitions);
+}
+template <class Codec>
+void describe(Codec& field, Assignment& a) {
+    field(a.version, a.topics);
+}
+
+Json partitions_of(const Bytes& assignment) {
+    wire::Reader reader(assignment);
+    Assignment read;
+    reader(read);
+    Json partitions = Json::array();
+    if (!reader.ok()) return partitions;
+    for (const auto& topic : read.topics)
+        for (const std::int32_t partition : topic.partitions)
+            partitions.push_back({{"topic", topic.name}, {"partition", partition}});
+    return partitions;
+}
+
+Told<Json> Groups::describe(const std::string& group) {
+    constexpr std::int16_t version = 4;
+    Json told;
+    if (auto trouble = with_coordinator(group, [&](const Address& at, std::int32_t node) {
+            const auto asked = call(env_, at, DescribeGroupsRequest{{group}, false}, version);
+            if (!asked.ok()) return Result<ErrorCode>(asked.error());
+            const auto& found = asked.value().groups.at(0);
+            told = {{"group", group},
+                    {"state", found.state},
+                    {"protocol", found.protocol},
+                    {"protocol_type", found.protocol_type},
+                    {"coordinator", node},
+                    {"members", Json::array()}};
+            for (const auto& member : found.members)
+                told["members"].push_back({{"member", member.id},
+                                           {"instance", member.group_instance_id.value_or("")},
+                                           {"client", member.client_id},
+                                           {"host", member.client_host},
+                                           {"partitions", partitions_of(member.assignment)}});
+            return Result<ErrorCode>(found.error);
+        }))
+        return *trouble;
+    return told;
+}
+
+std::optional<Trouble> Groups::remove(const std::string& group) {
+    constexpr std::int16_t version = 1;
+    return with_coordinator(group, [&](const Address& at, std::int32_t) {
+        const auto told = call(env_, at, DeleteGroupsRequest{{group}}, version);
+        if (!told.ok()) return Result<ErrorCode>(told.error());
+        return Result<ErrorCode>(told.value().groups.at(0).error);
+    });
+}
+
+Told<Offsets> Groups::committed(const std::string& group) {
+    constexpr std::int16_t version = 7;
+    Offsets offsets;
+    if (auto trouble = with_coordinator(group, [&](const Address& at, std::int32_t) {
+            OffsetFetchRequest request;
+            request.group.id = group;
+            const auto told = call(env_, at, request, version);
+            if (!told.ok()) return Result<ErrorCode>(told.error());
+            for (const auto& topic : told.value().group.topics)
+                for (const auto& partition : topic.partitions)
+                    offsets[{topic.name, partition.index}] = partition.offset;
+            return Result<ErrorCode>(told.value().group.error);
+        }))
+        return *trouble;
+    return offsets;
+}
+
+std::optional<Trouble> Groups::commit(const std::string& group, const Offsets& offsets) {
+    constexpr std::int16_t version = 7;
+    return with_coordinator(group, [&](const Address& at, std::int32_t) {
+        OffsetCommitRequest request;
+        request.group_id = group;
+        for (const auto& [name, offset] : offsets)
+            request.topics.push_back({name.topic, {{name.partition, offset, -1, {}}}});
+        const auto told = call(env_, at, request, version);
+        if (!told.ok()) return Result<ErrorCode>(told.error());
+        ErrorCode worst = ErrorCode::none;
+        for (const auto& topic : told.value().topics)
+            for (const auto& partition : topic.partitions)
+                if (partition.error != ErrorCode::none) worst = partition.error;
+        // Somebody who is in no group may not commit where there are members.
+        if (worst == ErrorCode::unknown_member_id) worst = ErrorCode::non_empty_group;
+        return Result<ErrorCode>(worst);
+    });
+}
+
+// ---- What is printed ----
+
+std::string text_of(const Json& value) {
+    if (value.is_null() || (value.is_string() && value.get<std::string>().empty())) return "-";
+    return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+void print_table(const Json& rows, const std::vector<const char*>& names,
+                 std::vector<std::string> heading) {
+    std::vector<std::vector<std::string>> table{std::move(heading)};
+    for (const Json& row : rows) {
+        auto& cells = table.emplace_back();
+        for (const char* name : names) cells.push_back(text_of(row[name]));
+    }
+    std::fputs(format_table(table).c_str(), stdout);
+}
+
+std::vector<PartitionName> names_of(const Offsets& offsets) {
+    std::vector<PartitionName> names;
+    for (const auto& [name, offset] : offsets) names.push_back(name);
+    return names;
+}
+
+int tell(const Trouble& trouble) {
+    complain(trouble.what);
+    return exit_failed;
+}
+
+int list_groups(Groups& groups, const CommandLine& line) {
+    const Told<Json> told = groups.list();
+    if (const auto* trouble = std::get_if<Trouble>(&told)) return tell(*trouble);
+    const Json& all = std::get<Json>(told);
+    if (line.as_json)
+        std::printf("%s\n", all.dump().c_str());
+    else
+        print_table(all, {"group", "state", "protocol_type", "coordinator"},
+                    {"GROUP", "STATE", "PROTOCOL TYPE", "COORDINATOR"});
+    return 0;
+}
+
+// With lags where the ends are known.
+Told<Json> offsets_of(Groups& groups, const std::string& group) {
+    const Told<Offsets> committed = groups.committed(group);
+    if (const auto* trouble = std::get_if<Trouble>(&committed)) return *trouble;
+    const auto& offsets = std::get<Offsets>(committed);
+    const Told<Offsets> told = groups.ends(names_of(offsets), ListOffsetsRequest::latest);
+    if (const auto* trouble = std::get_if<Trouble>(&told)) return *trouble;
+    const auto& ends = std::get<Offsets>(told);
+    Json rows = Json::array();
+    for (const auto& [name, offset] : offsets) {
+        Json row{{"topic", name.topic},
+                 {"partition", name.partition},
+                 {"committed", offset},
+                 {"end", nullptr},
+                 {"lag", nullptr}};
+        if (const auto end = ends.find(name); end != ends.end()) {
+            row["end"] = end->second;
+            row["lag"] = std::max<std::int64_t>(end->second - offset, 0);
+        }
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+int describe_group(Groups& groups, const CommandLine& line) {
+    const std::string& group = line.names.front();
+    Told<Json> told = groups.describe(group);
+    if (const auto* trouble = std::get_if<Trouble>(&told)) return tell(*trouble);
+    Json& all = std::get<Json>(told);
+    if (all["state"] == "Dead") return tell({group + ": there is no such group"});
+    Told<Json> offsets = offsets_of(groups, group);
+    if (const auto* trouble = std::get_if<Trouble>(&offsets)) return tell(*trouble);
+    all["offsets"] = std::move(std::get<Json>(offsets));
+    if (line.as_json) {
+        std::printf("%s\n", all.dump().c_str());
+        return 0;
+    }
+    std::printf("group %s: %s, protocol %s, coordinator %s\n\n", group.c_str(),
+                text_of(all["state"]).c_str(), text_of(all["protocol"]).c_str(),
+                text_of(all["coordinator"]).c_str());
+    for (Json& member : all["members"]) {
+        std::string text;
+        for (const Json& one : member["partitions"])
+            text += (text.empty() ? "" : " ") + one["topic"].get<std::string>() + ':' +
+                    one["partition"].dump();
+        member["partitions"] = text;
+    }
+    if (!all["members"].empty()) {
+        print_table(all["members"], {"member", "instance", "client", "host", "partitions"},
+                    {"MEMBER", "INSTANCE", "CLIENT", "HOST", "PARTITIONS"});
+        std::printf("\n");
+    }
+    print_table(all["offsets"], {"topic", "partition", "committed", "end", "lag"},
+                {"TOPIC", "PARTITION", "COMMITTED", "END", "LAG"});
+    return 0;
+}
+
+int delete_groups(Groups& groups, const CommandLine& line) {
+    Json deleted = Json::array();
+    for (const std::string& group : line.names) {
+        if (const auto trouble = groups.remove(group)) return tell(*trouble);
+        deleted.push_back(group);
+        if (!line.as_json) std::printf("deleted group %s\n", group.c_str());
+    }
+    if (line.as_json) std::printf("%s\n", Json{{"deleted", deleted}}.dump().c_str());
+    return 0;
+}
+
+// The partitions that `--topic NAME` or `--topic NAME:PARTITION` means; none if there are none.
+std::vector<PartitionName> partitions_meant(const ClusterMap& map, const std::string& text) {
+    const std::size_t colon = text.rfind(':');
+    const auto number =
+        colon == std::string::npos ? std::nullopt : parse_integer(text.substr(colon + 1));
+    const std::string topic = number ? text.substr(0, colon) : text;
+    std::vector<PartitionName> meant;
+    for (const auto& [name, leader] : map.leaders)
+        if (name.topic == topic && (!number || *number == name.partition)) meant.push_back(name);
+    return meant;
+}
+
+// Where to; nothing if `to` is neither a number nor a word that is known.
+std::optional<Told<Offsets>> offsets_meant(Groups& groups, const std::string& to,
+                                           const std::vector<PartitionName>& partitions) {
+    if (to == "earliest") return groups.ends(partitions, ListOffsetsRequest::earliest);
+    if (to == "latest") return groups.ends(partitions, ListOffsetsRequest::latest);
+    const auto number = parse_integer(to);
+    if (!number || *number < 0) return {};
+    Offsets offsets;
+    for (const PartitionName& name : partitions) offsets[name] = *number;
+    return Told<Offsets>(std::move(offsets));
+}
+
+int reset_offsets(Groups& groups, const CommandLine& line) {
+    const std::string& group = line.names.front();
+    const std::vector<PartitionName> partitions = partitions_meant(groups.map(), line.topic);
+    if (partitions.empty()) return tell({line.topic + ": there is no such topic or partition"});
+    const auto told = offsets_meant(groups, line.to, partitions);
+    if (!told) {
+        complain("--to must be earliest, latest or an offset, not \"" + line.to + '"');
+        return exit_mistake;
+    }
+    if (const auto* trouble = std::get_if<Trouble>(&*told)) return tell(*trouble);
+    const Offsets& offsets = std::get<Offsets>(*told);
+    if (offsets.size() < partitions.size())
+        return tell({line.topic + ": not all of its partitions have a leader"});
+    if (const auto trouble = groups.commit(group, offsets)) return tell(*trouble);
+    Json rows = Json::array();
+    for (const auto& [name, offset] : offsets)
+        rows.push_back(
+            {{"topic", name.topic}, {"partition", name.partition}, {"committed", offset}});
+    if (line.as_json)
+        std::printf("%s\n", Json{{"group", group}, {"offsets", rows}}.dump().c_str());
+    else
+        print_table(rows, {"topic", "partition", "committed"}, {"TOPIC", "PARTITION", "COMMITTED"});
+    return 0;
+}
+
+} // namespace
+
+int manage_groups(const CommandLine& line, const Program& program) {
+    const Address bootstrap = line.bootstrap.value_or(program.node.advertised());
+    real::World world(real::IoConfig{.node = {}, .data_dir = {}, .log_level = Level::error});
+    int code = exit_failed;
+    (void)world.run([&](Environment& env) -> Result<> { // Its result is the code.
+        const Deadline deadline(env.fibers, env.clock.now() + patience);
+        Groups groups(env, bootstrap);
+        if (const auto trouble = groups.learn()) {
+            code = tell(*trouble);
+            return {};
+        }
+        switch (line.command) {
+        case CommandLine::Command::group_list: code = list_groups(groups, line); break;
+        case CommandLine::Command::group_describe: code = describe_group(groups, line); break;
+        case CommandLine::Command::group_delete: code = delete_groups(groups, line); break;
+        default: code = reset_offsets(groups, line); break;
+        }
+        return {};
+    });
+    return code;
+}
+
+} // namespace pyralog::cli
