@@ -16,4 +16,7 @@ namespace pyralog::simtest {
 // Until it is cancelled.
 void explore(Environment& env, std::vector<Address> bootstrap);
 
+// The same of groups that are its own: joins them badly, commits what it may not, deletes them.
+void explore_groups(Environment& env, std::vector<Address> bootstrap);
+
 } // namespace pyralog::simtest

@@ -209,7 +209,7 @@ Result<ErrorCode> GroupClient::commit_as(const Identity& who, const TopicPartiti
         return Error::malformed;
     const ErrorCode error = answer.topics[0].partitions[0].error;
     groups.completed(number, now_(), outcome_of_commit(error));
-    if (who.generation == self_.generation) obey(error);
+    if (!who.id.empty() && who.generation == self_.generation) obey(error);
     return error;
 }
 

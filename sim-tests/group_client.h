@@ -42,6 +42,7 @@ public:
     // `partitions` are what is shared out, if it is this one that does.
     Result<kafka::ErrorCode> enter(const std::vector<TopicPartition>& partitions);
     bool is_in() const { return stage_ == Stage::in; }
+    bool has_joined() const { return stage_ == Stage::joined; } // And has no share yet.
     const std::vector<TopicPartition>& share() const { return share_; }
 
     Result<kafka::ErrorCode> heartbeat();

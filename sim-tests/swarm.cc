@@ -111,11 +111,18 @@ void draw_peers(std::vector<Setting>& settings, Random& random) {
 // Members say soon that they are there, and nothing expires: what does is looked for all the time.
 void draw_groups(std::vector<Setting>& settings, Random random) {
     set(settings, "group.offsets_partitions", random.between(1, 3));
-    set(settings, "group.members_max", random.between(12, 1000));
+    set(settings, "group.members_max", random.between(3, 12));
     set(settings, "group.initial_rebalance_delay",
         often(random, 50) ? Duration{0} : scaled(random, 10ms, 500ms));
     set(settings, "group.session_timeout_min", 100ms);
     set(settings, "group.offsets_retention_interval", scaled(random, 100ms, 5s));
+}
+
+// Of groups in whose offsets nobody believes.
+void draw_forgetting(Plan& plan, Random random) {
+    std::vector<Setting> settings = settings_of(plan.config);
+    if (plan.workload.groups.all() == 0 && often(random, 70))
+        set(settings, "group.offsets_retention", scaled(random, 100ms, 10s));
 }
 
 void draw_config(server::Config& config, Random& random) {
@@ -347,7 +354,7 @@ void edit_workload(WorkloadPlan& plan, const PlanEdits& edits) {
     plan.producers = std::min(plan.producers, edits.producers.value_or(plan.producers));
     plan.consumers = std::min(plan.consumers, edits.consumers.value_or(plan.consumers));
     if (!edits.plain_clients) return;
-    plan.vandal = plan.explorer = false;
+    plan.vandal = plan.explorer = plan.groups.explored = false;
     plan.passing_topics = 0;
     for (TopicPlan& topic : plan.topics) {
         topic.pruned = false;
@@ -436,6 +443,7 @@ Plan draw_plan(std::uint64_t seed, const PlanEdits& edits) {
     if (often(shape, 4))
         plan.workload.topics.front().partitions = static_cast<std::int32_t>(scaled(shape, 4, 64));
     if (often(shape, 6) && !edits.plain_settings) draw_crowd(plan, shape);
+    if (!edits.plain_settings) draw_forgetting(plan, root.fork("swarm/forgetting"));
     edit_workload(plan.workload, edits);
     if (edits.length) plan.length = *edits.length;
     if (edits.engine) plan.engine = *edits.engine;

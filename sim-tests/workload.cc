@@ -63,10 +63,12 @@ GroupsPlan draw_groups(Random random) {
     const auto members = static_cast<int>(random.between(1, 4));
     const auto statics = static_cast<int>(random.between(0, members));
     const auto alone = static_cast<int>(random.between(0, 2));
+    plan.explored = often(random, 15);
     if (!often(random, 40)) return plan;
     plan.groups = groups;
     plan.members = members;
     if (often(random, 40)) plan.static_members = statics;
+    plan.doubles = often(random, 30);
     plan.alone = alone;
     return plan;
 }
@@ -148,6 +150,8 @@ std::vector<Workload::Program> Workload::programs() {
         for (int i = 0; i < members; ++i)
             add("member", [this, group, i](Environment& env) { take_part(env, group, i); });
     }
+    if (plan_.groups.explored)
+        add("group explorer", [this](Environment& env) { explore_groups(env, bootstrap_); });
     if (plan_.explorer) add("explorer", [this](Environment& env) { explore(env, bootstrap_); });
     if (plan_.vandal) add("vandal", [this](Environment& env) { vandalise(env); });
     return programs;

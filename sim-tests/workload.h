@@ -41,7 +41,9 @@ struct GroupsPlan {
     int groups = 0;
     int members = 0; // Of each.
     int static_members = 0;
+    bool doubles = false; // Another takes itself for the first static member.
     int alone = 0;
+    bool explored = false; // See explorer.h.
     Duration session_timeout{2s};
     Duration rebalance_timeout{2s};
 

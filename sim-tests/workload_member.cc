@@ -32,9 +32,14 @@ public:
 private:
     Result<> turn() {
         const bool joins = !alone_ && !group_.is_in();
-        const Deadline patience(env_.fibers,
-                                env_.clock.now() + (joins ? joins_within_ : plan().patience));
+        const Duration within = joins ? joins_within_ : plan().patience;
+        const Deadline patience(env_.fibers, env_.clock.now() + within);
         if (!group_.has_coordinator()) return group_.find();
+        if (joins && group_.has_joined() && often(random_, 3)) {
+            const auto all = workload_.group_partitions(kafka_);
+            const TopicPartition* const one = any(all);
+            if (one) return wait_after(TRY(group_.commit(*one)));
+        }
         if (joins) return wait_after(TRY(group_.enter(workload_.group_partitions(kafka_))));
         return alone_ ? keep_offsets() : take_part();
     }
@@ -66,6 +71,7 @@ private:
             if (own) return wait_after(TRY(group_.commit(*own)));
         }
         if (kind < 4) return wait_after(TRY(group_.leave()));
+        if (kind < 5 && own) return wait_after(TRY(group_.commit_alone(*own)));
         if (kind < 10 && own) return wait_after(TRY(group_.commit(*own, true)));
         if (kind < 12 && own) return group_.commit_and_go(*own);
         if (kind < 45 && own) return wait_after(TRY(group_.commit(*own)));
@@ -82,6 +88,8 @@ void Workload::take_part(Environment& env, std::int32_t group, int number) {
     const GroupsPlan& plan = plan_.groups;
     std::optional<std::string> instance;
     if (number < plan.static_members) instance = "static-" + std::to_string(number);
+    if (plan.doubles && plan.static_members > 0 && number == plan.static_members)
+        instance = "static-0";
     Member(*this, env, plan.of(group), std::move(instance), group == plan.groups).run();
 }
 

@@ -64,9 +64,9 @@ bool Coordinator::is_behind(const Shard& shard) const {
 // Nobody but this node can add to the log, and it does not before it has loaded. So there is an end
 // to wait for.
 bool Coordinator::can_load(const Shard& shard) const {
-    if (shard.tenure || !shard.group->serves()) return false;
-    if (BUG(G05)) return true;
     const raft::Group& group = *shard.group;
+    if (!shard.tenure && group.leads() && BUG(G05)) return true;
+    if (shard.tenure || !group.serves()) return false;
     return group.committed().index >= group.log().end().index && !is_behind(shard);
 }
 
@@ -209,7 +209,7 @@ Result<> Coordinator::load(Shard& shard) {
             groups.try_emplace(name, rules_, stored.value(), now).first->second.commits = commits;
             return true;
         }));
-    if (!shard.group->serves() || shard.group->term() != term) return {};
+    if (!shard.group->leads() || shard.group->term() != term) return {};
     SOMETIMES(!groups.empty(), "groups/loaded");
     groups_ += groups.size();
     groups_gauge_.set(static_cast<std::int64_t>(groups_));

@@ -191,7 +191,7 @@ std::vector<PlantedBug> what_members_see() {
          {offset_went_back},
          {}},
         {"G05",
-         "groups are loaded before all that is committed is applied",
+         "groups are loaded before it is known what is committed",
          {zombie_accepted, generation_went_back, two_assign, shared_twice},
          {},
          rare_bug_budget},
