@@ -289,7 +289,6 @@ ErrorCode Coordinator::join(const std::string& group, Join join, Waiting& waitin
                       join.session_timeout <= config_.session_timeout_max;
     SOMETIMES(!fits, "groups/session-timeout-out-of-bounds");
     if (!fits) return ErrorCode::invalid_session_timeout;
-    join.rebalance_timeout = std::clamp<Duration>(join.rebalance_timeout, 0ms, rebalance_most);
     Entry* entry = find_entry(*access.shard, group);
     if (!entry && !join.member.id.empty()) return ErrorCode::unknown_member_id;
     if (!entry) entry = make_entry(*access.shard, group);
@@ -367,6 +366,8 @@ Coordinator::Answer Coordinator::commit(const std::string& group, const MemberNa
 Coordinator::Answer Coordinator::write_offsets(Shard& shard, Entry& entry, const Records& records) {
     const auto written = propose(shard, records);
     SOMETIMES(!written.ok(), "groups/could-not-write-offsets");
+    if (!written.ok() && written.error() == Error::malformed)
+        return {ErrorCode::invalid_request, {}, {}}; // More than fits a batch.
     if (!written.ok())
         return {written.error() == Error::unavailable ? ErrorCode::coordinator_not_available
                                                       : ErrorCode::not_coordinator,

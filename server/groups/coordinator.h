@@ -153,7 +153,6 @@ private:
         ErrorCode error = ErrorCode::none;
         Shard* shard = nullptr;
     };
-    static constexpr Duration rebalance_most = std::chrono::hours(24);
 
     // ---- coordinator.cc ----
     const Topic* topic() const;

@@ -13,8 +13,18 @@ namespace {
 Duration ms(std::int32_t count) { return std::chrono::milliseconds(std::max(count, 0)); }
 std::int32_t in_ms(Duration duration) { return static_cast<std::int32_t>(duration / 1ms); }
 
-std::size_t size_of(const std::vector<Join::Protocol>& protocols) {
-    std::size_t size = 0;
+// With less than this nobody could come in time, and nobody would be waited for.
+constexpr Duration rebalance_least = 10ms;
+constexpr Duration rebalance_most = std::chrono::hours(24);
+
+Duration within_reason(Duration rebalance) {
+    return std::clamp<Duration>(rebalance, rebalance_least, rebalance_most);
+}
+
+// All of it goes into one record, and lies in memory.
+std::size_t size_of(const MemberName& name, const std::string& client,
+                    const std::vector<Join::Protocol>& protocols) {
+    std::size_t size = name.id.size() + client.size() + name.instance.value_or("").size();
     for (const Join::Protocol& protocol : protocols)
         size += protocol.name.size() + protocol.metadata.size();
     return size;
@@ -89,9 +99,10 @@ bool GroupState::has_room_for(const Join& join) const {
 }
 
 bool GroupState::fits(const Join& join) const {
-    std::size_t size = size_of(join.protocols);
+    std::size_t size = join.new_id.size() + size_of(join.member, join.client_id, join.protocols);
     for (const auto& [id, member] : members_)
-        if (id != join.member.id) size += size_of(member.protocols);
+        if (id != join.member.id) size += size_of(member.name, member.client_id, member.protocols);
+    for (const auto& [id, until] : promised_ids_) size += id.size();
     return size <= rules_.bytes_max;
 }
 
@@ -208,7 +219,7 @@ void GroupState::take_in(Member& member, Ticket ticket, Join join) {
     member.client_id = std::move(join.client_id);
     member.client_host = std::move(join.client_host);
     member.session_timeout = join.session_timeout;
-    member.rebalance_timeout = join.rebalance_timeout;
+    member.rebalance_timeout = within_reason(join.rebalance_timeout);
     member.protocols = std::move(join.protocols);
     member.joining = ticket;
 }

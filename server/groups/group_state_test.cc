@@ -371,6 +371,24 @@ TEST_CASE("a static member that is waited for stays until its session ends", "[s
     CHECK(!room.group->members().contains(a));
 }
 
+TEST_CASE("a rebalance takes some time, though nobody wants to wait", "[server][groups]") {
+    Room room;
+    Join join = room.join_of("");
+    join.member.instance = "the one";
+    join.rebalance_timeout = 0s;
+    const std::string a = room.joined(room.join(join)).member_id;
+    room.sync(a, 1, {{a, bytes("x")}});
+    Join other = room.join_of("");
+    other.rebalance_timeout = -1s;
+    const Ticket ticket = room.join(other);
+    REQUIRE(room.group->deadline());
+    CHECK(*room.group->deadline() > room.now);
+    CHECK(room.leave(room.group->leader()) == ErrorCode::none);
+    room.wait(60s); // And comes to an end.
+    CHECK(room.answered(ticket));
+    CHECK(room.group->phase() == Phase::empty);
+}
+
 TEST_CASE("a protocol is one that all know, and that most like", "[server][groups]") {
     Room room({.initial_rebalance_delay = 1s});
     const Ticket a = room.join(room.join_of("", {"range", "sticky"}));

@@ -342,6 +342,30 @@ TEST_CASE("each version of each of a group's requests is served", "[server][grou
     CHECK(client.ask(ListGroupsRequest(), 5).groups.size() == 7);
 }
 
+TEST_CASE("names may be as long as a string can be", "[server][groups]") {
+    Cluster cluster(1, quick_groups);
+    cluster.make_topic("log");
+    const std::string longest(32'767, 'n');
+    Party party(cluster, longest);
+    const NodeId node = party.coordinator();
+    for (const bool is_static : {false, true}) {
+        Client client = cluster.connect(node);
+        const RequestHeader header{ApiKey::join_group, 5, 7, longest};
+        JoinGroupRequest join = party.join_of();
+        if (is_static) join.group_instance_id = longest;
+        client.write(encode_frame(header, join));
+        const auto told = client.receive<JoinGroupResponse>(header);
+        REQUIRE(told.ok());
+        CHECK(told.value().error == (is_static ? ErrorCode::none : ErrorCode::member_id_required));
+        CHECK(told.value().member_id.size() < 1000);
+    }
+    Client client = cluster.connect(node);
+    CHECK(party.describe(client).members.size() == 1);
+    LeaveGroupRequest leave{longest, {}, {{"", longest, {}}}};
+    CHECK(client.ask(leave, 5).members.at(0).error == ErrorCode::none);
+    CHECK(party.commit(client, 1) == ErrorCode::none);
+}
+
 TEST_CASE("a group with bad manners is told so", "[server][groups]") {
     Cluster cluster(1, [](Config& config) {
         quick_groups(config);

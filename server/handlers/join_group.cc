@@ -12,7 +12,8 @@ using wire::kafka::JoinGroupResponse;
 // As Kafka makes them: who it is, and something that nobody else has.
 std::string draw_member_id(Node& node, const std::string& name) {
     constexpr std::string_view digits = "0123456789abcdef";
-    std::string id = name + '-';
+    constexpr std::size_t name_bytes_max = 255; // Together they must still be a string.
+    std::string id = name.substr(0, name_bytes_max) + '-';
     const Uuid drawn = draw_uuid(node.env.random);
     for (std::size_t i = 0; i < drawn.bytes.size(); ++i) {
         if (i == 4 || i == 6 || i == 8 || i == 10) id += '-';
