@@ -27,8 +27,9 @@ std::uint64_t identity_of(const wire::Hello& self) {
 Host::Host(Environment& env, Settings settings, wire::Hello self,
            std::vector<Transport::Peer> peers)
     : env_(env), settings_(settings), self_(self.node), identity_(identity_of(self)),
+      read_ahead_(env, settings.log),
       budget_(env.metrics, settings.log.node_cache_bytes,
-              static_cast<std::size_t>(settings.log.open_segments_max)),
+              static_cast<std::size_t>(settings.log.open_segments_max), &read_ahead_),
       journal_(std::make_unique<Journal>(env, "journal", settings.journal, identity_)),
       segment_writer_(std::make_unique<SegmentWriter>(env, *journal_, settings.log)),
       transport_(env, settings.transport, std::move(self), std::move(peers)),
@@ -223,6 +224,7 @@ Result<> Host::run(std::unique_ptr<Listener> listener) {
     };
     keep("journal", [this] { return journal_->run(); });
     keep("segment writer", [this] { return segment_writer_->run(); });
+    keep("read ahead", [this] { return read_ahead_.run(); });
     keep("saved", [this] { return sync_all(); });
     keep("deadlines", [this] { return keep_deadlines(); });
     keep("disk watch", [this] { return watch_disk(); });

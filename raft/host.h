@@ -18,6 +18,7 @@
 
 #include "core/log/config.h"
 #include "core/log/journal.h"
+#include "core/log/read_ahead.h"
 #include "core/log/segment_writer.h"
 #include "raft/group.h"
 #include "raft/repair.h"
@@ -134,6 +135,7 @@ private:
     const Settings settings_;
     const NodeId self_;
     const std::uint64_t identity_; // Of its journal.
+    ReadAhead read_ahead_;
     TailBudget budget_;
     std::unique_ptr<Journal> journal_;
     std::unique_ptr<SegmentWriter> segment_writer_;

@@ -98,6 +98,9 @@ void draw_log(std::vector<Setting>& settings, Random& random) {
     set_size(settings, "log.cache_bytes", often(random, 20) ? 0 : scaled(random, 4096, 1 << 20));
     set_size(settings, "log.node_cache_bytes",
              often(random, 20) ? 0 : scaled(random, 16 << 10, 4 << 20));
+    set_size(settings, "log.read_ahead_bytes", scaled(random, 4096, 1 << 20));
+    set_size(settings, "log.node_read_ahead_bytes",
+             often(random, 20) ? 0 : scaled(random, 16 << 10, 4 << 20));
 }
 
 void draw_peers(std::vector<Setting>& settings, Random& random) {

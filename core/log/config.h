@@ -33,6 +33,8 @@ struct LogConfig {
     std::size_t segment_flush_bytes = 1_MiB;
     std::size_t cache_bytes = 4_MiB;
     std::size_t node_cache_bytes = 256_MiB;
+    std::size_t read_ahead_bytes = 4_MiB;
+    std::size_t node_read_ahead_bytes = 64_MiB;
     int open_segments_max = 500;
 
     template <class Visitor>
@@ -48,6 +50,10 @@ struct LogConfig {
                 "The most that one log keeps in memory of what is in its segments.");
         setting("log.node_cache_bytes", node_cache_bytes, Bounds<std::size_t>{0, 256_GiB},
                 "The most that all logs together keep in memory, as far as segments have it.");
+        setting("log.read_ahead_bytes", read_ahead_bytes, Bounds<std::size_t>{0, 64_MiB},
+                "The most that is read ahead of one who goes through old records in order.");
+        setting("log.node_read_ahead_bytes", node_read_ahead_bytes, Bounds<std::size_t>{0, 64_GiB},
+                "The same of all of them together; 0: nothing is.");
         setting("log.open_segments_max", open_segments_max, Bounds<int>{1, 100'000},
                 "How many segment files are kept open that nobody is using.");
     }

@@ -7,8 +7,9 @@
 
 namespace pyralog {
 
-OpenSegments::OpenSegments(Metrics& metrics, std::size_t most)
-    : most_(most), open_(metrics, "pyralog_open_segments", "Segment files that are open.") {}
+OpenSegments::OpenSegments(Metrics& metrics, std::size_t most, ReadAhead* read_ahead)
+    : most_(most), read_ahead_(read_ahead),
+      open_(metrics, "pyralog_open_segments", "Segment files that are open.") {}
 
 OpenSegments::Place OpenSegments::opened(Segment& segment) {
     open_.set(static_cast<std::int64_t>(++count_));

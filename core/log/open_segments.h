@@ -12,11 +12,13 @@
 
 namespace pyralog {
 
+class ReadAhead;
 class Segment;
 
 class OpenSegments {
 public:
-    OpenSegments(Metrics& metrics, std::size_t most);
+    // Without a ReadAhead whoever reads a segment reads for himself.
+    OpenSegments(Metrics& metrics, std::size_t most, ReadAhead* read_ahead = nullptr);
     OpenSegments(const OpenSegments&) = delete;
     OpenSegments& operator=(const OpenSegments&) = delete;
 
@@ -33,6 +35,7 @@ private:
     void close_some();
 
     const std::size_t most_;
+    ReadAhead* const read_ahead_;
     std::list<Segment*> by_use_; // The one that was used last is the last.
     std::size_t count_ = 0;
     Metrics::Gauge open_;

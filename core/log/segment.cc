@@ -34,38 +34,72 @@ Result<Bytes> read_device(File& device, std::uint64_t position, std::size_t coun
     return bytes.slice(before, std::min(count, bytes.size() - before));
 }
 
+// So many bytes of a chain, from there on. Shares the memory.
+BytesChain slice_of(const BytesChain& chain, std::size_t first, std::size_t count) {
+    BytesChain slice;
+    for (const Bytes& part : chain) {
+        if (count == 0) break;
+        const std::size_t skipped = std::min(first, part.size());
+        first -= skipped;
+        const std::size_t taken = std::min(count, part.size() - skipped);
+        if (taken > 0) slice.push_back(part.slice(skipped, taken));
+        count -= taken;
+    }
+    CHECK(count == 0);
+    return slice;
+}
+
+void drop_front(BytesChain& chain, std::size_t count) {
+    std::size_t parts = 0;
+    while (count > 0 && count >= chain[parts].size()) count -= chain[parts++].size();
+    chain.erase(chain.begin(), chain.begin() + static_cast<std::ptrdiff_t>(parts));
+    if (count > 0) chain.front() = chain.front().slice(count, chain.front().size() - count);
+}
+
 } // namespace
 
-// Reads one frame after the other, in windows that frames are slices of.
+// Reads one frame after the other, in pieces that frames are slices of.
 class Segment::Cursor {
 public:
     // With a device past the page cache: that is, a handle for aligned access.
-    Cursor(const Segment& segment, std::uint64_t position, std::size_t bytes_wanted,
+    Cursor(const Segment& segment, wire::SegmentIndex::Mark begin, std::size_t bytes_wanted,
            File* device = nullptr)
-        : segment_(segment), position_(position), end_(segment.index_.bytes),
-          window_bytes_(std::clamp(bytes_wanted, window_bytes_min, window_bytes_max)),
-          follows_(segment.mark_before(position).entry), device_(device) {
-        if (BUGGIFY("segment/small-window")) window_bytes_ = wire::Frame::header_size;
+        : segment_(segment), position_(begin.file_position), end_(segment.index_.bytes),
+          wanted_(bytes_wanted), least_(std::max(window_bytes_min, bytes_wanted / 16)),
+          follows_(begin.entry), device_(device) {
+        narrow_ = BUGGIFY("segment/small-window");
     }
 
     // What is passed on the way to what is wanted need not have its payload.
     void pass_before(std::int64_t index) { wanted_index_ = index; }
     void pass_before(Offset offset) { wanted_offset_ = offset; }
 
+    // From now on through this one, which may have it already.
+    void read_through(ReadAhead::Reader& reader) { reader_ = &reader; }
+
     bool at_end() const { return position_ >= end_; }
     std::uint64_t position() const { return position_; }
     Position follows() const { return follows_; }
+
+    // Is the next one known to have a longer payload? If it is damaged, next() finds out.
+    bool is_longer_than(std::size_t bytes) {
+        if (!have(wire::Frame::header_size).ok()) return false;
+        const auto decoded = decode_next();
+        return decoded.ok() && decoded.value().payload_size > bytes;
+    }
 
     // A device may return another sector's bytes, and the right ones the next time.
     Result<wire::Frame> next() {
         Result<wire::Frame> frame = read_next();
         if (!frame.ok() && frame.error() == Error::corrupt) {
-            window_ = {};
-            at_ = 0;
+            window_.clear();
+            available_ = 0;
             // And what is whole is not to suffer from a sector behind it that cannot be read.
-            const std::size_t wide = std::exchange(window_bytes_, wire::Frame::header_size);
+            const bool was_narrow = std::exchange(narrow_, true);
+            ReadAhead::Reader* const reader = std::exchange(reader_, nullptr);
             frame = read_next();
-            window_bytes_ = wide;
+            reader_ = reader;
+            narrow_ = was_narrow;
             if (frame.ok()) REACHABLE("segment/read-again");
         }
         if (!frame.ok() && frame.error() == Error::corrupt) note_damage();
@@ -83,18 +117,14 @@ private:
         harmed_.reset();
         unreadable_ = 0;
         TRY(have(wire::Frame::header_size));
-        const auto decoded =
-            wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
-                window_.view().subspan(at_, wire::Frame::header_size)));
+        Result<wire::FrameHeader> decoded = decode_next();
         if (!decoded.ok()) return bad("a frame's header is bad");
-        wire::FrameHeader header = decoded.value();
+        wire::FrameHeader header = std::move(decoded).value();
         if (header.frame.group != segment_.group_) return bad("a frame is another group's");
         const std::size_t stored = wire::stored_size(header.payload_size);
         if (stored > end_ - position_) return bad("a frame is longer than the segment");
         TRY(have(stored));
-        if (header.payload_size > 0)
-            header.frame.payload.push_back(
-                window_.slice(at_ + wire::Frame::header_size, header.payload_size));
+        header.frame.payload = slice_of(window_, wire::Frame::header_size, header.payload_size);
         // A frame can be whole and of this group, and yet belong elsewhere: a disk may write to
         // another place than it was told to.
         if (header.frame.first != follows_) return bad("a frame does not follow the one before it");
@@ -103,28 +133,42 @@ private:
             return bad("a frame's payload is bad");
         }
         follows_ = header.frame.end();
-        at_ += stored;
+        drop_front(window_, stored);
+        available_ -= stored;
         position_ += stored;
-        return header.frame;
+        return std::move(header.frame);
+    }
+    // The header at the beginning of the window.
+    Result<wire::FrameHeader> decode_next() const {
+        constexpr std::size_t size = wire::Frame::header_size;
+        const std::span<const std::byte> first = window_.front().view();
+        if (first.size() >= size) return wire::decode_header(first.first<size>());
+        const Bytes header = joined(slice_of(window_, 0, size));
+        return wire::decode_header(header.view().first<size>());
     }
     bool is_wanted(const wire::Frame& frame) const {
         return frame.first.index >= wanted_index_ && frame.end().offset > wanted_offset_;
     }
     // At least `count` bytes from here on in the window.
     Result<> have(std::size_t count) {
-        if (window_.size() - at_ >= count) return {};
-        const std::size_t asked =
-            std::min<std::uint64_t>(std::max(count, window_bytes_), end_ - position_);
-        if (asked < count) return bad("a frame is longer than the segment");
-        Result<Bytes> read = device_ ? read_device(*device_, position_, asked)
-                                     : read_bytes(*segment_.file_, position_, asked);
-        if (!read.ok() && read.error() == Error::corrupt) {
-            unreadable_ = asked;
-            return bad("a sector cannot be read");
+        if (count > end_ - position_) return bad("a frame is longer than the segment");
+        while (available_ < count) {
+            const std::uint64_t from = position_ + available_;
+            const std::size_t window = narrow_ ? 0 : std::max(wanted_, least_);
+            const std::size_t asked = std::min<std::uint64_t>(
+                std::max(count - available_, std::min(window, window_bytes_max)), end_ - from);
+            Result<Bytes> read = device_   ? read_device(*device_, from, asked)
+                                 : reader_ ? reader_->read(*segment_.file_, from, asked)
+                                           : read_bytes(*segment_.file_, from, asked);
+            if (!read.ok() && read.error() == Error::corrupt) {
+                unreadable_ = available_ + asked;
+                return bad("a sector cannot be read");
+            }
+            window_.push_back(TRY(std::move(read)));
+            available_ += window_.back().size();
+            wanted_ -= std::min(wanted_, window_.back().size());
+            if (window_.back().empty()) return bad("the file is too short");
         }
-        window_ = TRY(std::move(read));
-        at_ = 0;
-        if (window_.size() < count) return bad("the file is too short");
         return {};
     }
     Error bad(std::string_view what) {
@@ -147,9 +191,11 @@ private:
     const Segment& segment_;
     std::uint64_t position_;
     std::uint64_t end_;
-    std::size_t window_bytes_;
-    Bytes window_;
-    std::size_t at_ = 0;                // In the window.
+    std::size_t wanted_;                // So much more,
+    std::size_t least_;                 // and at least so much at a time,
+    bool narrow_ = false;               // or only what it takes.
+    BytesChain window_;                 // From here on,
+    std::size_t available_ = 0;         // and how much that is.
     std::string_view wrong_;            // What is, for people.
     std::optional<wire::Frame> harmed_; // It is the payload of this one,
     std::size_t unreadable_ = 0;        // or something in so many bytes from here on.
@@ -157,6 +203,7 @@ private:
     std::int64_t wanted_index_ = 0;     // From this one on,
     Offset wanted_offset_{-1};          // and what ends behind this.
     File* device_;
+    ReadAhead::Reader* reader_ = nullptr;
 };
 
 Segment::Segment(Environment& env, std::string path, GroupId group, Position first,
@@ -165,6 +212,7 @@ Segment::Segment(Environment& env, std::string path, GroupId group, Position fir
 
 Segment::~Segment() {
     if (file_ && pool_) pool_->closed(place_);
+    if (ReadAhead* const ahead = read_ahead()) ahead->forget(*this);
 }
 
 std::unique_ptr<Segment> Segment::create(Environment& env, std::string path, GroupId group,
@@ -394,6 +442,13 @@ bool ends_before(const Result<wire::Frame>& next, const std::vector<wire::Frame>
 
 } // namespace
 
+// Where somebody has stopped, or the last mark before.
+wire::SegmentIndex::Mark Segment::begin(const ReadAhead::Reader& reader,
+                                        std::uint64_t otherwise) const {
+    if (const auto place = reader.place()) return {place->entry, place->file_position};
+    return mark_before(otherwise);
+}
+
 Result<std::vector<wire::Frame>> Segment::read(std::int64_t from, std::int64_t limit,
                                                std::size_t bytes_max) {
     TRY(be_open());
@@ -401,19 +456,22 @@ Result<std::vector<wire::Frame>> Segment::read(std::int64_t from, std::int64_t l
     std::size_t total = 0;
     const std::int64_t end = std::min(limit, index_.end.index);
     if (BUGGIFY("segment/reads-one")) bytes_max = 0;
-    Cursor cursor(*this, index_.place_of_index(from), bytes_max);
+    ReadAhead::Reader reader(read_ahead(), *this, from);
+    Cursor cursor(*this, begin(reader, index_.place_of_index(from)), bytes_max);
+    cursor.read_through(reader);
     cursor.pass_before(from);
-    while (!cursor.at_end()) {
+    while (!cursor.at_end() && cursor.follows().index < end) {
+        if (!frames.empty() && (total >= bytes_max || cursor.is_longer_than(bytes_max - total)))
+            break;
         Result<wire::Frame> next = cursor.next();
-        if (ends_before(next, frames)) break;
+        if (ends_before(next, frames)) return frames;
         wire::Frame frame = TRY(std::move(next));
         if (frame.first.index < from) continue;
         if (frames.empty() && frame.first.index > from) return cursor.misplaced();
-        if (frame.first.index >= end) break;
         total += size_of(frame.payload);
-        if (!frames.empty() && total > bytes_max) break;
         frames.push_back(std::move(frame));
     }
+    reader.stop_at({cursor.follows(), cursor.position()});
     return frames;
 }
 
@@ -423,20 +481,22 @@ Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit
     std::vector<wire::Frame> frames;
     std::size_t total = 0;
     if (BUGGIFY("segment/reads-one-batch")) bytes_max = 0;
-    Cursor cursor(*this, index_.place_of(from), bytes_max);
+    ReadAhead::Reader reader(read_ahead(), *this, from);
+    Cursor cursor(*this, begin(reader, index_.place_of(from)), bytes_max);
+    cursor.read_through(reader);
     cursor.pass_before(from);
-    while (!cursor.at_end()) {
+    while (!cursor.at_end() && cursor.follows().offset < limit) {
+        if (!frames.empty() && (total >= bytes_max || cursor.is_longer_than(bytes_max - total)))
+            break;
         Result<wire::Frame> next = cursor.next();
-        if (ends_before(next, frames)) break;
+        if (ends_before(next, frames)) return frames;
         wire::Frame frame = TRY(std::move(next));
         if (frame.end().offset <= from || frame.kind != wire::Frame::Kind::records) continue;
         if (frames.empty() && frame.first.offset > from) return cursor.misplaced();
-        if (frame.first.offset >= limit) break;
         total += size_of(frame.payload);
-        if (!frames.empty() && total > bytes_max) break;
         frames.push_back(std::move(frame));
-        if (total >= bytes_max) break;
     }
+    reader.stop_at({cursor.follows(), cursor.position()});
     return frames;
 }
 
@@ -450,7 +510,7 @@ Result<std::int64_t> Segment::scrub(std::int64_t from, std::int64_t limit, std::
     const std::uint64_t enough = position + wire::SegmentIndex::mark_distance + bytes;
     std::int64_t next = from;
     while (next < end && (next <= from || position < enough)) {
-        Cursor cursor(*this, position, bytes, device.get());
+        Cursor cursor(*this, mark_before(position), bytes, device.get());
         cursor.pass_before(from);
         while (next < end && (next <= from || position < enough)) {
             const Result<wire::Frame> frame = cursor.next();
@@ -474,7 +534,7 @@ Result<Position> Segment::find_time(std::int64_t timestamp_ms, Offset from) {
         const auto next = mark + 1;
         const Position end = next == marks.end() ? index_.end : next->entry;
         if (mark->timestamp_max < timestamp_ms || end.offset <= from) continue;
-        Cursor cursor(*this, mark->file_position, 2 * wire::SegmentIndex::mark_distance);
+        Cursor cursor(*this, *mark, 2 * wire::SegmentIndex::mark_distance);
         cursor.pass_before(from);
         for (std::int64_t at = mark->entry.index; at < end.index; ++at) {
             const wire::Frame frame = TRY(cursor.next());

@@ -12,6 +12,7 @@
 #include "core/env/environment.h"
 #include "core/log/damage.h"
 #include "core/log/open_segments.h"
+#include "core/log/read_ahead.h"
 #include "core/wire/segment.h"
 
 #include <map>
@@ -39,6 +40,7 @@ public:
                                                  std::int64_t first_index,
                                                  OpenSegments* pool = nullptr);
 
+    GroupId group() const { return group_; }
     Position first() const { return index_.first; }
     Position end() const { return index_.end; }
     // The marks of a sealed one may be missing while nobody uses it.
@@ -104,6 +106,8 @@ private:
     };
 
     Segment(Environment& env, std::string path, GroupId group, Position first, OpenSegments* pool);
+    ReadAhead* read_ahead() const { return pool_ ? pool_->read_ahead_ : nullptr; }
+    wire::SegmentIndex::Mark begin(const ReadAhead::Reader& reader, std::uint64_t otherwise) const;
     bool can_close() const { return users_ == 0 && !unsynced_; }
     void close();
     Result<> be_open();

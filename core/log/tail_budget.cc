@@ -9,10 +9,11 @@
 
 namespace pyralog {
 
-TailBudget::TailBudget(Metrics& metrics, std::size_t bytes_max, std::size_t open_segments_max)
+TailBudget::TailBudget(Metrics& metrics, std::size_t bytes_max, std::size_t open_segments_max,
+                       ReadAhead* read_ahead)
     : bytes_max_(bytes_max),
       held_(metrics, "pyralog_log_cache_bytes", "Entries of all logs that are held in memory."),
-      open_segments_(metrics, open_segments_max) {}
+      open_segments_(metrics, open_segments_max, read_ahead) {}
 
 void TailBudget::join(Log& log) { logs_.push_back(&log); }
 

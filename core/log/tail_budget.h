@@ -17,7 +17,9 @@ class Log;
 
 class TailBudget {
 public:
-    TailBudget(Metrics& metrics, std::size_t bytes_max, std::size_t open_segments_max);
+    // What is read ahead has a limit of its own: see ReadAhead.
+    TailBudget(Metrics& metrics, std::size_t bytes_max, std::size_t open_segments_max,
+               ReadAhead* read_ahead = nullptr);
 
     std::size_t bytes() const { return bytes_; }
     OpenSegments& open_segments() { return open_segments_; }

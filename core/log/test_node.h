@@ -6,6 +6,7 @@
 
 #include "core/log/journal.h"
 #include "core/log/log.h"
+#include "core/log/read_ahead.h"
 #include "core/log/segment_writer.h"
 #include "core/log/survey.h"
 #include "io/sim/world.h"
@@ -41,8 +42,9 @@ class Life {
 public:
     Life(Environment& e, const Settings& settings)
         : env(e), journal(e, "journal", settings.journal, settings.identity),
+          ahead(e, settings.log),
           budget(e.metrics, settings.log.node_cache_bytes,
-                 static_cast<std::size_t>(settings.log.open_segments_max)),
+                 static_cast<std::size_t>(settings.log.open_segments_max), &ahead),
           writer(e, journal, settings.log), settings_(settings) {}
     ~Life() {
         for (auto& [group, log] : logs) writer.remove(*log);
@@ -110,6 +112,7 @@ public:
 
     Environment& env;
     Journal journal;
+    ReadAhead ahead;
     TailBudget budget;
     SegmentWriter writer;
     std::map<GroupId, std::unique_ptr<Log>> logs;
@@ -143,6 +146,7 @@ public:
             Scope scope(env.fibers);
             scope.spawn("journal", [&] { failed = life.journal.run(); });
             scope.spawn("segments", [&] { (void)life.writer.run(); });
+            scope.spawn("read ahead", [&] { (void)life.ahead.run(); });
             return script(life);
         });
     }
