@@ -29,6 +29,18 @@ TEST_CASE("a lone voter leads at once, and commits when its disk has the entry",
 }
 
 // Paper, 5.2.
+TEST_CASE("a leader that is a majority by itself has nothing to keep time for", "[raft]") {
+    Solo solo(1);
+    solo.lead();
+    solo.save();
+    CHECK(solo.consensus.deadline() == Time::max());
+    solo.now = solo.now + std::chrono::hours(1);
+    solo.consensus.tick(solo.now);
+    solo.take();
+    CHECK(solo.consensus.role() == Role::leader);
+    CHECK(solo.consensus.deadline() == Time::max());
+}
+
 TEST_CASE("the first to stand is elected, and begins its term with an entry", "[raft]") {
     ToyGroup group(3, RaftConfig(), 1);
     group.start_all();

@@ -163,6 +163,7 @@ void Consensus::become_leader() {
 // When a leader that has heard from no majority for so long gives up: somebody else may be elected,
 // and clients had better look for him (thesis, 6.2).
 Time Consensus::quorum_lost_at() const {
+    if (followers_.empty()) return Time::max(); // It is a majority by itself.
     const Time heard = reached_by_majority<Time>(
         members_, [&](NodeId node) { return node == self_ ? now_ : followers_.at(node).heard; });
     const Time lost_at = heard + config_.election_timeout;
