@@ -14,6 +14,10 @@ namespace {
 // A candidate may hear of a new group before its voters do. So many requests for votes are kept for
 // them; of what is lost, the candidate's next election makes good.
 constexpr std::size_t early_max = 1024;
+// So many logs are opened at once when a node starts.
+constexpr std::size_t opened_at_once = 32;
+// Memory for so many effects that wait for the disk is kept.
+constexpr std::size_t unsaved_kept_max = 1024;
 
 // What tells this node's journal from another's: cluster and node, as a number.
 std::uint64_t identity_of(const wire::Hello& self) {
@@ -81,9 +85,7 @@ Result<> Host::begin_anew() {
 
 Result<> Host::recover(const std::vector<Member>& groups, GroupId untold) {
     std::map<GroupId, std::unique_ptr<Log>> logs;
-    for (const Member& member : groups)
-        logs[member.group] =
-            TRY(Log::open(env_, *journal_, budget_, log_config(member), member.group));
+    TRY(open_logs(groups, logs));
     const Time began = env_.clock.now();
     std::uint64_t frames = 0;
     TRY(journal_->open([&](const wire::Frame& frame) -> Result<> {
@@ -138,6 +140,27 @@ Result<> Host::forget_others(GroupId untold) {
         TRY(Log::remove(env_, group));
     }
     return {};
+}
+
+// Each waits for the disk several times, and disks answer many at once.
+Result<> Host::open_logs(const std::vector<Member>& groups,
+                         std::map<GroupId, std::unique_ptr<Log>>& logs) {
+    Result<> failed;
+    std::size_t next = 0;
+    Scope scope(env_.fibers);
+    for (std::size_t i = 0; i < std::min(opened_at_once, groups.size()); ++i)
+        scope.spawn("open logs", [&] {
+            while (next < groups.size() && failed.ok()) {
+                const Member& member = groups[next++];
+                auto log = Log::open(env_, *journal_, budget_, log_config(member), member.group);
+                if (log.ok())
+                    logs[member.group] = std::move(log).value();
+                else if (failed.ok())
+                    failed = log.error();
+            }
+        });
+    scope.join();
+    return failed;
 }
 
 LogConfig Host::log_config(const Member& member) const {
@@ -251,6 +274,8 @@ Result<> Host::sync_all() {
             else
                 group->second->saved(done.effects);
         saving_.clear();
+        // After a moment in which all groups had something to save this would be a lot.
+        if (saving_.capacity() > unsaved_kept_max) saving_.shrink_to_fit();
     }
 }
 

@@ -105,6 +105,8 @@ private:
 
     Result<> recover(const std::vector<Member>& groups, GroupId untold);
     Result<> forget_others(GroupId untold);
+    Result<> open_logs(const std::vector<Member>& groups,
+                       std::map<GroupId, std::unique_ptr<Log>>& logs);
     Result<> begin_anew(); // Only with planted bugs.
     Result<> sync_all();
     Result<> keep_deadlines();

@@ -1005,3 +1005,30 @@ TEST_CASE("another node at the address of a peer is not taken for it", "[raft]")
     transports.world.run_until(5s);
     CHECK(!connected);
 }
+
+TEST_CASE("a node with many groups opens several of them at once", "[raft]") {
+    constexpr int groups = 64;
+    constexpr Duration sync_time = 20ms;
+    Hosts hosts(1);
+    hosts.groups.clear();
+    for (int i = 1; i <= groups; ++i) hosts.groups.push_back(hosts.member_of(GroupId(i)));
+    hosts.log.open_segments_max = 1; // Fewer than are opened at once.
+    hosts.log.segment_flush_bytes = 4_KiB;
+    hosts.start_all();
+    const NodeId node = hosts.leader({}, GroupId(groups));
+    for (int i = 1; i <= groups; ++i)
+        REQUIRE(hosts.produce(node, std::string(5'000, 'x'), GroupId(i)).ok());
+    hosts.until([] { return false; }, 1s); // All of it moves to segments.
+    hosts.world.kill(node);
+    REQUIRE(hosts.world.disk(node).list("groups").value().size() == groups);
+
+    sim::Faults slow;
+    slow.sync_time = {sync_time, sync_time};
+    hosts.world.set_faults(slow);
+    const Duration began = hosts.world.now();
+    hosts.start(node);
+    REQUIRE(hosts.until([&] { return hosts.up(node); }));
+    CHECK(hosts.world.now() - began < groups * sync_time / 4); // Each syncs its segment.
+    CHECK(hosts.leader({}, GroupId(groups)) == node);
+    CHECK(hosts.values(node, GroupId(groups)).size() == 1);
+}

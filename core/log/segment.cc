@@ -306,6 +306,7 @@ Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string pat
         return Error::corrupt;
     }
     std::unique_ptr<Segment> segment = create(env, std::move(path), group, header->first, pool);
+    segment->enter(); // Others are opened at the same time, and may find that too many are open.
     segment->set_file(std::move(file));
     segment->has_header_ = has_header;
     if (!has_header) {
@@ -314,7 +315,7 @@ Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string pat
     }
     if (!footer || !segment->load_footer(*footer, *header)) TRY(segment->scan(*device, file_size));
     segment->named_ = segment->sealed_;
-    if (pool) pool->close_some();
+    segment->leave();
     return segment;
 }
 
