@@ -1,5 +1,6 @@
 #include "bench/local_cluster.h"
 
+#include "core/wire/kafka/create_topics.h"
 #include "core/wire/record_batch.h"
 
 #include <cstdio>
@@ -21,35 +22,14 @@ namespace {
 
 constexpr std::int16_t produce_version = 7;
 constexpr std::int16_t metadata_version = 8;
+constexpr std::int16_t create_topics_version = 5;
 constexpr std::int32_t produce_patience_ms = 10'000;
 constexpr Duration start_patience = 30s;
-constexpr std::size_t answer_bytes_max = 16_MiB;
-
-[[noreturn]] void give_up(const std::string& what) {
-    std::fprintf(stderr, "%s\n", what.c_str());
-    std::exit(1);
-}
 
 std::string program() {
     const auto path = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "pyralog";
     if (!std::filesystem::exists(path)) give_up(path.string() + " has not been built");
     return path.string();
-}
-
-void send_chain(const Socket& socket, const BytesChain& chain) {
-    const Bytes whole = joined(chain);
-    socket.write(whole.view());
-}
-
-Bytes read_frame(const Socket& socket) {
-    std::array<std::byte, 4> prefix{};
-    if (!socket.read(prefix)) give_up("a node has closed the connection");
-    std::uint32_t size = 0;
-    for (const std::byte b : prefix) size = size << 8 | std::to_integer<std::uint32_t>(b);
-    if (size > answer_bytes_max) give_up("a node's answer is too long");
-    Buffer frame(size);
-    if (!socket.read(frame.view())) give_up("a node has closed the connection");
-    return std::move(frame).freeze();
 }
 
 pid_t start(const std::vector<std::string>& arguments, const std::string& log) {
@@ -69,69 +49,83 @@ pid_t start(const std::vector<std::string>& arguments, const std::string& log) {
     return process;
 }
 
-// Nothing while the topic is not yet as it should be.
-std::vector<std::uint16_t> look_for_leaders(std::uint16_t port, const std::string& topic) {
-    const Socket socket = Socket::connect(port);
-    kafka::MetadataRequest request;
-    request.topics.emplace().emplace_back().name = topic;
-    send_chain(socket, kafka::encode_request(request, metadata_version, 1, "bench"));
-    const auto answer = kafka::decode_response<kafka::MetadataResponse>(
-        read_frame(socket), {kafka::ApiKey::metadata, metadata_version, 1, "bench"});
-    if (!answer.ok()) give_up("a node's metadata cannot be read");
-    const kafka::MetadataResponse& known = answer.value();
-    std::vector<std::uint16_t> leaders;
-    if (known.brokers.size() != LocalCluster::nodes || known.topics.size() != 1) return {};
-    for (const auto& partition : known.topics[0].partitions)
-        for (const auto& broker : known.brokers)
-            if (broker.node_id == partition.leader_id &&
-                partition.replica_nodes.size() == LocalCluster::nodes)
-                leaders.push_back(static_cast<std::uint16_t>(broker.port));
-    return leaders.size() == known.topics[0].partitions.size() ? leaders
-                                                               : std::vector<std::uint16_t>();
-}
-
 } // namespace
 
-LocalCluster::LocalCluster(const std::string& room) {
+LocalCluster::LocalCluster(const std::string& room, std::size_t nodes,
+                           std::vector<std::string> settings)
+    : nodes_(nodes) {
     // Of the listeners only the ports are used, which nobody else has then.
     std::vector<Socket> listeners;
     std::vector<std::string> ports;
-    for (int i = 0; i < 3 * nodes; ++i) {
+    for (std::size_t i = 0; i < 3 * nodes; ++i) {
         listeners.push_back(Socket::listen());
         ports.push_back(std::to_string(listeners.back().port()));
     }
     std::string members;
-    for (std::size_t i = 0; i < nodes; ++i) {
-        ports_[i] = listeners[i].port();
+    for (std::size_t i = 0; i < nodes; ++i)
         members += (i == 0 ? "" : ",") + std::to_string(i + 1) + "=127.0.0.1:" + ports[nodes + i];
+    for (std::size_t i = 0; i < nodes; ++i) {
+        Node& node = nodes_[i];
+        const std::string number = std::to_string(i + 1);
+        node.port = listeners[i].port();
+        node.log = room + "/node" + number + ".log";
+        node.command = {program(),        "start",
+                        "--node-id",      number,
+                        "--cluster-name", "bench",
+                        "--data-dir",     room + "/node" + number,
+                        "--port",         ports[i],
+                        "--admin-port",   ports[2 * nodes + i],
+                        "--set",          "kafka.host=127.0.0.1",
+                        "--set",          "topic.partitions=3"};
+        if (nodes > 1) node.command.insert(node.command.end(), {"--cluster", members});
+        for (const std::string& setting : settings)
+            node.command.insert(node.command.end(), {"--set", setting});
     }
     listeners.clear();
-    for (std::size_t i = 0; i < nodes; ++i) {
-        const std::string number = std::to_string(i + 1);
-        processes_[i] = start({program(), "start", "--node-id", number, "--cluster", members,
-                               "--cluster-name", "bench", "--data-dir", room + "/node" + number,
-                               "--port", ports[i], "--admin-port", ports[2 * nodes + i], "--set",
-                               "kafka.host=127.0.0.1", "--set", "topic.partitions=3"},
-                              room + "/node" + number + ".log");
-    }
+    start();
 }
 
-LocalCluster::~LocalCluster() {
-    for (const pid_t process : processes_) kill(process, SIGTERM);
-    for (const pid_t process : processes_) waitpid(process, nullptr, 0);
+LocalCluster::~LocalCluster() { stop(); }
+
+void LocalCluster::start() {
+    for (Node& node : nodes_) node.process = bench::start(node.command, node.log);
 }
 
-std::vector<std::uint16_t> LocalCluster::leaders_of(const std::string& topic) {
-    for (const Duration end = now() + start_patience; now() < end; usleep(50'000)) {
-        std::vector<std::uint16_t> leaders = look_for_leaders(ports_[0], topic);
-        if (!leaders.empty()) return leaders;
+void LocalCluster::stop() {
+    for (const Node& node : nodes_)
+        if (node.process != 0) kill(node.process, SIGTERM);
+    for (Node& node : nodes_)
+        if (node.process != 0) waitpid(std::exchange(node.process, 0), nullptr, 0);
+}
+
+void LocalCluster::create_topic(const std::string& topic, std::int32_t partitions) const {
+    kafka::CreateTopicsRequest request;
+    request.topics.push_back({topic, partitions, static_cast<std::int16_t>(nodes()), {}, {}});
+    const auto answer = Client(port(0)).ask(request, create_topics_version);
+    const auto error = answer.topics.at(0).error;
+    if (error != kafka::ErrorCode::none)
+        give_up("a topic was refused: " + std::string(to_string(error)));
+}
+
+std::vector<std::uint16_t> LocalCluster::leaders_of(const std::string& topic) const {
+    kafka::MetadataRequest request;
+    request.topics.emplace().emplace_back().name = topic;
+    for (const Duration end = now() + start_patience; now() < end; usleep(10'000)) {
+        const auto known = Client(port(0)).ask(request, metadata_version);
+        std::vector<std::uint16_t> leaders;
+        if (known.brokers.size() != nodes() || known.topics.size() != 1) continue;
+        for (const auto& partition : known.topics[0].partitions)
+            for (const auto& broker : known.brokers)
+                if (broker.node_id == partition.leader_id &&
+                    partition.replica_nodes.size() == nodes())
+                    leaders.push_back(static_cast<std::uint16_t>(broker.port));
+        if (!leaders.empty() && leaders.size() == known.topics[0].partitions.size()) return leaders;
     }
     give_up("the cluster has not formed: see the nodes' logs");
 }
 
-LocalCluster::Usage LocalCluster::usage(int node) const {
-    const std::string process =
-        "/proc/" + std::to_string(processes_[static_cast<std::size_t>(node)]);
+LocalCluster::Usage LocalCluster::usage(std::size_t node) const {
+    const std::string process = "/proc/" + std::to_string(nodes_[node].process);
     Usage usage;
     std::ifstream status(process + "/status");
     for (std::string line; std::getline(status, line);)

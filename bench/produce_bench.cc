@@ -94,14 +94,13 @@ void print(bench::Table& table, const std::string& name, const Load& load, const
 
 void print_idle(const LocalCluster& cluster) {
     sleep(2);
-    std::array<LocalCluster::Usage, LocalCluster::nodes> before;
-    for (int i = 0; i < LocalCluster::nodes; ++i)
-        before[static_cast<std::size_t>(i)] = cluster.usage(i);
+    std::vector<LocalCluster::Usage> before;
+    for (std::size_t i = 0; i < cluster.nodes(); ++i) before.push_back(cluster.usage(i));
     sleep(idle_seconds);
     bench::Table table({"idle, one topic of 3 partitions", "RSS MiB", "% of a core"});
-    for (int i = 0; i < LocalCluster::nodes; ++i) {
+    for (std::size_t i = 0; i < cluster.nodes(); ++i) {
         const auto after = cluster.usage(i);
-        const Duration cpu = after.cpu - before[static_cast<std::size_t>(i)].cpu;
+        const Duration cpu = after.cpu - before[i].cpu;
         table.row({"node " + std::to_string(i + 1),
                    bench::figure(static_cast<double>(after.rss_bytes) / (1 << 20)),
                    bench::figure(static_cast<double>(cpu.count()) / 1e9 / idle_seconds * 100)});
