@@ -20,6 +20,7 @@
 // before the end. Only what says so may wait.
 #pragma once
 
+#include "core/base/ring.h"
 #include "core/base/terms.h"
 #include "core/env/environment.h"
 #include "core/log/config.h"
@@ -29,7 +30,6 @@
 #include "core/wire/frame.h"
 #include "core/wire/log_start.h"
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -239,7 +239,7 @@ private:
     std::vector<std::unique_ptr<Segment>> retired_; // and segments, all of which are to be removed;
     std::vector<std::unique_ptr<Segment>> removed_; // and what somebody was reading then.
 
-    std::deque<wire::Frame> tail_; // Up to end_: all that is not in segments, and some that is.
+    Ring<wire::Frame> tail_;       // Up to end_: all that is not in segments, and some that is.
     std::size_t cached_bytes_ = 0; // Of those that are.
     std::size_t movable_bytes_ = 0;
 
