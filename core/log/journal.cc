@@ -61,9 +61,9 @@ wire::Frame vote_in(const wire::Frame& frame, const std::optional<wire::Frame>& 
     return vote;
 }
 
-// Header, payload and padding, at the beginning of `into`. Returns how many bytes that were.
-std::size_t put(const wire::Frame& frame, std::span<std::byte> into) {
-    wire::encode_header(frame, into.first<wire::Frame::header_size>());
+// Payload and padding, behind room for the header, at the beginning of `into`. Returns how many
+// bytes all of that takes.
+std::size_t put_payload(const wire::Frame& frame, std::span<std::byte> into) {
     std::size_t at = wire::Frame::header_size;
     for (const Bytes& part : frame.payload) {
         if (!part.empty()) std::memcpy(into.data() + at, part.data(), part.size());
@@ -111,6 +111,7 @@ void Journal::append(const wire::Frame& frame) {
     queue_.push_back(frame);
     queue_bytes_ += wire::stored_size(frame);
     ++appended_;
+    lay_out();
     work_.notify_all();
 }
 
@@ -190,6 +191,23 @@ std::uint64_t Journal::round_limit() const {
     return std::min(config_.round_bytes_max, config_.file_bytes / 4);
 }
 
+// Copies what waits to where the next round will have it, as far as it fits. Meanwhile the disk is
+// busy with the round before; later it would have to wait for this.
+void Journal::lay_out() {
+    for (; laid_out_ < queue_.size(); ++laid_out_) {
+        const std::size_t end = laid_end_ + wire::stored_size(queue_[laid_out_]);
+        if (laid_out_ > 0 && end > round_limit()) return;
+        if (memory_.size() == 0) memory_ = std::exchange(spare_memory_, Buffer());
+        if (memory_.size() < aligned(end)) {
+            Buffer larger(
+                std::max(aligned(end), std::min<std::uint64_t>(2 * memory_.size(), round_limit())));
+            if (laid_out_ > 0) std::memcpy(larger.data(), memory_.data(), laid_end_);
+            memory_ = std::move(larger);
+        }
+        laid_end_ += put_payload(queue_[laid_out_], memory_.view().subspan(laid_end_));
+    }
+}
+
 // What fits into the rest of the file, up to the limit; one frame goes in whatever its size. When
 // none waits this is a seal.
 std::vector<wire::Frame> Journal::take_round() {
@@ -218,8 +236,14 @@ std::vector<wire::Frame> Journal::take_round() {
 }
 
 Result<> Journal::write_round() {
-    const std::vector<wire::Frame> frames = take_round();
+    lay_out();
+    std::vector<wire::Frame> frames = take_round();
     const std::uint64_t bytes = round_bytes(frames);
+    Buffer memory = std::exchange(memory_, Buffer());
+    SOMETIMES(laid_out_ > frames.size(), "journal/laid-out-for-more-than-a-round");
+    laid_out_ = 0; // What was not taken is laid out again.
+    laid_end_ = wire::RoundHeader::size;
+    if (memory.size() < bytes) memory = Buffer(bytes); // For a seal.
     const bool seal = frames.front().kind == wire::Frame::Kind::seal;
     SOMETIMES(seal, "journal/sealed");
     if (write_position_ + bytes > files_.back().bytes) {
@@ -230,7 +254,8 @@ Result<> Journal::write_round() {
     }
     if (!seal)
         for (const wire::Frame& frame : frames) note(frame);
-    TRY(write_frames(frames, write_position_, {}));
+    encode_round(frames, memory.view().first(bytes));
+    TRY(write(std::move(memory).freeze(bytes), write_position_, frames.size()));
     write_position_ += bytes;
     sealed_ = seal;
     if (!seal) durable_ += frames.size();
@@ -240,15 +265,8 @@ Result<> Journal::write_round() {
     return {};
 }
 
-// The next round, with `head` before it if there is one. Durable when this returns.
-Result<> Journal::write_frames(std::span<const wire::Frame> frames, std::uint64_t file_position,
-                               Bytes head) {
-    const std::uint64_t total = head.size() + round_bytes(frames);
-    if (memory_.size() < total) memory_ = Buffer(total);
-    const auto into = memory_.view().first(total);
-    if (!head.empty()) std::memcpy(into.data(), head.data(), head.size());
-    const auto round = into.subspan(head.size());
-
+// All of the next round but the payloads, which are there.
+void Journal::encode_round(std::span<wire::Frame> frames, std::span<std::byte> round) const {
     wire::RoundHeader header;
     header.file = files_.back().number;
     header.salt = salt_;
@@ -257,23 +275,29 @@ Result<> Journal::write_frames(std::span<const wire::Frame> frames, std::uint64_
     header.body_bytes = body_bytes(frames);
     encode(header, round);
     std::size_t at = wire::RoundHeader::size;
-    for (wire::Frame frame : frames) {
+    for (wire::Frame& frame : frames) {
         frame.round = next_round_;
-        at += put(frame, round.subspan(at));
+        const auto into = round.subspan(at);
+        wire::encode_header(frame, into.first<wire::Frame::header_size>());
+        at += wire::stored_size(frame);
     }
     if (at < round.size()) std::memset(round.data() + at, 0, round.size() - at);
+}
 
-    Bytes bytes = std::move(memory_).freeze(total);
+// These are so many frames of the next round. Durable when this returns.
+Result<> Journal::write(Bytes bytes, std::uint64_t file_position, std::size_t frames) {
+    const std::size_t total = bytes.size();
     Result<> written = current_->write_at(file_position, {bytes}, Durability::now);
     if (!written.ok() && written.error() == Error::device_failed && BUG(M18))
         written = current_->sync();
     // Memory for an outsized batch is not kept.
     std::optional<Buffer> back = Buffer::thaw(std::move(bytes));
-    memory_ = back && back->size() <= 2 * config_.round_bytes_max ? std::move(*back) : Buffer();
+    if (back && back->size() <= 2 * config_.round_bytes_max && back->size() > spare_memory_.size())
+        spare_memory_ = std::move(*back);
     TRY(written);
     rounds_total_.add();
     bytes_total_.add(total);
-    frames_total_.add(frames.size());
+    frames_total_.add(frames);
     durable_round_ = next_round_++;
     return {};
 }
@@ -328,13 +352,16 @@ Result<> Journal::begin_file(std::uint64_t round_size) {
     header.first_round = next_round_;
     header.after_round = durable_round_;
     header.bytes = spare.bytes;
-    Buffer block(wire::JournalHeader::size);
-    encode(header, block.view());
-
     salt_ = header.salt;
     files_.push_back({header.number, spare.bytes, 0});
-    const std::vector<wire::Frame> marks = checkpoint();
-    TRY(write_frames(marks, 0, std::move(block).freeze()));
+    std::vector<wire::Frame> marks = checkpoint();
+    Buffer memory(wire::JournalHeader::size + round_bytes(marks));
+    encode(header, memory.view().first(wire::JournalHeader::size));
+    const auto round = memory.view().subspan(wire::JournalHeader::size);
+    std::size_t at = wire::RoundHeader::size;
+    for (const wire::Frame& mark : marks) at += put_payload(mark, round.subspan(at));
+    encode_round(marks, round);
+    TRY(write(std::move(memory).freeze(), 0, marks.size()));
     TRY(env_.disk.rename(spare.path, path_of(header.number)));
     if (!BUG(M19)) TRY(env_.disk.sync_directory(directory_));
     write_position_ = wire::JournalHeader::size + round_bytes(marks);

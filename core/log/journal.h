@@ -60,7 +60,7 @@ public:
     // Writes rounds until cancelled, or until the device fails. The others only queue and wait.
     Result<> run();
 
-    // Puts a frame into the next round. Does not wait; shares the payload, and copies nothing.
+    // Puts a frame into the next round. Does not wait; shares the payload.
     // Entries, cuts and starts come from the group's Log; votes from its Consensus, with the term
     // in `term` and whatever else there is in the payload.
     void append(const wire::Frame& frame);
@@ -169,9 +169,10 @@ private:
     Result<> write_rounds();
     Result<> wait_for_work();
     Result<> write_round();
+    void lay_out();
     std::vector<wire::Frame> take_round();
-    Result<> write_frames(std::span<const wire::Frame> frames, std::uint64_t file_position,
-                          Bytes head);
+    void encode_round(std::span<wire::Frame> frames, std::span<std::byte> round) const;
+    Result<> write(Bytes bytes, std::uint64_t file_position, std::size_t frames);
     void fail(Error error);
 
     Result<> begin_file(std::uint64_t round_bytes);
@@ -213,7 +214,12 @@ private:
     std::unique_ptr<pyralog::File> current_;
     std::uint64_t salt_ = 0; // Of the current file.
     std::uint64_t write_position_ = 0;
-    Buffer memory_; // For rounds.
+
+    // For the next round: the payloads of the first that wait are where they are to be.
+    Buffer memory_;
+    std::size_t laid_out_ = 0; // So many.
+    std::size_t laid_end_ = wire::RoundHeader::size;
+    Buffer spare_memory_; // For the round after it.
 
     std::vector<Spare> spares_;
     std::uint64_t next_spare_ = 1;
