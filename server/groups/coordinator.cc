@@ -52,6 +52,16 @@ std::int32_t partition_of_group(std::string_view group, std::int32_t partitions)
     return static_cast<std::int32_t>((hash & 0x7fffffff) % static_cast<std::uint32_t>(partitions));
 }
 
+namespace {
+
+GroupId partition_of(const Topic& topic, std::string_view group) {
+    const auto partitions = static_cast<std::int32_t>(topic.partitions.size());
+    const auto number = static_cast<std::size_t>(partition_of_group(group, partitions));
+    return topic.partitions.at(number).group;
+}
+
+} // namespace
+
 Coordinator::Coordinator(Environment& env, const GroupConfig& config, int replication_factor,
                          raft::Host& host, Controller& controller, const SpaceWatch& space)
     : env_(env), config_(config),
@@ -94,9 +104,7 @@ Coordinator::Found Coordinator::find(const std::string& group) {
     const Topic* const made = topic();
     SOMETIMES(!made, "groups/could-not-make-the-topic");
     if (!made) return {ErrorCode::coordinator_not_available, {}};
-    const auto partitions = static_cast<std::int32_t>(made->partitions.size());
-    const auto number = static_cast<std::size_t>(partition_of_group(group, partitions));
-    const GroupId id = made->partitions.at(number).group;
+    const GroupId id = partition_of(*made, group);
     const Deadline deadline(env_.fibers, env_.clock.now() + leader_patience);
     (void)controller_.changed().wait([&] { return host_.leader_of(id).has_value(); });
     const auto leader = host_.leader_of(id);
@@ -112,9 +120,7 @@ Coordinator::Access Coordinator::access(const std::string& group) {
     if (group.empty()) return {ErrorCode::invalid_group_id, nullptr};
     const Topic* const found = topic();
     if (!found) return {ErrorCode::not_coordinator, nullptr};
-    const auto partitions = static_cast<std::int32_t>(found->partitions.size());
-    const auto number = static_cast<std::size_t>(partition_of_group(group, partitions));
-    const auto shard = shards_.find(found->partitions.at(number).group);
+    const auto shard = shards_.find(partition_of(*found, group));
     const bool leads = shard != shards_.end() && shard->second->group->leads();
     SOMETIMES(!leads, "groups/asked-who-does-not-coordinate");
     if (!leads || BUGGIFY("groups/says-not-coordinator", 20'000))
