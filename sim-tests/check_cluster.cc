@@ -116,14 +116,18 @@ std::optional<Finding> ClusterCheck::each_changed(const Visit& visit) {
     Seen& seen = seen_[node];
     if (seen.boot != cluster_.boots(node)) seen = {cluster_.boots(node), {}};
     // A node that runs removes a group only with its topic, and then its disk has none of it.
-    for (const auto& [id, inputs] : seen.inputs)
-        if (!host->groups().contains(id)) deleted_groups_.insert(id);
+    const auto forget_from = [&](std::size_t first) {
+        for (std::size_t k = first; k < seen.inputs.size(); ++k)
+            if (!host->groups().contains(seen.inputs[k].first))
+                deleted_groups_.insert(seen.inputs[k].first);
+        seen.inputs.resize(first);
+    };
     std::size_t i = 0;
     for (const auto& [id, group] : host->groups()) {
         const std::uint64_t inputs = group->consensus().inputs();
         // Where groups have come or gone, all that follow are looked at.
         const bool is_known = i < seen.inputs.size() && seen.inputs[i].first == id;
-        if (!is_known) seen.inputs.resize(i);
+        if (!is_known) forget_from(i);
         if (is_known && seen.inputs[i].second == inputs) {
             ++i;
             continue;
@@ -132,6 +136,7 @@ std::optional<Finding> ClusterCheck::each_changed(const Visit& visit) {
         seen.inputs[i++].second = inputs;
         if (auto finding = visit(node, *group, id)) return finding;
     }
+    forget_from(i);
     return {};
 }
 
