@@ -167,7 +167,7 @@ public:
     TransportConfig peer;
     std::vector<NodeId> nodes;
     std::vector<Host::Member> groups;       // That a node is told of when it starts.
-    GroupId untold = Host::none_untold; // Of the next node that is started.
+    GroupId untold = Host::none_untold;     // Of the next node that is started.
     std::map<NodeId, std::string> clusters; // Of nodes that belong to another one.
 
 private:

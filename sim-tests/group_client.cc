@@ -1,7 +1,6 @@
 #include "sim-tests/group_client.h"
 
 #include "core/base/probe.h"
-#include "core/wire/kafka/find_coordinator.h"
 
 #include <charconv>
 
@@ -55,20 +54,7 @@ Outcome outcome_of_commit(ErrorCode error) {
 } // namespace
 
 Result<> GroupClient::find() {
-    KafkaConnection* const any = TRY(kafka_.any_connection());
-    kafka::FindCoordinatorRequest request;
-    request.coordinator_key = plan_.name();
-    request.coordinator_keys = {plan_.name()};
-    const auto answer = any->call(request);
-    if (!answer.ok()) {
-        kafka_.drop(any);
-        return answer.error();
-    }
-    const auto& told = answer.value().coordinators.empty() ? answer.value().coordinator
-                                                           : answer.value().coordinators[0];
-    SOMETIMES(told.error != ErrorCode::none, "client/no-coordinator");
-    if (told.error != ErrorCode::none) return Error::unavailable;
-    connection_ = TRY(kafka_.open(Address{told.host, static_cast<std::uint16_t>(told.port)}));
+    connection_ = TRY(kafka_.open(TRY(kafka_.find_coordinator(plan_.name())).address));
     return {};
 }
 

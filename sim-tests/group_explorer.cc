@@ -56,21 +56,10 @@ private:
 
     // Another one for each group, so each time.
     Result<> find() {
-        KafkaConnection* const any = TRY(kafka_.any_connection());
-        kafka::FindCoordinatorRequest request;
-        request.coordinator_key = group_;
-        request.coordinator_keys = {group_};
-        const auto answer = any->call(request);
-        if (!answer.ok()) {
-            kafka_.drop(any);
-            return answer.error();
-        }
-        const auto& told = answer.value().coordinators.empty() ? answer.value().coordinator
-                                                               : answer.value().coordinators[0];
-        if (told.error != ErrorCode::none) return Error::unavailable;
-        if (connection_ && node_ == told.node_id) return {};
-        node_ = told.node_id;
-        connection_ = TRY(kafka_.open(Address{told.host, static_cast<std::uint16_t>(told.port)}));
+        const auto told = TRY(kafka_.find_coordinator(group_));
+        if (connection_ && node_ == told.node) return {};
+        node_ = told.node;
+        connection_ = TRY(kafka_.open(told.address));
         return {};
     }
 

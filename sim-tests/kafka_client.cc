@@ -1,5 +1,8 @@
 #include "sim-tests/kafka_client.h"
 
+#include "core/base/probe.h"
+#include "core/wire/kafka/find_coordinator.h"
+
 #include <algorithm>
 
 namespace pyralog::simtest {
@@ -155,6 +158,23 @@ Result<KafkaConnection*> KafkaClient::any_connection() {
     if (known != connections_.end()) return known->second.get();
     auto made = TRY(open(bootstrap_[pick]));
     return (connections_[key] = std::move(made)).get();
+}
+
+Result<KafkaClient::Coordinator> KafkaClient::find_coordinator(const std::string& group) {
+    KafkaConnection* const any = TRY(any_connection());
+    kafka::FindCoordinatorRequest request;
+    request.coordinator_key = group;
+    request.coordinator_keys = {group};
+    const auto answer = any->call(request);
+    if (!answer.ok()) {
+        drop(any);
+        return answer.error();
+    }
+    const auto& told = answer.value().coordinators.empty() ? answer.value().coordinator
+                                                           : answer.value().coordinators[0];
+    SOMETIMES(told.error != kafka::ErrorCode::none, "client/no-coordinator");
+    if (told.error != kafka::ErrorCode::none) return Error::unavailable;
+    return Coordinator{told.node_id, {told.host, static_cast<std::uint16_t>(told.port)}};
 }
 
 void KafkaClient::drop(const KafkaConnection* connection) {

@@ -106,6 +106,13 @@ public:
     Result<std::unique_ptr<KafkaConnection>> open(std::int32_t broker);
     Result<std::unique_ptr<KafkaConnection>> open(const Address& address);
 
+    // Who coordinates this group, as some broker says. Error::unavailable: nobody, for the moment.
+    struct Coordinator {
+        std::int32_t node = 0;
+        Address address;
+    };
+    Result<Coordinator> find_coordinator(const std::string& group);
+
     // After an error on a connection nobody knows what is still to come on it.
     void drop(std::int32_t broker) { connections_.erase(broker); }
     void drop(const KafkaConnection* connection);

@@ -9,8 +9,6 @@ namespace {
 constexpr std::uint16_t kafka_port = 9092;
 constexpr std::uint16_t peer_port = 9192;
 
-bool often(Random& random, std::uint64_t percent) { return random.chance(percent, 100); }
-
 // Evenly over orders of magnitude: as often from 1 to 2 as from 1000 to 2000.
 std::int64_t scaled(Random& random, std::int64_t low, std::int64_t high) {
     CHECK(low > 0 && low <= high);

@@ -23,6 +23,9 @@ namespace pyralog::simtest {
 
 constexpr NodeId first_client{1000};
 
+// Percent of the time.
+inline bool often(Random& random, std::uint64_t percent) { return random.chance(percent, 100); }
+
 struct TopicPlan {
     std::string name;
     std::int32_t partitions = 1;

@@ -14,9 +14,6 @@ constexpr Duration metadata_age_max = 2s;
 constexpr std::string_view final_topic = "final";
 constexpr std::string_view passing_prefix = "passing-"; // Of topics that the admin soon deletes.
 
-// Percent of the time.
-inline bool often(Random& random, std::uint64_t percent) { return random.chance(percent, 100); }
-
 class Client {
 public:
     Client(Workload& workload, Environment& env, std::string_view what)
