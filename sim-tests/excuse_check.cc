@@ -25,7 +25,7 @@ struct Evidence {
 };
 
 // From the newest to the oldest: bytes that are still what the fault made of them are put back.
-// What was written over since is left alone.
+// What was written over since is left alone, also where the same was written by chance.
 Evidence evidence_of(const Missing& missing, sim::Medium::Inode file, const sim::Medium& medium) {
     Evidence found;
     found.raw.resize(missing.size);
@@ -47,6 +47,7 @@ Evidence evidence_of(const Missing& missing, sim::Medium::Inode file, const sim:
         for (std::size_t i = 0; i < harm->should_be.size(); ++i) {
             const std::uint64_t at = harm->position + i;
             if (at < missing.position || at >= end) continue;
+            if (!harm->written_over.empty() && harm->written_over[i]) continue;
             std::byte& byte = found.restored[at - missing.position];
             if (byte == harm->is.view()[i]) byte = harm->should_be.view()[i];
         }

@@ -141,6 +141,74 @@ TEST_CASE("what a power cut has torn was not taken by the damage before it", "[s
     CHECK(missing_on(disk, frame.group).empty());
 }
 
+// Seeds 835500 and 910262: a byte that was zero since a fault, and written as zero later, was taken
+// for what the fault had made of it.
+TEST_CASE("the judge holds only what nobody has written over since against a fault", "[simtest]") {
+    Stopped stopped;
+    sim::Medium& disk = stopped.world.disk(one);
+    const std::string path = "groups/77/00000000000000000000.seg";
+    wire::Frame frame;
+    frame.group = GroupId{77};
+    frame.term = Term{1};
+    frame.records = 1;
+    // The text is where the frame is, in a file that has long had its size.
+    const auto put = [&](std::string_view text, bool lie) {
+        stopped.world.boot(one, [&, text, lie](Environment& env) {
+            (void)env.disk.create_directory("groups/77");
+            auto file = env.disk.open(path, Disk::Open::create_new);
+            if (!file.ok()) file = env.disk.open(path, Disk::Open::existing);
+            for (const char* directory : {"groups/77", "groups", ""})
+                CHECK(env.disk.sync_directory(directory).ok());
+            if (file.value()->size().value() == 0)
+                CHECK(file.value()->write_at(0, {Bytes::copy_of(std::string(4096, '\0'))}).ok());
+            CHECK(file.value()->sync().ok());
+            frame.payload = {Bytes::copy_of(text)};
+            if (lie) disk.lie_at_next_sync();
+            const Bytes header = wire::encode(wire::SegmentHeader{frame.group, {}});
+            CHECK(file.value()
+                      ->write_at(0, {header, wire::encode_header(frame), frame.payload.front()})
+                      .ok());
+            CHECK(file.value()->sync().ok());
+        });
+        stopped.world.run_for(100ms);
+        stopped.world.cut_power(one);
+    };
+    const auto is_founded = [&] {
+        const std::vector<Missing> missing = missing_on(disk, frame.group);
+        REQUIRE(missing.size() == 1);
+        return !flaw_of(missing.front(), disk);
+    };
+    const std::string text(300, 'x');
+    std::string other = text;
+    other[200] = '\0';
+    SECTION("what a sync lied about, twice") {
+        put(text, true);
+        put(other, true);
+        CHECK(is_founded());
+    }
+    SECTION("what is as rot had made it, since that is what was written") {
+        put(text, false);
+        REQUIRE(disk.rot(path, 64 + 64 + 200, std::byte{'x' ^ 'y'}));
+        other[200] = 'y';
+        put(other, false);
+        CHECK(missing_on(disk, frame.group).empty());
+        REQUIRE(disk.rot(path, 64 + 64 + 10, std::byte{1}));
+        CHECK(is_founded());
+    }
+    SECTION("what a file got back when it was longer again") {
+        put(text, false);
+        REQUIRE(disk.rot(path, 64 + 64 + 200, std::byte{'x'}));
+        stopped.world.boot(one, [&](Environment& env) {
+            const auto file = env.disk.open(path, Disk::Open::existing);
+            CHECK(file.value()->resize(64 + 64 + 100).ok());
+            CHECK(file.value()->sync().ok());
+        });
+        stopped.world.run_for(100ms);
+        stopped.world.cut_power(one);
+        CHECK(disk.harms().front().written_over == std::vector{true});
+    }
+}
+
 TEST_CASE("the judge accepts no proof that says anything else than what happened", "[simtest]") {
     Stopped stopped;
     sim::Medium& disk = stopped.world.disk(one);

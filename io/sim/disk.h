@@ -158,6 +158,9 @@ public:
         std::size_t size = 0;       // Of a sector that cannot be read; zero of a size.
         Bytes should_be, is;        // Empty of a sector that cannot be read, and of a size.
         std::string path = {};      // Of the file then, if it had one; of late_sync_error only.
+        // By byte, once any is: what has been written there since, or would have been. None of it
+        // is this harm's any more.
+        std::vector<bool> written_over = {};
     };
     const std::vector<Harm>& harms() const { return harms_; }
     // What this file would hold without. As read_durable() if it was never harmed.
@@ -346,7 +349,8 @@ private:
     void harm(Entry& file, std::uint64_t position, std::span<const std::byte> bytes, Fault fault);
     void make_unreadable(Entry& file, std::uint64_t position);
     void promise_in_vain(Entry& file, std::uint64_t covers);
-    static void note_cut(Entry& file, const Image& before);
+    void note_cut(Entry& file, const Image& before);
+    void note_written(Inode file, std::uint64_t position, std::uint64_t end);
 
     // ---- Power cuts ----
 

@@ -92,6 +92,18 @@ void Medium::harm(Entry& file, std::uint64_t position, std::span<const std::byte
     file.durable.write(position, bytes);
 }
 
+// From now on the bytes [position, end) are not what earlier harms made of them.
+void Medium::note_written(Inode file, std::uint64_t position, std::uint64_t end) {
+    for (Harm& harm : harms_) {
+        const std::uint64_t first = std::max(harm.position, position);
+        const std::uint64_t last = std::min<std::uint64_t>(harm.position + harm.size, end);
+        if (harm.file != file || first >= last) continue;
+        harm.written_over.resize(harm.size, false);
+        for (std::uint64_t at = first; at < last; ++at)
+            harm.written_over[at - harm.position] = true;
+    }
+}
+
 // A sync is going to say of all changes up to this one that they are durable, and they are not.
 void Medium::promise_in_vain(Entry& file, std::uint64_t covers) {
     if (!file.unharmed) file.unharmed = file.durable;
@@ -103,6 +115,7 @@ void Medium::promise_in_vain(Entry& file, std::uint64_t covers) {
         const std::uint64_t size = file.durable.size();
         if (change.is_resize) {
             file.unharmed->resize(change.position);
+            note_written(file.inode, change.position, UINT64_MAX);
             harms_.push_back(
                 {Fault::late_sync_error, file.inode, change.position, 0, {}, {}, path});
             continue;
@@ -111,6 +124,7 @@ void Medium::promise_in_vain(Entry& file, std::uint64_t covers) {
         Buffer there(change.data.size());
         std::ranges::fill(there.view(), std::byte{0});
         if (change.position < size) file.durable.read(change.position, there.view());
+        note_written(file.inode, change.position, change.end());
         harms_.push_back({Fault::late_sync_error, file.inode, change.position, change.data.size(),
                           change.data, std::move(there).freeze(), path});
     }
@@ -124,8 +138,11 @@ void Medium::note_cut(Entry& file, const Image& before) {
     const Bytes now = file.durable.all();
     const Bytes then = before.all();
     for (std::size_t i = 0; i < now.size(); ++i)
-        if (i >= then.size() || now.view()[i] != then.view()[i])
+        if (i >= then.size() || now.view()[i] != then.view()[i]) {
             file.unharmed->write(i, now.view().subspan(i, 1));
+            note_written(file.inode, i, i + 1);
+        }
+    if (now.size() < then.size()) note_written(file.inode, now.size(), UINT64_MAX);
 }
 
 void Medium::lose_all() { harms_.push_back({Fault::lost_disk, 0, 0, 0, {}, {}, {}}); }
