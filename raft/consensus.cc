@@ -81,6 +81,7 @@ void Consensus::tick(Time now) {
         become_follower(term());
     else
         send_heartbeats(false);
+    ticked_ = now_;
 }
 
 void Consensus::campaign(Time now) {
@@ -135,6 +136,7 @@ Effects Consensus::take_effects() {
 Time Consensus::deadline() const {
     if (role_ != Role::leader) return election_deadline_;
     Time earliest = quorum_lost_at();
+    if (!followers_.empty()) earliest = std::min(earliest, ticked_ + config_.heartbeat_interval);
     for (const auto& [node, follower] : followers_)
         earliest = std::min(earliest, follower.spoken + config_.heartbeat_interval);
     return earliest;

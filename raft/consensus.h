@@ -100,7 +100,8 @@ public:
     // stand still between two inputs; where it seems to go back, it stands still.
 
     // deadline() has passed. Harmless before, and a leader whose heartbeats are almost due sends
-    // them then: so those of many groups can leave together.
+    // them then: so those of many groups can leave together. Where there are others, a leader is
+    // due once in a heartbeat interval, whatever else it has said: see give_way().
     void tick(Time now);
 
     // Stands for election without waiting for the deadline. Never needed; it saves a new group,
@@ -231,6 +232,7 @@ private:
     Position committed_;
     Role role_ = Role::follower;
     std::optional<NodeId> leader_;
+    Time ticked_;            // Leader: when it last was.
     Time leader_heard_;      // Follower: when the leader last spoke.
     Time election_deadline_; // All but the leader: when to stand.
 

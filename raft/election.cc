@@ -152,6 +152,7 @@ void Consensus::become_leader() {
     CHECK(role_ == Role::candidate && followers_.empty());
     role_ = Role::leader;
     leader_ = self_;
+    ticked_ = now_;
     for (const NodeId node : nodes_of(members_))
         if (node != self_) followers_.emplace(node, Progress(end_, now_));
     // The probes go to the end that we had as a candidate, which is also that of many followers.

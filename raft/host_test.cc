@@ -480,6 +480,32 @@ TEST_CASE("a leader to whom nobody writes notices that its disk hangs, too", "[r
     CHECK(hosts.produce(other, "b").ok());
 }
 
+// Seed 920168: each barrier tells all followers who leads, so no heartbeat was ever due, and nobody
+// looked at the disk.
+TEST_CASE("a leader that is asked all the time notices that its disk hangs, too", "[raft]") {
+    Hosts hosts(3);
+    hosts.start_all();
+    const NodeId stuck = hosts.leader();
+    REQUIRE(hosts.produce(stuck, "a").ok());
+    const Duration often = hosts.raft.heartbeat_interval / 3;
+    (void)hosts.begin(stuck, [often](Environment& env, Host& host) -> Result<Offset> {
+        for (;;) {
+            TRY(host.find(group_one)->read_barrier());
+            TRY(env.fibers.sleep_until(env.clock.now() + often));
+        }
+    });
+    hosts.world.run_for(1s);
+    (void)hosts.begin(stuck, [](Environment& env, Host& host) -> Result<Offset> {
+        return produce(env, host, "b", group_one, 30s);
+    });
+    hosts.world.disk(stuck).hang_until(hosts.world.now() + 60s);
+    const Duration hung = hosts.world.now();
+    const NodeId other = hosts.leader({stuck});
+    CHECK(hosts.world.now() - hung < 10 * hosts.raft.election_timeout);
+    CHECK(!hosts.group(stuck).leads());
+    CHECK(hosts.produce(other, "c").ok());
+}
+
 namespace {
 
 // Three hosts, the leader of which can no longer read what it has committed.
