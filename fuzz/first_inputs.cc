@@ -113,7 +113,7 @@ Inputs packets() {
     packet.messages.push_back(append_of_two());
     add(to_peer(packet));
     packet.messages = {append_of_two()};
-    packet.messages.front().body = wire::FramesReply{packet.messages.front().frames[0].first};
+    packet.messages.front().body = wire::FramesReply{packet.messages.front().frames[0].first, {}};
     packet.messages.push_back(
         {GroupId(2), wire::FramesRequest{{3, Offset(5)}, {4, Offset(6)}, Term(2), 77}, {}});
     add(to_peer(packet));

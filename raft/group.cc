@@ -144,19 +144,40 @@ Result<Offset> Group::trim(Offset offset) {
         SOMETIMES(trimmed, "group/trimmed-while-it-looked-for-the-place");
         if (!found.ok() && !trimmed) return found.error();
         // What is found behind it may not stay there.
-        if (found.ok()) TRY(settle(TRY(propose_trim(std::min(found.value(), committed_), offset))));
+        if (found.ok()) {
+            const wire::Trim trim{std::min(found.value(), committed_), offset};
+            TRY(settle(TRY(propose(wire::Frame::Kind::trim, wire::trim_payload(trim)))));
+        }
     }
     return log_->log_start().offset;
 }
 
-Result<Group::Proposal> Group::propose_trim(Position first, Offset offset) {
+Result<> Group::agree(const wire::Compaction& compaction) {
+    if (closing_) return Error::not_found;
+    if (!serves()) return Error::not_leader;
+    if (compaction.to.end.index > committed_.index) return Error::malformed;
+    if (is_agreeing()) return Error::unavailable;
+    const Proposal proposal =
+        TRY(propose(wire::Frame::Kind::compaction, wire::compaction_payload(compaction)));
+    agreeing_ = proposal.place.first.index;
+    agreeing_term_ = proposal.term;
+    return settle(proposal);
+}
+
+// What follows the last one must go further than it does.
+bool Group::is_agreeing() const {
+    return agreeing_term_ == consensus_.term() && agreeing_ >= committed_.index;
+}
+
+// An entry that is the log's own.
+Result<Group::Proposal> Group::propose(wire::Frame::Kind kind, BytesChain payload) {
     const Range place = TRY(consensus_.propose(env_.clock.now(), 0));
     wire::Frame frame;
-    frame.kind = wire::Frame::Kind::trim;
+    frame.kind = kind;
     frame.group = id_;
     frame.term = consensus_.term();
     frame.first = place.first;
-    frame.payload = wire::trim_payload({first, offset});
+    frame.payload = std::move(payload);
     frame.payload_crc = crc32c(frame.payload);
     const Proposal proposal{place, consensus_.term()};
     std::vector<wire::Frame> material;
@@ -187,6 +208,13 @@ Result<T> Group::noticed(Result<T> read) {
         unfit_until_ = env_.clock.now() + unfit_timeouts * config_.election_timeout;
     if (!read.ok() && read.error() == Error::corrupt) host_.repair_->want(id_);
     return read;
+}
+
+Result<std::optional<wire::Compaction>> Group::compaction() { return noticed(log_->compaction()); }
+
+Result<CompactionWork> Group::compact(const BatchReader& reader, std::size_t key_bytes_max,
+                                      const CompactionPace& pace) {
+    return noticed(log_->compact(reader, key_bytes_max, pace));
 }
 
 // A trim that can be read again moves the log's start, of which Consensus must know before it says

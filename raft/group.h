@@ -58,6 +58,17 @@ public:
     // settle().
     Result<Offset> trim(Offset offset);
 
+    // Has all replicas compact their logs as far as this says. Returns when none of them will ever
+    // have a leader that does not know it. Waits. Error::malformed if not all that it speaks of is
+    // committed, Error::unavailable also while it is open what has become of the last one, else as
+    // settle().
+    Result<> agree(const wire::Compaction& compaction);
+
+    // See Log.
+    Result<std::optional<wire::Compaction>> compaction();
+    Result<CompactionWork> compact(const BatchReader& reader, std::size_t key_bytes_max,
+                                   const CompactionPace& pace);
+
     // An end that no later leader can take back, and that holds all that was acknowledged before
     // the call.
     Result<Offset> read_barrier();
@@ -121,8 +132,9 @@ private:
     void send_entries(const Entries& wanted, std::vector<wire::Frame> frames);
     Result<> settled(const Proposal& proposal, bool here) const;
     Result<> wait_settled(const Proposal& proposal, bool here);
-    Result<Proposal> propose_trim(Position first, Offset offset);
+    Result<Proposal> propose(wire::Frame::Kind kind, BytesChain payload);
     bool told_of_leader();
+    bool is_agreeing() const;
     template <class T>
     Result<T> noticed(Result<T> read);
 
@@ -137,6 +149,8 @@ private:
     Condition changed_;
     std::vector<Condition*> watchers_;
     std::set<NodeId> reading_for_; // Followers for whom entries are being read from the disk.
+    Term agreeing_term_;           // Of the last proposal of a compaction,
+    std::int64_t agreeing_ = -1;   // and its place.
     std::optional<NodeId> leader_told_;
     Term term_told_;
     Time unfit_until_;

@@ -37,8 +37,8 @@ Host::Host(Environment& env, Settings settings, wire::Hello self,
       journal_(std::make_unique<Journal>(env, "journal", settings.journal, identity_)),
       segment_writer_(std::make_unique<SegmentWriter>(env, *journal_, settings.log)),
       transport_(env, settings.transport, std::move(self), std::move(peers)),
-      repair_(std::make_unique<Repair>(env, *this)), unsaved_changed_(env.fibers),
-      deadlines_changed_(env.fibers), unused_(env.fibers),
+      repair_(std::make_unique<Repair>(env, *this)), low_water_(env, *this),
+      unsaved_changed_(env.fibers), deadlines_changed_(env.fibers), unused_(env.fibers),
       groups_gauge_(env.metrics, "pyralog_groups", "Raft groups with a replica on this node."),
       elections_(env.metrics, "pyralog_elections_won_total",
                  "How often a replica of this node has become a leader.") {
@@ -409,6 +409,11 @@ void Host::receive(NodeId from, wire::PeerMessage message) {
     if (std::holds_alternative<wire::FramesRequest>(message.body) ||
         std::holds_alternative<wire::FramesReply>(message.body)) {
         repair_->receive(from, std::move(message));
+        return;
+    }
+    if (std::holds_alternative<wire::CompactedRequest>(message.body) ||
+        std::holds_alternative<wire::CompactedReply>(message.body)) {
+        low_water_.receive(from, message);
         return;
     }
     const auto group = groups_.find(message.group);

@@ -21,6 +21,7 @@
 #include "core/log/read_ahead.h"
 #include "core/log/segment_writer.h"
 #include "raft/group.h"
+#include "raft/low_water.h"
 #include "raft/repair.h"
 #include "raft/transport.h"
 
@@ -85,6 +86,9 @@ public:
         leader_changed_ = std::move(changed);
     }
 
+    // See LowWater::ask().
+    Result<Position> compacted_everywhere(const Group& group) { return low_water_.ask(group); }
+
     Transport& transport() { return transport_; }
     const Transport& transport() const { return transport_; }
     NodeId self() const { return self_; }
@@ -143,6 +147,7 @@ private:
     std::unique_ptr<SegmentWriter> segment_writer_;
     Transport transport_;
     std::unique_ptr<Repair> repair_;
+    LowWater low_water_;
     std::map<GroupId, std::unique_ptr<Group>> groups_;
     std::map<GroupId, Leader> leaders_elsewhere_;
     std::deque<std::pair<NodeId, wire::PeerMessage>> early_; // For groups that are not here yet.

@@ -148,9 +148,12 @@ Result<> Repair::mend(GroupId id) {
 // True if something has changed.
 Result<bool> Repair::mend_one(Group& group, const Damage& damage) {
     for (const NodeId peer : peers_of(group)) {
-        const std::vector<wire::Frame> frames = TRY(fetch(group, peer, damage));
-        if (frames.empty()) continue;
-        const Result<> mended = group.mend(frames);
+        const Fetched fetched = TRY(fetch(group, peer, damage));
+        if (fetched.frames.empty()) continue;
+        const bool is_less = !TRY(may_take(group, damage, fetched));
+        SOMETIMES(is_less, "repair/answer-is-less-compacted");
+        if (is_less) continue;
+        const Result<> mended = group.mend(fetched.frames);
         SOMETIMES(!mended.ok() && mended.error() == Error::malformed, "repair/answer-does-not-fit");
         if (mended.ok() || mended.error() == Error::unavailable) return true;
         SOMETIMES(mended.error() == Error::not_found, "repair/segment-cannot-be-opened");
@@ -160,6 +163,34 @@ Result<bool> Repair::mend_one(Group& group, const Damage& damage) {
                          {{"group", group.id()}, {"node", peer}, {"position", damage.first}});
     }
     return false;
+}
+
+// The very entry is good wherever it is from. Else it must not be older than what this log has made
+// of its entries, or was about to, lest records come back that were obsolete: what made them so may
+// be gone.
+Result<bool> Repair::may_take(Group& group, const Damage& damage, const Fetched& fetched) const {
+    const std::vector<wire::Frame>& frames = fetched.frames;
+    if (damage.entry && wire::is_same_entry(*damage.entry, frames.front())) return true;
+    if (std::ranges::none_of(frames, &wire::Frame::has_records)) return true;
+    const auto wanted = group.compaction();
+    if (!wanted.ok() && wanted.error() != Error::corrupt) {
+        if (wanted.error() == Error::not_found) return true; // Trimmed, and so is all before it.
+        return wanted.error();
+    }
+    if (wanted.ok() && !wanted.value()) return true;
+    wire::Compacted least;
+    if (wanted.ok()) {
+        least = wanted.value()->to;
+    } else {
+        // What says so may be among what is damaged.
+        const auto said =
+            std::ranges::find(frames, wire::Frame::Kind::compaction, &wire::Frame::kind);
+        if (said == frames.end()) return false;
+        const auto compaction = wire::compaction_of(*said);
+        if (!compaction.ok()) return false;
+        least = compaction.value().to;
+    }
+    return frames.front().first.index >= least.end.index || fetched.compacted.has(least);
 }
 
 // The leader first, which has all that counts.
@@ -172,29 +203,29 @@ std::vector<NodeId> Repair::peers_of(const Group& group) const {
 }
 
 // All of it, or nothing.
-Result<std::vector<wire::Frame>> Repair::fetch(Group& group, NodeId peer, const Damage& damage) {
+Result<Repair::Fetched> Repair::fetch(Group& group, NodeId peer, const Damage& damage) {
     wire::FramesRequest request{damage.first, damage.end, {}, 0};
     if (damage.entry) {
         request.term = damage.entry->term;
         request.payload_crc = damage.entry->payload_crc;
     }
-    std::vector<wire::Frame> frames;
+    Fetched all;
     while (request.first < damage.end) {
-        std::vector<wire::Frame> some = TRY(ask(group.id(), peer, request));
-        if (some.empty()) return some;
-        SOMETIMES(!frames.empty(), "repair/asked-for-more");
-        for (wire::Frame& frame : some) {
-            if (frame.first != request.first || request.first >= damage.end)
-                return std::vector<wire::Frame>();
+        Fetched some = TRY(ask(group.id(), peer, request));
+        if (some.frames.empty()) return Fetched();
+        SOMETIMES(!all.frames.empty(), "repair/asked-for-more");
+        // It only grows.
+        if (all.frames.empty()) all.compacted = some.compacted;
+        for (wire::Frame& frame : some.frames) {
+            if (frame.first != request.first || request.first >= damage.end) return Fetched();
             request.first = frame.end();
-            frames.push_back(std::move(frame));
+            all.frames.push_back(std::move(frame));
         }
     }
-    return frames;
+    return all;
 }
 
-Result<std::vector<wire::Frame>> Repair::ask(GroupId group, NodeId peer,
-                                             wire::FramesRequest request) {
+Result<Repair::Fetched> Repair::ask(GroupId group, NodeId peer, wire::FramesRequest request) {
     asked_total_.add();
     asked_.insert_or_assign(group, Asked{peer, request.first, {}});
     host_.transport().send(peer, {group, request, {}});
@@ -203,7 +234,7 @@ Result<std::vector<wire::Frame>> Repair::ask(GroupId group, NodeId peer,
     const Asked asked = std::move(asked_.extract(group).mapped());
     SOMETIMES(!asked.answer, "repair/no-answer");
     if (!waited.ok() && waited.error() != Error::timed_out) return waited.error();
-    return asked.answer.value_or(std::vector<wire::Frame>());
+    return asked.answer.value_or(Fetched());
 }
 
 // ---- Who may have it ----
@@ -218,7 +249,7 @@ void Repair::receive(NodeId from, wire::PeerMessage message) {
         REACHABLE("repair/answer-to-nothing");
         return;
     }
-    asked->second.answer = std::move(message.frames);
+    asked->second.answer = Fetched{std::move(message.frames), reply->compacted};
     answered_.notify_all();
 }
 
@@ -228,12 +259,15 @@ void Repair::serve(NodeId to, GroupId id, const wire::FramesRequest& request) {
     if (!serving_.emplace(to, id).second) return;
     host_.running_->spawn("frames for a peer", [this, to, id, request] {
         if (const GroupRef group = host_.find(id)) {
+            // Before it reads: what it reads is no less.
+            const wire::Compacted compacted = group->log().compacted();
             Result<std::vector<wire::Frame>> frames = find(*group, request);
             if (!frames.ok()) frames = std::vector<wire::Frame>();
             served_total_.add(frames.value().size());
             if (!BUGGIFY("repair/answer-is-lost"))
                 host_.transport().send(
-                    to, {id, wire::FramesReply{request.first}, std::move(frames).value()},
+                    to,
+                    {id, wire::FramesReply{request.first, compacted}, std::move(frames).value()},
                     Transport::Lane::entries);
         }
         serving_.erase({to, id});
@@ -254,8 +288,9 @@ Result<std::vector<wire::Frame>> Repair::find(Group& group, const wire::FramesRe
     if (!is_exact) return frames;
     frames.resize(1);
     const wire::Frame& only = frames.front();
-    const bool is_it = only.term == request.term && only.payload_crc == request.payload_crc &&
-                       only.end() == request.end;
+    const bool is_reduced = only.kind == wire::Frame::Kind::reduced;
+    const bool is_it = only.term == request.term && only.end() == request.end &&
+                       (only.payload_crc == request.payload_crc || is_reduced);
     SOMETIMES(!is_it, "repair/has-another-entry-there");
     return is_it ? std::move(frames) : std::vector<wire::Frame>();
 }

@@ -7,6 +7,7 @@
 //   Log::damages() ──→ FramesRequest ──→ a peer: what it can read, and knows to be committed, or
 //   Log::mend()    ←── FramesReply   ←── the very entry
 //
+// A log that is compacted takes from others only what is compacted as far: README.md says why.
 // Nobody ever answers that there was no such thing. A log takes only what fits, to the checksum.
 //
 // Another fiber reads all that is in segments, slowly and again and again, so that what nobody
@@ -50,19 +51,23 @@ public:
     void receive(NodeId from, wire::PeerMessage message);
 
 private:
-    struct Asked {
-        NodeId peer;
-        Position first;
-        std::optional<std::vector<wire::Frame>> answer;
-    };
-
     Result<> scrub_group(GroupId id);
     std::optional<Time> begin_what_is_due(Scope& scope);
     void changed();
     Result<> mend(GroupId id);
     Result<bool> mend_one(Group& group, const Damage& damage);
-    Result<std::vector<wire::Frame>> fetch(Group& group, NodeId peer, const Damage& damage);
-    Result<std::vector<wire::Frame>> ask(GroupId group, NodeId peer, wire::FramesRequest request);
+    struct Fetched {
+        std::vector<wire::Frame> frames;
+        wire::Compacted compacted; // How far at least the log is that they come from.
+    };
+    struct Asked {
+        NodeId peer;
+        Position first;
+        std::optional<Fetched> answer;
+    };
+    Result<Fetched> fetch(Group& group, NodeId peer, const Damage& damage);
+    Result<Fetched> ask(GroupId group, NodeId peer, wire::FramesRequest request);
+    Result<bool> may_take(Group& group, const Damage& damage, const Fetched& fetched) const;
     std::vector<NodeId> peers_of(const Group& group) const;
     void serve(NodeId to, GroupId group, const wire::FramesRequest& request);
     Result<std::vector<wire::Frame>> find(Group& group, const wire::FramesRequest& request);

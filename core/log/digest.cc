@@ -34,7 +34,8 @@ struct Reading {
 
 // Of a frame whose payload has been compared with its sum.
 Known known(const wire::Frame& frame) {
-    Known known{frame.first, {frame.term, frame.end(), 0}, {}, frame.damaged > 0};
+    const bool is_reduced = frame.kind == wire::Frame::Kind::reduced;
+    Known known{frame.first, {frame.term, frame.end(), 0, is_reduced}, {}, frame.damaged > 0};
     if (known.is_damaged) return known;
     wire::Frame entry = frame;
     entry.round = 0; // Where it stood in the journal is this node's own affair.
@@ -59,12 +60,24 @@ Result<> read_segment(Segment& segment, LogDigest& digest) {
     return {};
 }
 
+// Zero if it cannot be read.
+Result<wire::Compacted> read_note(Environment& env, const std::string& path, GroupId group) {
+    const auto file = TRY(env.disk.open(path, Disk::Open::existing));
+    Buffer bytes(wire::CompactedNote::size);
+    const Result<std::size_t> got = file->read_at(0, bytes.view());
+    if (!got.ok() && got.error() == Error::corrupt) return wire::Compacted();
+    const auto note = wire::decode_compacted_note(bytes.view().first(TRY(got)));
+    return note && note->group == group ? note->compacted : wire::Compacted();
+}
+
 // Before the start of the log there may be gaps.
 Result<> read_segments(Environment& env, Reading& into) {
     LogDigest& digest = into.digest;
     const std::string directory = group_directory(digest.group);
     Position end;
     for (const std::string& name : TRY(env.disk.list(directory))) {
+        if (name == compacted_note_name)
+            digest.compacted = TRY(read_note(env, directory + '/' + name, digest.group));
         const auto first = segment_first_index(name);
         if (!first) continue;
         const auto segment = TRY(Segment::open(env, directory + '/' + name, digest.group, *first));
@@ -98,7 +111,8 @@ Result<> take(Environment& env, Reading& into, const wire::Frame& frame) {
         const auto there = into.journal.find(frame.first.index);
         if (there == into.journal.end() || there->second.is_damaged)
             into.journal.insert_or_assign(frame.first.index, std::move(next));
-        else if (!next.is_damaged && there->second.header.text() != next.header.text())
+        else if (!next.is_damaged && !next.entry.is_reduced && !there->second.entry.is_reduced &&
+                 there->second.header.text() != next.header.text())
             return damaged(env, frame.group, "two entries in one place", frame.first);
     }
     return {};
@@ -165,6 +179,17 @@ const LogDigest::Entry& entry_at(const LogDigest& replica, std::int64_t index) {
     return replica.entries[static_cast<std::size_t>(index - replica.start.first.index)];
 }
 
+// The same entry in both, as far as that can be told: what compaction leaves of one is the same as
+// soon as both have gone as far.
+bool is_same(const LogDigest& one, const LogDigest& other, std::int64_t index) {
+    const LogDigest::Entry& here = entry_at(one, index);
+    const LogDigest::Entry& there = entry_at(other, index);
+    if (here == there) return true;
+    const bool is_reduced = here.is_reduced || there.is_reduced;
+    const bool is_final = one.compacted == other.compacted && index < one.compacted.end.index;
+    return is_reduced && !is_final && here.term == there.term && here.end == there.end;
+}
+
 } // namespace
 
 Result<std::vector<LogDigest>> digest_logs(Environment& env, const std::string& journal_directory) {
@@ -209,7 +234,8 @@ Agreement agreement(std::span<const LogDigest> replicas) {
     bool differs = !same([&](const LogDigest& r) { return end_before(r, at); });
     for (; !differs && at < shortest; ++at) {
         const LogDigest::Entry& entry = entry_at(replicas.front(), at);
-        differs = !same([&](const LogDigest& r) { return entry_at(r, at); });
+        differs = !std::ranges::all_of(
+            replicas, [&](const LogDigest& r) { return is_same(r, replicas.front(), at); });
         if (differs) break;
         result.end = entry.end;
         result.chain = crc32c(std::as_bytes(std::span(&entry.sum, 1)), result.chain);

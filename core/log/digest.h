@@ -10,6 +10,7 @@
 
 #include "core/base/terms.h"
 #include "core/env/environment.h"
+#include "core/wire/compaction.h"
 
 #include <cstdint>
 #include <optional>
@@ -24,13 +25,15 @@ struct LogDigest {
         Term term;
         Position end;
         std::uint32_t sum = 0; // Over place, term, kind and payload.
+        bool is_reduced = false;
         bool operator==(const Entry&) const = default;
     };
 
     GroupId group;
     LogStart start;
-    Position segments_end;      // All before it is committed.
-    std::vector<Entry> entries; // From the start on, one for each index.
+    Position segments_end;          // All before it is committed.
+    std::vector<Entry> entries;     // From the start on, one for each index.
+    wire::Compacted compacted = {}; // How far, as the replica has noted it.
 
     Position end() const { return entries.empty() ? start.first : entries.back().end; }
 };
@@ -40,7 +43,8 @@ struct LogDigest {
 // damaged or missing; the log line says what.
 Result<std::vector<LogDigest>> digest_logs(Environment& env, const std::string& journal_directory);
 
-// How far replicas of one group agree.
+// How far replicas of one group agree. Of an entry that one of them has compacted and others have
+// not yet, or not as often, only place and term are compared.
 struct Agreement {
     Position begin;                  // Somebody's start: no other one's is later.
     Position end;                    // Everything from there to here is the same on all of them.

@@ -76,6 +76,7 @@ Result<> Log::open_segments() {
     if (names.ok())
         for (const std::string& name : names.value())
             if (const auto first = segment_first_index(name)) firsts.push_back(*first);
+    if (names.ok()) TRY(find_compaction_files(names.value()));
     for (std::size_t i = 0; i < firsts.size(); ++i) {
         std::optional<std::int64_t> next;
         if (i + 1 < firsts.size()) next = firsts[i + 1];
@@ -107,6 +108,7 @@ Result<> Log::open_segment(std::int64_t first_index, std::optional<std::int64_t>
     // A name that only memory holds is no name yet.
     if (is_newest && !segment->sealed()) TRY(env_.disk.sync_directory(directory_));
     SOMETIMES(segments_.size() > 1, "log/opened-with-three-segments");
+    if (segment->index().compaction) compacting().last = segment->index().compaction;
     for (const TermStart& start : segment->index().terms) {
         if (start.term < terms_.last()) return damaged("terms fall between segments", moved_);
         terms_.append(start.term, start.first);
@@ -217,7 +219,9 @@ Result<> Log::replay_entry(const wire::Frame& frame) {
     if (index < moved_.index) return {};
     if (const wire::Frame* same = in_memory(index)) {
         REACHABLE("log/replayed-entry-again");
-        if (!wire::is_same_entry(*same, frame))
+        const bool is_same = wire::is_same_entry(*same, frame);
+        if (!is_same && !wire::is_reduced_from(*same, frame) &&
+            !wire::is_reduced_from(frame, *same))
             return damaged("two entries in one place", frame.first);
         // One of the two may be all that is left of it.
         if (same->damaged > 0 && frame.damaged == 0) heal(index, owned(frame));
@@ -308,6 +312,10 @@ void Log::set_committed(Position committed) {
         movable_bytes_ += weight(frame);
         // Without its payload it says nothing until it is mended.
         if (frame.kind == wire::Frame::Kind::trim && frame.damaged == 0) trims.push_back(&frame);
+        if (frame.kind == wire::Frame::Kind::compaction) {
+            compacting().last = i;
+            compacting().wanted.reset();
+        }
     }
     committed_ = committed;
     // Each of them: a later one may say less, and all replicas come to the same start, whatever is
@@ -381,6 +389,7 @@ void Log::reset(const LogStart& start) {
     SOMETIMES(!segments_.empty(), "log/begun-anew-with-segments");
     SOMETIMES(moved_.index < end_.index, "log/begun-anew-with-what-was-to-be-moved");
     ++resets_;
+    if (compacting_) compacting_->last.reset();
     pass_over(end_);
     while (drop_oldest()) {
     }
@@ -444,7 +453,7 @@ std::vector<wire::Frame> Log::tail(Position from, std::size_t bytes_max) const {
     if (BUGGIFY("log/short-tail")) bytes_max = 0;
     for (std::int64_t i = from.index; const wire::Frame* frame = in_memory(i); ++i) {
         if (frame->damaged > 0) break;
-        total += size_of(frame->payload);
+        total += std::max(size_of(frame->payload), wire::Frame::header_size);
         if (!frames.empty() && total > bytes_max) break;
         frames.push_back(*frame);
     }
@@ -515,11 +524,13 @@ const wire::Frame& Log::cached(const wire::Frame& frame) const {
 }
 
 Result<BytesChain> Log::read(Offset from, Offset limit, std::size_t bytes_max) {
-    if (from < start_.offset) return Error::not_found;
     BytesChain batches;
-    if (from >= std::min(limit, end_.offset)) return batches;
     if (BUGGIFY("log/reads-one-batch")) bytes_max = 0;
-    if (tail_.empty() || from < tail_.front().first.offset) {
+    // Of a log that is compacted whole segments may have no records left.
+    for (;;) {
+        if (from < start_.offset) return Error::not_found;
+        if (from >= std::min(limit, end_.offset)) return batches;
+        if (!tail_.empty() && from >= tail_.front().first.offset) break;
         Segment* const segment = segment_at(from);
         CHECK(segment && from < segment->end().offset);
         REACHABLE("log/batches-read-from-a-segment");
@@ -529,13 +540,16 @@ Result<BytesChain> Log::read(Offset from, Offset limit, std::size_t bytes_max) {
         if (!frames.ok()) return unread(frames.error(), from < start_.offset);
         for (const wire::Frame& frame : frames.value())
             batches.insert(batches.end(), frame.payload.begin(), frame.payload.end());
-        return batches;
+        if (!batches.empty()) return batches;
+        REACHABLE("log/read-past-a-segment-without-records");
+        from = segment->end().offset;
     }
     std::size_t total = 0;
     for (std::size_t i = place_in_tail(from); i < tail_.size(); ++i) {
         const wire::Frame& frame = cached(tail_[i]);
-        if (frame.kind != wire::Frame::Kind::records) continue;
+        if (!frame.has_records()) continue;
         if (frame.first.offset >= limit) break;
+        if (frame.payload.empty() && frame.damaged == 0) continue;
         SOMETIMES(frame.damaged > 0, "log/read-up-to-a-damaged-entry");
         if (frame.damaged > 0 && batches.empty()) return Error::corrupt;
         total += size_of(frame.payload);
@@ -588,7 +602,7 @@ Result<Position> Log::position_of(Offset offset) {
     Segment* const segment = segment_at(offset);
     CHECK(segment && offset < segment->end().offset);
     const Reading reading(*this, *segment);
-    return TRY(segment->read_records(offset, offset + 1, 0)).front().first;
+    return segment->find(offset);
 }
 
 // ---- For the SegmentWriter ----
@@ -692,7 +706,8 @@ std::size_t Log::pass_over(Position end) {
 
 bool Log::has_old() const {
     const std::int64_t start = start_.first.index;
-    return !left_over_.empty() || !retired_.empty() || start > moved_.index ||
+    const bool has_strays = compacting_ && !compacting_->strays.empty();
+    return !left_over_.empty() || !retired_.empty() || has_strays || start > moved_.index ||
            (!segments_.empty() && is_old(*segments_.front(), start));
 }
 
@@ -725,6 +740,7 @@ Result<> Log::remove_old() {
     retire_before(start.index);
 
     std::vector<std::string> paths;
+    if (compacting_) paths = compacting_->strays;
     for (const std::int64_t first : left_over_) paths.push_back(segment_path(directory_, first));
     const std::size_t retired = retired_.size();
     for (const auto& segment : retired_) paths.push_back(segment->path());
@@ -735,11 +751,12 @@ Result<> Log::remove_old() {
     if (!paths.empty()) TRY(env_.disk.sync_directory(directory_));
     SOMETIMES(paths.size() > 1, "log/removed-several-segments");
     left_over_.clear();
+    if (compacting_) compacting_->strays.clear();
     const auto end = retired_.begin() + static_cast<std::ptrdiff_t>(retired);
     std::move(retired_.begin(), end, std::back_inserter(removed_));
     retired_.erase(retired_.begin(), end); // While it waited there may have come others.
     close_removed();
-    return {};
+    return seal_for_compaction();
 }
 
 void Log::close_removed() {

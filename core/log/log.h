@@ -16,6 +16,10 @@
 // it names is gone for whoever reads, and whole segments of it are removed a little later. The
 // journal knows where the log begins before anything is removed.
 //
+// A log can be compacted: of all records with the same key that stand before a place which its
+// group has agreed on, the newest is left. Segments are written anew for that, one after the other,
+// while all else goes on; entries keep their places, and are reduced: README.md has how.
+//
 // Refers to its Environment, Journal and TailBudget, which outlive it. Leave the SegmentWriter
 // before the end. Only what says so may wait.
 #pragma once
@@ -23,10 +27,12 @@
 #include "core/base/ring.h"
 #include "core/base/terms.h"
 #include "core/env/environment.h"
+#include "core/log/compaction.h"
 #include "core/log/config.h"
 #include "core/log/journal.h"
 #include "core/log/segment.h"
 #include "core/log/tail_budget.h"
+#include "core/wire/compaction.h"
 #include "core/wire/frame.h"
 #include "core/wire/log_start.h"
 
@@ -125,6 +131,31 @@ public:
     // holds it. Waits if that has to be looked up in a segment; end() if there is none.
     Result<Position> position_of(Offset offset);
 
+    // ---- Compaction: log_compaction.cc ----
+
+    // How far the group wants this log to be compacted, by the last entry that says so and is known
+    // to be committed; nothing if there is none. Waits. Errors as of read_frames().
+    Result<std::optional<wire::Compaction>> compaction();
+    // How far it is, durably.
+    wire::Compacted compacted() const {
+        return compacting_ ? compacting_->done : wire::Compacted();
+    }
+
+    // Is it as far as the group wants? False also while this log has yet to look what that is.
+    bool is_compacted() const;
+
+    // Compacts it as far as the group wants. Waits, for as long as `pace` says, and holds no more
+    // than so many bytes of keys, and those of one batch. Error::unavailable: it is too early, or
+    // the log has changed too much meanwhile. Error::not_found: it was trimmed meanwhile.
+    // Error::corrupt: something is damaged, which damages() knows. Error::out_of_space. After all
+    // of these it may be tried again; of others only a node's end is left.
+    Result<CompactionWork> compact(const BatchReader& reader, std::size_t key_bytes_max,
+                                   const CompactionPace& pace);
+
+    // Of the segments to which nothing is added any more: those up to the first that has a record
+    // of this time or later. What of them lies before `clean` is clean.
+    Compactable compactable(Position clean, std::optional<std::int64_t> newest_ms) const;
+
     // What is known to be damaged, in order. Of what is in segments that is what somebody has tried
     // to read, and of all together not more than is worth asking for at once.
     static constexpr std::size_t damages_max = 64;
@@ -142,8 +173,10 @@ public:
     // Puts these frames in the place of one of the damages(), all of it. Waits, and is durable
     // then. Where the log begins may be another place when this returns. Error::malformed if they
     // are not what was there; Error::unavailable if more is damaged than was known, or if the
-    // damage was cut meanwhile; Error::not_found if its segment cannot be opened now. Of all others
-    // only a node's end is left.
+    // damage was cut meanwhile; Error::not_found if its segment cannot be opened or replaced now.
+    // Of all others only a node's end is left.
+    // What compaction has left of entries is taken for them. Whoever asks for it sees that it comes
+    // from a log which is compacted as far as this one ever was, and wants to be.
     Result<> mend(std::span<const wire::Frame> frames);
 
 private:
@@ -182,6 +215,7 @@ private:
     Segment* segment_for_time(std::int64_t timestamp_ms, Offset from) const;
 
     // Around every wait in a segment, which may be removed meanwhile.
+    class Compactor;
     class Reading {
     public:
         Reading(Log& log, Segment& segment) : log_(log), segment_(segment) { segment_.enter(); }
@@ -210,6 +244,18 @@ private:
     Result<> remove_old();
     std::size_t pass_over(Position end);
     void retire_before(std::int64_t start);
+    Result<> seal_for_compaction();
+    bool may_grow(const Segment& segment) const;
+    bool is_to_be_compacted() const;
+    Result<> replace(Segment& old, const std::function<Result<>(Segment&)>& copy,
+                     std::uint64_t& bytes);
+    Result<> wait_until_alone(const Segment& old);
+    bool is_there(const Segment& old) const;
+    void put_in_place(const Segment& old, std::unique_ptr<Segment> fresh);
+    Result<> mend_anew(Segment& segment, std::span<const wire::Frame> frames);
+    Result<> copy_mended(Segment& old, Segment& fresh);
+    Result<> find_compaction_files(const std::vector<std::string>& names);
+    Result<> write_note(const wire::Compacted& compacted);
     static bool is_old(const Segment& segment, std::int64_t start);
 
     void drop_cached(); // As much as cache_bytes demands.
@@ -235,6 +281,23 @@ private:
     bool directory_made_ = false;
     std::uint64_t resets_ = 0; // Whoever has waited may find another log.
 
+    struct Compacting {
+        std::optional<std::int64_t> last;      // The last entry that says how far, if committed,
+        std::optional<wire::Compacted> wanted; // and what it says, if somebody has looked.
+        wire::Compacted done;
+        Position seal_before;               // So far no segment is to grow any more.
+        const Segment* rewritten = nullptr; // Something is about to take its place.
+        std::vector<std::string> strays;    // Files that an end of the process has left behind.
+    };
+    Compacting& compacting() {
+        if (!compacting_) compacting_ = std::make_unique<Compacting>();
+        return *compacting_;
+    }
+    bool is_rewritten(const Segment* segment) const {
+        return compacting_ && compacting_->rewritten == segment;
+    }
+    std::unique_ptr<Compacting> compacting_; // Null while it never was, nor was to be.
+
     std::vector<std::int64_t> left_over_;           // Files without a header, before the start,
     std::vector<std::unique_ptr<Segment>> retired_; // and segments, all of which are to be removed;
     std::vector<std::unique_ptr<Segment>> removed_; // and what somebody was reading then.
@@ -253,6 +316,9 @@ private:
         std::set<std::int64_t> journaled; // By index: what is in tail_ without its payload.
         Metrics::Gauge entries;           // So many.
         Metrics::Counter mended;
+        // By index: what is to take the place of what is damaged in a segment, once there is
+        // something for all of it.
+        std::map<std::int64_t, std::vector<wire::Frame>> patches;
     };
     std::function<void()> on_damage_;
     std::unique_ptr<Damaged> damaged_; // Null while nothing ever was.

@@ -31,10 +31,18 @@ bool Log::is_damaged_before(Position end) const {
 // False if this is not what it has lost.
 bool Log::heal(std::int64_t index, const wire::Frame& whole) {
     wire::Frame& frame = tail_[static_cast<std::size_t>(index - tail_.front().first.index)];
-    if (!wire::is_same_entry(frame, whole) || whole.damaged > 0 || !wire::payload_intact(whole))
-        return false;
-    frame.payload = whole.payload;
-    frame.damaged = 0;
+    const bool is_it = wire::is_same_entry(frame, whole) || wire::is_reduced_from(frame, whole);
+    if (!is_it || whole.damaged > 0 || !wire::payload_intact(whole)) return false;
+    SOMETIMES(whole.kind != frame.kind, "log/mended-with-what-compaction-has-left");
+    const std::size_t before = weight(frame);
+    frame = whole;
+    frame.round = 0;
+    // What is committed and not moved counts by its weight.
+    if (index < committed_.index && index >= moved_.index) {
+        movable_bytes_ -= before;
+        movable_bytes_ += weight(frame);
+    }
+    budget_.change(static_cast<std::int64_t>(weight(frame)) - static_cast<std::int64_t>(before), 0);
     note_whole(index);
     return true;
 }
@@ -65,6 +73,8 @@ Result<std::int64_t> Log::scrub(std::int64_t from, std::size_t bytes) {
     from = std::max(from, start_.first.index);
     Segment* const segment = from < moved_.index ? segment_at(from) : nullptr;
     if (!segment) return moved_.index;
+    // What is read by its name may be the one already that takes its place.
+    if (is_rewritten(segment)) return segment->end().index;
     const Reading reading(*this, *segment);
     return segment->scrub(from, moved_.index, bytes);
 }
@@ -87,10 +97,13 @@ Result<> Log::mend(std::span<const wire::Frame> frames) {
         if (mended.kind == wire::Frame::Kind::trim && was_committed) take_trim(mended);
     } else {
         Segment* const segment = index < moved_.index ? segment_at(index) : nullptr;
-        if (!segment) return Error::unavailable;
+        if (!segment || is_rewritten(segment)) return Error::unavailable;
         const Reading mending(*this, *segment);
-        TRY(segment->mend(frames, start_.first));
         if (!damaged_) damaged_ = std::make_unique<Damaged>(env_.metrics);
+        if (segment->fits_reduced(frames, start_.first))
+            TRY(mend_anew(*segment, frames));
+        else
+            TRY(segment->mend(frames, start_.first));
     }
     damaged_->mended.add();
     env_.log.info("a damaged entry is mended",

@@ -434,6 +434,13 @@ Result<> Segment::seal() {
     return {};
 }
 
+Result<> Segment::rename(std::string path) {
+    CHECK(sealed_ && !unsynced_);
+    TRY(env_.disk.rename(path_, path));
+    path_ = std::move(path);
+    return {};
+}
+
 namespace {
 
 // What stands before something damaged is whole.
@@ -469,7 +476,8 @@ Result<std::vector<wire::Frame>> Segment::read(std::int64_t from, std::int64_t l
         wire::Frame frame = TRY(std::move(next));
         if (frame.first.index < from) continue;
         if (frames.empty() && frame.first.index > from) return cursor.misplaced();
-        total += size_of(frame.payload);
+        // Of a log that is compacted any number of frames may have no payload.
+        total += std::max(size_of(frame.payload), wire::Frame::header_size);
         frames.push_back(std::move(frame));
     }
     reader.stop_at({cursor.follows(), cursor.position()});
@@ -486,19 +494,36 @@ Result<std::vector<wire::Frame>> Segment::read_records(Offset from, Offset limit
     Cursor cursor(*this, begin(reader, index_.place_of(from)), bytes_max);
     cursor.read_through(reader);
     cursor.pass_before(from);
+    bool is_found = false;
     while (!cursor.at_end() && cursor.follows().offset < limit) {
         if (!frames.empty() && (total >= bytes_max || cursor.is_longer_than(bytes_max - total)))
             break;
         Result<wire::Frame> next = cursor.next();
         if (ends_before(next, frames)) return frames;
         wire::Frame frame = TRY(std::move(next));
-        if (frame.end().offset <= from || frame.kind != wire::Frame::Kind::records) continue;
-        if (frames.empty() && frame.first.offset > from) return cursor.misplaced();
+        if (frame.end().offset <= from || !frame.has_records()) continue;
+        if (!is_found && frame.first.offset > from) return cursor.misplaced();
+        is_found = true;
+        SOMETIMES(frame.payload.empty(), "segment/nothing-is-left-of-a-batch");
+        if (frame.payload.empty()) continue;
         total += size_of(frame.payload);
         frames.push_back(std::move(frame));
     }
     reader.stop_at({cursor.follows(), cursor.position()});
     return frames;
+}
+
+Result<Position> Segment::find(Offset offset) {
+    TRY(be_open());
+    Cursor cursor(*this, mark_before(index_.place_of(offset)), window_bytes_min);
+    cursor.pass_before(offset);
+    while (!cursor.at_end()) {
+        const wire::Frame frame = TRY(cursor.next());
+        if (frame.end().offset <= offset || !frame.has_records()) continue;
+        if (frame.first.offset > offset) break;
+        return frame.first;
+    }
+    return cursor.misplaced();
 }
 
 // Behind what is damaged it goes on at the next mark.

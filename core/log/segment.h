@@ -54,6 +54,13 @@ public:
     Result<> sync(); // Of the file and of its name.
     Result<> seal(); // Nothing is appended afterwards.
 
+    // Of a sealed one, which takes another file's name: that one is gone then, whatever it was. The
+    // name is durable when its directory is synced.
+    Result<> rename(std::string path);
+
+    // Entries in the places of those from `from` to before `to`, that say nothing.
+    Result<std::vector<wire::Frame>> nothing_between(Position from, Position to) const;
+
     // Frames from the one with this index to before `limit`; stops at `bytes_max` of payload, never
     // before the first. Error::corrupt if one of them is not intact, which damages() then knows.
     Result<std::vector<wire::Frame>> read(std::int64_t from, std::int64_t limit,
@@ -61,6 +68,9 @@ public:
 
     // The same by offset, from the frame that holds `from` on, and records only.
     Result<std::vector<wire::Frame>> read_records(Offset from, Offset limit, std::size_t bytes_max);
+
+    // Where the entry begins that holds this offset, which is one of this segment's.
+    Result<Position> find(Offset offset);
 
     // The first batch with a record of this time or later that ends behind `from`. Error::not_found
     // if there is none.
@@ -72,6 +82,7 @@ public:
     void enter() { ++users_; }
     void leave();
     bool in_use() const { return users_ > 0; }
+    std::size_t users() const { return users_; }
     bool is_open() const { return file_ != nullptr; }
 
     // What readers have found to be damaged, and nobody has mended: by place, and of all that was
@@ -88,6 +99,11 @@ public:
 
     // What lies before `start` is wanted by nobody any more: no damage there is one.
     void forget_before(Position start);
+
+    // Are these what compaction has left of one of them, elsewhere, and take another room? And what
+    // is known of that one, is not any more.
+    bool fits_reduced(std::span<const wire::Frame> frames, Position start) const;
+    void forget(Position first);
 
     // Writes the frames of one of these, all of it from `start` on, to where they belong, and
     // syncs. Waits. What of it lies before `start` is filled with entries that say nothing: so
@@ -129,6 +145,9 @@ private:
     void note_unreadable(std::uint64_t file_position, std::uint64_t count) const;
     void note(std::uint64_t file_position, Hole hole) const;
     Term term_at(Position entry) const;
+    using Holes = std::map<std::uint64_t, Hole>;
+    Holes::const_iterator hole_at(Position first, Position start) const;
+    bool lie_in(const Hole& hole, Position start, std::span<const wire::Frame> frames) const;
     bool fits(const Hole& hole, Position start, std::span<const wire::Frame> frames) const;
     Result<> fill(Position from, Position to, std::uint64_t bytes,
                   std::vector<wire::Frame>& frames) const;
@@ -154,7 +173,7 @@ private:
     bool sealed_ = false;
     std::size_t users_ = 0;
     bool has_header_ = true;
-    mutable std::map<std::uint64_t, Hole> holes_; // By where they begin in the file.
+    mutable Holes holes_; // By where they begin in the file.
 };
 
 } // namespace pyralog

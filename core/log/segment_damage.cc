@@ -94,7 +94,7 @@ Term Segment::term_at(Position entry) const {
     return behind == index_.terms.begin() ? Term() : (behind - 1)->term;
 }
 
-bool Segment::fits(const Hole& hole, Position start, std::span<const wire::Frame> frames) const {
+bool Segment::lie_in(const Hole& hole, Position start, std::span<const wire::Frame> frames) const {
     Position next = std::max(hole.damage.first, start);
     for (const wire::Frame& frame : frames) {
         const bool is_whole = frame.damaged == 0 && wire::payload_intact(frame);
@@ -103,9 +103,43 @@ bool Segment::fits(const Hole& hole, Position start, std::span<const wire::Frame
         if (frame.term != term_at(frame.first)) return false;
         next = frame.end();
     }
-    const auto& known = hole.damage.entry;
-    if (known && !wire::is_same_entry(*known, frames.front())) return false;
     return next == hole.damage.end;
+}
+
+bool Segment::fits(const Hole& hole, Position start, std::span<const wire::Frame> frames) const {
+    const auto& known = hole.damage.entry;
+    return lie_in(hole, start, frames) && (!known || wire::is_same_entry(*known, frames.front()));
+}
+
+Segment::Holes::const_iterator Segment::hole_at(Position first, Position start) const {
+    return std::ranges::find_if(holes_, [&](const auto& hole) {
+        const Damage& damage = hole.second.damage;
+        return std::max(damage.first, start) == first && damage.end.index > start.index;
+    });
+}
+
+bool Segment::fits_reduced(std::span<const wire::Frame> frames, Position start) const {
+    if (frames.empty()) return false;
+    const auto found = hole_at(frames.front().first, start);
+    if (found == holes_.end() || !lie_in(found->second, start, frames)) return false;
+    const auto& [file_position, hole] = *found;
+    if (hole.damage.entry)
+        return !wire::is_same_entry(*hole.damage.entry, frames.front()) &&
+               wire::is_reduced_from(*hole.damage.entry, frames.front());
+    const bool is_reduced = std::ranges::any_of(
+        frames, [](const auto& frame) { return frame.kind == wire::Frame::Kind::reduced; });
+    std::uint64_t bytes = 0;
+    for (const wire::Frame& frame : frames) bytes += wire::stored_size(frame);
+    // What lies before the start has left room of a size that nobody knows.
+    const bool is_whole = hole.damage.first >= start;
+    return is_reduced && (!is_whole || bytes != hole.file_end - file_position);
+}
+
+void Segment::forget(Position first) {
+    std::erase_if(holes_, [&](const auto& known) {
+        const Damage& damage = known.second.damage;
+        return damage.first <= first && first < damage.end;
+    });
 }
 
 // Appends entries from one place to another that take so many bytes in the file, and say nothing.
@@ -118,7 +152,7 @@ Result<> Segment::fill(Position from, Position to, std::uint64_t bytes,
         const std::int64_t records = std::min<std::int64_t>(
             to.offset - from.offset, std::numeric_limits<std::int32_t>::max());
         wire::Frame frame;
-        frame.kind = records > 0 ? wire::Frame::Kind::records : wire::Frame::Kind::term_start;
+        frame.kind = records > 0 ? wire::Frame::Kind::reduced : wire::Frame::Kind::term_start;
         frame.group = group_;
         frame.term = term_at(from);
         frame.first = from;
@@ -133,6 +167,13 @@ Result<> Segment::fill(Position from, Position to, std::uint64_t bytes,
     }
     if (from != to || bytes > 0) return Error::malformed;
     return {};
+}
+
+Result<std::vector<wire::Frame>> Segment::nothing_between(Position from, Position to) const {
+    std::vector<wire::Frame> frames;
+    const auto count = static_cast<std::uint64_t>(to.index - from.index);
+    TRY(fill(from, to, count * wire::Frame::header_size, frames));
+    return frames;
 }
 
 // What goes in the place of entries from `from` to before `to`, with a frame wherever a mark says
@@ -200,11 +241,7 @@ Result<> Segment::mend(std::span<const wire::Frame> frames, Position start) {
         SOMETIMES(!is_final, "segment/cannot-be-opened-to-be-mended");
         return is_final ? error : Error::not_found;
     }
-    const auto found = std::ranges::find_if(holes_, [&](const auto& hole) {
-        const Damage& damage = hole.second.damage;
-        return std::max(damage.first, start) == frames.front().first &&
-               damage.end.index > start.index;
-    });
+    const auto found = hole_at(frames.front().first, start);
     if (found == holes_.end() || !fits(found->second, start, frames)) return Error::malformed;
     const std::uint64_t from = found->first;
     std::uint64_t end = found->second.file_end;

@@ -2,6 +2,7 @@
 
 #include "core/base/random.h"
 #include "core/log/file_names.h"
+#include "core/wire/compaction.h"
 #include "core/wire/journal.h"
 #include "core/wire/log_start.h"
 #include "core/wire/segment.h"
@@ -99,6 +100,7 @@ private:
     void take(const wire::Frame& frame);
 
     Result<> group(GroupId group);
+    Result<> other_file(GroupId group, const std::string& path, std::string_view name);
     Result<> segment(GroupId group, const std::string& path, std::int64_t first_index,
                      std::optional<std::int64_t> next_index);
     void check_place(SurveyedGroup& group, const std::string& path,
@@ -419,13 +421,31 @@ Result<> Surveyor::group(GroupId id) {
         if (const auto first = segment_first_index(name))
             paths.emplace_back(*first, path);
         else
-            find(path, 0, Consequence::none, "is no file of ours");
+            TRY(other_file(id, path, name));
     }
     for (std::size_t i = 0; i < paths.size(); ++i) {
         std::optional<std::int64_t> next;
         if (i + 1 < paths.size()) next = paths[i + 1].first;
         TRY(segment(id, paths[i].second, paths[i].first, next));
     }
+    return {};
+}
+
+// What compaction needs besides segments: none of it is missed if it is lost.
+Result<> Surveyor::other_file(GroupId id, const std::string& path, std::string_view name) {
+    const bool is_note = name == compacted_note_name;
+    if (!is_note && !name.ends_with(successor_suffix)) {
+        find(path, 0, Consequence::none, "is no file of ours");
+        return {};
+    }
+    const Content content = TRY(read_content(env_, path));
+    survey_.files.push_back({path, is_note ? Kind::note : Kind::left_over, content.bytes.size()});
+    if (!is_note) return {};
+    const auto note = wire::decode_compacted_note(content.bytes.view());
+    if (note && note->group == id)
+        survey_.groups[id].compacted = note->compacted.end;
+    else
+        find(path, 0, Consequence::none, "is damaged: the log will be compacted once more");
     return {};
 }
 
@@ -527,6 +547,7 @@ std::uint64_t Surveyor::frames_of(GroupId id, const Content& content, std::uint6
         found.frames += intact ? 1 : 0;
         if (frame.first.index >= group.start.first.index) {
             group.entries += 1;
+            group.reduced_entries += frame.kind == wire::Frame::Kind::reduced ? 1 : 0;
             group.records += static_cast<std::uint64_t>(frame.records);
             group.payload_bytes += size;
         }
@@ -630,6 +651,7 @@ std::string_view to_string(SurveyedFile::Kind kind) {
     case Kind::left_over: return "left over";
     case Kind::spare: return "spare";
     case Kind::segment: return "segment";
+    case Kind::note: return "note";
     case Kind::unknown: return "unknown";
     }
     check_failed("a known Kind", __FILE__, __LINE__);

@@ -44,7 +44,7 @@ struct Finding {
 };
 
 struct SurveyedFile {
-    enum class Kind : std::uint8_t { journal, left_over, spare, segment, unknown };
+    enum class Kind : std::uint8_t { journal, left_over, spare, segment, note, unknown };
     std::string path;
     Kind kind = Kind::unknown;
     std::uint64_t bytes = 0;
@@ -63,6 +63,8 @@ struct SurveyedGroup {
     std::uint64_t records = 0;
     std::uint64_t payload_bytes = 0;
     std::uint64_t journal_entries = 0; // Not in segments.
+    std::uint64_t reduced_entries = 0; // Of which compaction has left a part, or nothing.
+    Position compacted;                // Up to here it has, as far as the replica knows.
     LogStart start;                    // What is before it is wanted by nobody.
     Position segments_end;             // All before it is committed.
     Position end;

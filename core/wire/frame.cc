@@ -16,6 +16,8 @@ bool known(std::uint8_t kind) {
     case Frame::Kind::term_start:
     case Frame::Kind::members:
     case Frame::Kind::trim:
+    case Frame::Kind::reduced:
+    case Frame::Kind::compaction:
     case Frame::Kind::vote:
     case Frame::Kind::cut:
     case Frame::Kind::mark:
@@ -35,7 +37,7 @@ bool is_sensible(const Frame& frame) {
     if (frame.first.index < 0 || frame.first.index > limit) return false;
     if (frame.first.offset.value < 0 || frame.first.offset.value > limit) return false;
     if (frame.kind == Frame::Kind::start) return frame.records >= 0;
-    return frame.kind == Frame::Kind::records ? frame.records > 0 : frame.records == 0;
+    return frame.has_records() ? frame.records > 0 : frame.records == 0;
 }
 
 void encode_header(const Frame& frame, std::span<std::byte, Frame::header_size> into) {
@@ -86,6 +88,11 @@ bool is_same_entry(const Frame& one, const Frame& other) {
     return one.kind == other.kind && one.group == other.group && one.term == other.term &&
            one.first == other.first && one.records == other.records &&
            one.payload_crc == other.payload_crc && stored_size(one) == stored_size(other);
+}
+
+bool is_reduced_from(const Frame& one, const Frame& other) {
+    return one.has_records() && other.kind == Frame::Kind::reduced && one.group == other.group &&
+           one.term == other.term && one.first == other.first && one.records == other.records;
 }
 
 Frame without_payload(Frame frame) {

@@ -23,6 +23,8 @@ struct Frame {
         term_start = 2, // A new leader's first entry: without it nothing older could be committed.
         members = 3,    // Who votes, from here on.
         trim = 4,       // Where the log begins, once this is committed: see log_start.h.
+        reduced = 5,    // A batch of which only some records are left, or none, and no payload.
+        compaction = 6, // How far the log is compacted, once this is committed: see compaction.h.
         vote = 16,      // The rest stand in the journal only. What this replica promised.
         cut = 17,       // The entries from `first` on have been overruled.
         mark = 18,      // Vote, and what is in segments, carried over when a file is used again.
@@ -43,6 +45,8 @@ struct Frame {
     BytesChain payload;
 
     bool is_entry() const { return kind < Kind::vote; }
+    // Takes offsets: as many as `records`, of which a reduced one may have fewer left.
+    bool has_records() const { return kind == Kind::records || kind == Kind::reduced; }
     Position end() const { return first.after(records); }
 };
 
@@ -79,6 +83,9 @@ inline std::size_t stored_size(const Frame& frame) {
 
 // Are these the same entry, as far as their headers say? Then so are their payloads.
 bool is_same_entry(const Frame& one, const Frame& other);
+
+// Is `other` what compaction has left of this entry? Place and term decide what an entry is.
+bool is_reduced_from(const Frame& one, const Frame& other);
 
 // The same frame without its payload, which is not what the header says.
 Frame without_payload(Frame frame);

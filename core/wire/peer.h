@@ -17,6 +17,7 @@
 
 #include "core/base/result.h"
 #include "core/wire/codec.h"
+#include "core/wire/compaction.h"
 #include "core/wire/frame.h"
 #include "core/wire/raft.h"
 
@@ -96,17 +97,34 @@ void describe(Codec& field, FramesRequest& r) {
 // The frames follow it: some from the first on that was asked for. None says nothing: whoever
 // answers may not have it, or not know that it is committed, or have lost it as well.
 struct FramesReply {
-    Position first; // Of the request.
+    Position first;      // Of the request.
+    Compacted compacted; // How far the log is that they come from.
 };
 
 template <class Codec>
 void describe(Codec& field, FramesReply& r) {
-    field(r.first);
+    field(r.first, r.compacted);
+}
+
+// How far is your log compacted? So far it is, durably.
+struct CompactedRequest {};
+
+template <class Codec>
+void describe(Codec&, CompactedRequest&) {}
+
+struct CompactedReply {
+    Compacted compacted;
+};
+
+template <class Codec>
+void describe(Codec& field, CompactedReply& r) {
+    field(r.compacted);
 }
 
 // An alternative's place in this list is its number in a packet.
 using PeerBody = std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, Forward,
-                              ForwardReply, Leadership, FramesRequest, FramesReply, ResetRequest>;
+                              ForwardReply, Leadership, FramesRequest, FramesReply, ResetRequest,
+                              CompactedRequest, CompactedReply>;
 
 struct PeerMessage {
     GroupId group;

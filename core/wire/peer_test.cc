@@ -100,11 +100,15 @@ Packet one_of_each() {
     packet.messages.push_back({group, Leadership{Term(4), true}, {}});
     packet.messages.push_back(
         {group, FramesRequest{{5, Offset(6)}, {6, Offset(9)}, Term(2), 0x12345678}, {}});
-    packet.messages.push_back({group, FramesReply{records_frame().first}, {records_frame()}});
+    const Compacted compacted{{4, Offset(5)}, Offset(3)};
+    packet.messages.push_back(
+        {group, FramesReply{records_frame().first, compacted}, {records_frame()}});
     packet.messages.push_back(
         {group,
          ResetRequest{Term(4), {{12, Offset(100)}, Term(3), Offset(101)}, {13, Offset(105)}, 9},
          {}});
+    packet.messages.push_back({group, CompactedRequest{}, {}});
+    packet.messages.push_back({group, CompactedReply{compacted}, {}});
     return packet;
 }
 

@@ -43,7 +43,9 @@ std::optional<BatchFlaw> flaw_of_content(const BatchHeader& header, std::size_t 
     if (header.record_count < 1 || header.record_count > RecordBatch::records_max) {
         return BatchFlaw::invalid;
     }
-    if (header.last_offset_delta != header.record_count - 1) return BatchFlaw::invalid;
+    if (header.last_offset_delta < header.record_count - 1 ||
+        header.last_offset_delta >= RecordBatch::records_max)
+        return BatchFlaw::invalid;
     // A producer's base offset means nothing, but sums with it must not overflow.
     if (header.base_offset.value > INT64_MAX - RecordBatch::records_max) return BatchFlaw::invalid;
     if (records_size == 0) return BatchFlaw::invalid;
@@ -153,7 +155,11 @@ std::string_view to_string(BatchFlaw flaw) {
 
 std::variant<RecordBatch, BatchFlaw> RecordBatch::parse(Bytes bytes) {
     if (const auto flaw = flaw_of_frame(bytes, true)) return *flaw;
-    return take_first(bytes);
+    auto taken = take_first(bytes);
+    const auto* const batch = std::get_if<RecordBatch>(&taken);
+    if (batch && batch->header_.last_offset_delta != batch->header_.record_count - 1)
+        return BatchFlaw::invalid;
+    return taken;
 }
 
 std::variant<RecordBatch, BatchFlaw> RecordBatch::take_first(Bytes& rest) {
@@ -218,7 +224,8 @@ Result<std::optional<Record>> RecordReader::next() {
     record.key = take_sized(field);
     record.value = take_sized(field);
     field.varint(header_count);
-    field.require(header_count >= 0 && offset_delta == read_);
+    field.require(header_count >= 0 && offset_delta > last_delta_ &&
+                  offset_delta <= header_.last_offset_delta);
     for (std::int32_t i = 0; i < header_count && field.ok(); ++i) {
         const std::optional<Bytes> key = take_sized(field);
         field.require(key.has_value());
@@ -234,7 +241,9 @@ Result<std::optional<Record>> RecordReader::next() {
     record.timestamp =
         static_cast<std::int64_t>(static_cast<std::uint64_t>(header_.base_timestamp) +
                                   static_cast<std::uint64_t>(timestamp_delta));
+    bytes_ = rest_.slice(0, rest_.size() - outer.rest().size());
     rest_ = outer.rest();
+    last_delta_ = offset_delta;
     ++read_;
     return std::optional<Record>(std::move(record));
 }

@@ -13,6 +13,9 @@
 // leader gives a batch its offset and its term without touching it: stamped() makes a header, and
 // shares the rest.
 //
+// Compaction takes records out of a stored batch: those that are left keep their offsets, and the
+// last offset of the batch stays what it was. A producer sends none such.
+//
 // A RecordBatch has been checked, as far as that goes without looking at its records; of those that
 // are not compressed, records_are_sound() can tell more. It owns a reference to its bytes.
 #pragma once
@@ -108,7 +111,7 @@ public:
     // A compressed batch can claim any number of records, and each would take an offset.
     static constexpr std::int32_t records_max = 1 << 24;
 
-    // The batch that these bytes are, all of them.
+    // The batch that these bytes are, all of them, from a producer: with no offset left out.
     static std::variant<RecordBatch, BatchFlaw> parse(Bytes bytes);
 
     // Takes the first of several batches, as a fetch returns them, off the front of `rest`. Leaves
@@ -120,7 +123,7 @@ public:
     std::size_t size() const { return bytes_.size(); }
     std::int32_t records() const { return header_.record_count; }
     Offset first() const { return header_.base_offset; }
-    Offset end() const { return header_.base_offset + header_.record_count; }
+    Offset end() const { return header_.base_offset + header_.last_offset_delta + 1; }
 
     // Whether a RecordReader would read all of them, at a fraction of its cost. A broker that asks
     // before it appends spares its consumers records that they could not get past. Of compressed
@@ -139,18 +142,22 @@ private:
 };
 
 // Reads the records of a batch that is not compressed, one by one. A record that reaches beyond the
-// batch, that is not the next, or that is missing makes it malformed.
+// batch, that is not behind the one before it, or that is missing makes it malformed.
 class RecordReader {
 public:
     explicit RecordReader(const RecordBatch& batch);
 
     // The next record; nothing after the last.
     Result<std::optional<Record>> next();
+    // That record as it stands in the batch.
+    const Bytes& bytes() const { return bytes_; }
 
 private:
     BatchHeader header_;
     Bytes rest_;
+    Bytes bytes_;
     std::int32_t read_ = 0;
+    std::int32_t last_delta_ = -1;
 };
 
 // All of them. Error::unavailable if the batch is compressed.

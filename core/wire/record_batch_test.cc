@@ -284,3 +284,41 @@ TEST_CASE("arbitrary changes to the records do no harm, and are seen alike", "[w
         if (records.ok()) RC_ASSERT(records.value().size() == 3u);
     });
 }
+
+TEST_CASE("a stored batch may have lost records, and one from a producer may not", "[wire]") {
+    RecordBatchBuilder builder;
+    for (const char* const value : {"a", "b", "c", "d"}) builder.add("k", value, 5);
+    const auto whole = std::get<RecordBatch>(RecordBatch::parse(builder.build()));
+    BytesChain kept;
+    RecordReader reader(whole);
+    for (int i = 0; i < 4; ++i) {
+        REQUIRE(reader.next().ok());
+        if (i == 1 || i == 2) kept.push_back(reader.bytes());
+    }
+    BatchHeader header = whole.header();
+    header.base_offset = Offset(40);
+    header.record_count = 2;
+    const Bytes stored = assemble(header, joined(kept));
+    CHECK(flaw_of(stored) == BatchFlaw::invalid);
+    Bytes rest = stored;
+    const auto taken = RecordBatch::take_first(rest);
+    const auto& batch = std::get<RecordBatch>(taken);
+    CHECK(batch.first() == Offset(40));
+    CHECK(batch.end() == Offset(44));
+    const auto records = records_of(batch);
+    REQUIRE(records.ok());
+    REQUIRE(records.value().size() == 2);
+    CHECK(records.value()[0].offset == Offset(41));
+    CHECK(records.value()[1].offset == Offset(42));
+    CHECK(records.value()[1].value->text() == "c");
+
+    // In the wrong order, or beyond the last offset, they are malformed.
+    const auto reads = [&](BatchHeader h, const BytesChain& bytes) {
+        Bytes all = assemble(h, joined(bytes));
+        return records_of(std::get<RecordBatch>(RecordBatch::take_first(all))).ok();
+    };
+    CHECK_FALSE(reads(header, {kept[1], kept[0]}));
+    CHECK_FALSE(reads(header, {kept[0], kept[0]}));
+    header.last_offset_delta = 1;
+    CHECK_FALSE(reads(header, kept));
+}

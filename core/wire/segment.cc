@@ -14,7 +14,8 @@ constexpr std::uint32_t footer_magic = 0x504c5346;  // "PLSF"
 constexpr std::uint32_t segment_version = 1;
 constexpr std::size_t crc_size = sizeof(std::uint32_t);
 
-constexpr std::size_t footer_head_size = 5 * 8 + 2 * 4;
+constexpr std::size_t footer_head_size = 6 * 8 + 2 * 4;
+constexpr std::int64_t no_compaction = -1;
 constexpr std::size_t term_size = 4 + 8 + 8;
 constexpr std::size_t mark_size = 4 * 8;
 
@@ -43,6 +44,9 @@ std::uint64_t last_mark(const std::vector<SegmentIndex::Mark>& marks, Before bef
 // The numbers of a footer, in the order that an index built from frames has them in.
 bool sensible(const SegmentIndex& index) {
     if (index.end.index < index.first.index || index.end.offset < index.first.offset) return false;
+    if (index.compaction &&
+        (*index.compaction < index.first.index || *index.compaction >= index.end.index))
+        return false;
     for (std::size_t i = 0; i < index.terms.size(); ++i) {
         const TermStart& start = index.terms[i];
         if (start.first < index.first || start.first >= index.end) return false;
@@ -96,6 +100,7 @@ void SegmentIndex::add(const Frame& frame) {
     const std::int64_t timestamp = batch_timestamp_max(frame);
     marks.back().timestamp_max = std::max(marks.back().timestamp_max, timestamp);
     timestamp_max = std::max(timestamp_max, timestamp);
+    if (frame.kind == Frame::Kind::compaction) compaction = frame.first.index;
     bytes += stored_size(frame);
     end = frame.end();
 }
@@ -114,7 +119,7 @@ std::uint64_t SegmentIndex::place_of_index(std::int64_t index) const {
 }
 
 std::int64_t batch_timestamp_max(const Frame& frame) {
-    if (frame.kind != Frame::Kind::records || size_of(frame.payload) < batch_header_size)
+    if (!frame.has_records() || size_of(frame.payload) < batch_header_size)
         return SegmentIndex::no_timestamp;
     std::uint64_t bits = 0;
     std::size_t at = 0; // Of the part, in the batch.
@@ -186,7 +191,7 @@ Bytes encode_footer(const SegmentIndex& index) {
     FixedWriter writer(body);
     put(writer, index.first);
     put(writer, index.end);
-    writer.put(index.timestamp_max);
+    writer.put(index.timestamp_max).put(index.compaction.value_or(no_compaction));
     writer.put(static_cast<std::uint32_t>(index.terms.size()));
     writer.put(static_cast<std::uint32_t>(index.marks.size()));
     for (const TermStart& start : index.terms) {
@@ -251,6 +256,8 @@ std::optional<SegmentIndex> decode_footer(std::span<const std::byte> body,
     index.end = get_position(reader);
     index.bytes = trailer.file_position;
     index.timestamp_max = reader.get<std::int64_t>();
+    const auto compaction = reader.get<std::int64_t>();
+    if (compaction != no_compaction) index.compaction = compaction;
     const std::uint64_t terms = reader.get<std::uint32_t>();
     const std::uint64_t marks = reader.get<std::uint32_t>();
     const std::uint64_t size = footer_head_size + terms * term_size + marks * mark_size;

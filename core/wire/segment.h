@@ -43,6 +43,8 @@ struct SegmentIndex {
     std::int64_t timestamp_max = no_timestamp;
     std::vector<TermStart> terms; // Of the entries in it, the first one's included.
     std::vector<Mark> marks;      // Both rise.
+    // The index of the last entry that says how far the log is compacted.
+    std::optional<std::int64_t> compaction;
     bool operator==(const SegmentIndex&) const = default;
 
     explicit SegmentIndex(Position start) : first(start), end(start) {}

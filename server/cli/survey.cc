@@ -77,6 +77,8 @@ std::string json_of(const std::pair<const GroupId, SurveyedGroup>& item) {
            ",\"records\":" + std::to_string(group.records) +
            ",\"bytes\":" + std::to_string(group.payload_bytes) +
            ",\"journal_entries\":" + std::to_string(group.journal_entries) +
+           ",\"reduced_entries\":" + std::to_string(group.reduced_entries) +
+           ",\"compacted_index\":" + std::to_string(group.compacted.index) +
            ",\"segments\":" + std::to_string(group.segments) +
            ",\"segment_bytes\":" + std::to_string(group.segment_bytes) +
            ",\"segments_end\":" + std::to_string(group.segments_end.index) +
@@ -130,6 +132,8 @@ const char* name_of(wire::Frame::Kind kind) {
     case wire::Frame::Kind::mark: return "mark";
     case wire::Frame::Kind::seal: return "seal";
     case wire::Frame::Kind::trim: return "trim";
+    case wire::Frame::Kind::reduced: return "reduced";
+    case wire::Frame::Kind::compaction: return "compaction";
     case wire::Frame::Kind::start: return "start";
     }
     return "unknown";
@@ -194,14 +198,14 @@ int dump_logs(const CommandLine& line, const Program& program) {
 int show_log_stats(const CommandLine& line, const Program& program) {
     const auto found = look(line, program, {});
     if (!found) return exit_failed;
-    std::vector<std::vector<std::string>> rows{{"GROUP", "ENTRIES", "RECORDS", "BYTES",
-                                                "IN JOURNAL", "SEGMENTS", "START (INDEX / OFFSET)",
-                                                "END (INDEX / OFFSET)", "LAST TERM", "VOTED"}};
+    std::vector<std::vector<std::string>> rows{
+        {"GROUP", "ENTRIES", "RECORDS", "BYTES", "IN JOURNAL", "REDUCED", "SEGMENTS",
+         "START (INDEX / OFFSET)", "END (INDEX / OFFSET)", "LAST TERM", "VOTED"}};
     for (const auto& [id, group] : found->groups)
         rows.push_back(
             {std::to_string(id.value), std::to_string(group.entries), std::to_string(group.records),
              std::to_string(group.payload_bytes), std::to_string(group.journal_entries),
-             std::to_string(group.segments),
+             std::to_string(group.reduced_entries), std::to_string(group.segments),
              std::to_string(group.start.first.index) + " / " +
                  std::to_string(group.start.offset.value),
              std::to_string(group.end.index) + " / " + std::to_string(group.end.offset.value),

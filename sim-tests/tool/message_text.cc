@@ -59,6 +59,12 @@ struct Words {
         return "I have lost " + of(m.first) + ".." + of(m.end);
     }
     std::string operator()(const wire::FramesReply& m) const { return "I have of " + of(m.first); }
+    std::string operator()(const wire::CompactedRequest&) const {
+        return "how far have you compacted";
+    }
+    std::string operator()(const wire::CompactedReply& m) const {
+        return "compacted before " + of(m.compacted.end);
+    }
 };
 
 Bytes whole(std::span<const Bytes> bytes) { return joined(BytesChain(bytes.begin(), bytes.end())); }
