@@ -3,6 +3,7 @@
 #include "core/base/buggify.h"
 #include "core/base/probe.h"
 #include "server/admin.h"
+#include "server/compaction.h"
 #include "server/connection.h"
 #include "server/node.h"
 #include "server/retention.h"
@@ -109,6 +110,8 @@ Result<> Broker::serve(Listeners listeners) {
     keep("clients", [&] { return accept_clients(*listeners.kafka); });
     Retention retention(env_, config_.topic, *host_, *controller_);
     keep("retention", [&] { return retention.run(); });
+    Compaction compaction(env_, config_.topic, *host_, *controller_, *space_);
+    keep("compaction", [&] { return compaction.run(); });
     scope.spawn("register", [&] { (void)register_self(); }); // Ends by itself or is cancelled.
     const AdminActions actions{
         [this] { return status(); },

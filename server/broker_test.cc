@@ -1018,6 +1018,151 @@ TEST_CASE("a transaction has no coordinator, and the answer says so", "[server]"
     CHECK(answer.coordinators[1].error == ErrorCode::coordinator_not_available);
 }
 
+// ---- Topics that are compacted ----
+
+namespace {
+
+struct Keyed {
+    std::string key;
+    std::optional<std::string> value;
+};
+
+Bytes keyed_batch(const std::vector<Keyed>& records) {
+    RecordBatchBuilder builder;
+    for (const Keyed& record : records) builder.add(record.key, record.value, 1000);
+    return builder.build();
+}
+
+const std::string big(500, 'x');
+
+std::string end_of(const Bytes& value) {
+    const std::size_t size = std::min<std::size_t>(value.size(), 3);
+    return std::string(value.slice(value.size() - size, size).text());
+}
+
+// All that a consumer sees from the beginning, each at its offset; and that it comes to the end.
+Strings all_of(Client& client, const std::string& topic) {
+    Strings seen;
+    const std::int64_t end = list_offsets(client, topic, ListOffsetsRequest::latest).offset;
+    for (std::int64_t next = 0; next < end;) {
+        const auto answer = fetch(client, fetch_of(topic, next));
+        Bytes rest = joined(answer.records.value_or(BytesChain()));
+        if (rest.empty()) break;
+        while (!rest.empty()) {
+            const auto taken = wire::RecordBatch::take_first(rest);
+            const auto* batch = std::get_if<wire::RecordBatch>(&taken);
+            REQUIRE(batch);
+            for (const wire::Record& record : wire::records_of(*batch).value())
+                if (record.offset >= Offset(next))
+                    seen.push_back(std::to_string(record.offset.value) + ' ' +
+                                   std::string(record.key->text()) + ' ' +
+                                   (record.value ? "= " + end_of(*record.value) : "-"));
+            next = batch->end().value;
+        }
+    }
+    return seen;
+}
+
+Config& compacts_soon(Config& config) {
+    config.topic.compaction_interval = 1s;
+    config.log.segment_flush_bytes = 4_KiB;
+    return config;
+}
+
+} // namespace
+
+TEST_CASE("a topic that is compacted keeps the newest record of each key, on all brokers",
+          "[server]") {
+    Cluster cluster(3, compacts_soon);
+    make_topic(cluster, "last",
+               {{"cleanup.policy", "compact"},
+                {"segment.bytes", "4000"},
+                {"delete.retention.ms", "20000"},
+                {"min.cleanable.dirty.ratio", "0.01"}});
+    Client client = cluster.connect(cluster.leader_of("last"));
+    for (int i = 0; i < 60; ++i)
+        REQUIRE(produce(client, produce_of("last", keyed_batch({{"a", big + std::to_string(i)},
+                                                                {"b" + std::to_string(i % 3), big},
+                                                                {"gone", std::nullopt}})))
+                    .error == ErrorCode::none);
+    cluster.world.run_for(15s);
+    const Strings soon = all_of(client, "last");
+    CHECK(soon.size() < 40);
+    CHECK(soon.back() == "179 gone -");
+    CHECK(soon[soon.size() - 3] == "177 a = x59");
+    const auto starting = [](const Strings& seen, const std::string& key) {
+        return std::ranges::count_if(
+            seen, [&](const auto& line) { return line.find(' ' + key) != std::string::npos; });
+    };
+    for (const std::string key : {"a ", "b0 ", "b1 ", "b2 ", "gone "})
+        CHECK(starting(soon, key) > 0);
+
+    // Another minute, in which nothing new comes but what fills a segment.
+    for (int i = 0; i < 30; ++i)
+        REQUIRE(produce(client, produce_of("last", keyed_batch({{"z", big}}))).error ==
+                ErrorCode::none);
+    cluster.world.run_for(60s);
+    const Strings later = all_of(client, "last");
+    CHECK(starting(later, "gone ") == 0);
+    CHECK(starting(later, "a ") == 1);
+    CHECK(starting(later, "b1 ") == 1);
+    for (const NodeId node : cluster.nodes)
+        CHECK(cluster.status(node).state == Status::State::ready);
+    // And whoever leads next has no less, and perhaps less to spare.
+    const NodeId leader = cluster.leader_of("last");
+    cluster.world.kill(leader);
+    cluster.world.run_for(10s);
+    Client other = cluster.connect(cluster.leader_of("last"));
+    const Strings there = all_of(other, "last");
+    CHECK(Strings(there.begin(), there.begin() + 4) == Strings(later.begin(), later.begin() + 4));
+    CHECK(there.back() == later.back());
+}
+
+TEST_CASE("a topic that is compacted takes no record without a key, and others do", "[server]") {
+    Cluster cluster;
+    make_topic(cluster, "last", {{"cleanup.policy", "compact,delete"}});
+    cluster.make_topic("log");
+    Client client = cluster.connect();
+    CHECK(produce(client, produce_of("last", batch_of({"no key"}))).error ==
+          ErrorCode::invalid_record);
+    CHECK(produce(client, produce_of("log", batch_of({"no key"}))).error == ErrorCode::none);
+    CHECK(produce(client, produce_of("last", keyed_batch({{"", "empty key"}}))).error ==
+          ErrorCode::none);
+}
+
+TEST_CASE("deletes stay while a broker is away that has not compacted", "[server]") {
+    Cluster cluster(3, compacts_soon);
+    make_topic(cluster, "last",
+               {{"cleanup.policy", "compact"},
+                {"segment.bytes", "4000"},
+                {"delete.retention.ms", "1000"},
+                {"min.cleanable.dirty.ratio", "0.01"}});
+    const NodeId leader = cluster.leader_of("last");
+    const NodeId away = leader == NodeId(1) ? NodeId(2) : NodeId(1);
+    Client client = cluster.connect(leader);
+    REQUIRE(produce(client, produce_of("last", keyed_batch({{"gone", big}}))).error ==
+            ErrorCode::none);
+    cluster.world.run_for(1s);
+    cluster.world.kill(away);
+    const auto fill = [&] {
+        for (int i = 0; i < 20; ++i)
+            REQUIRE(produce(client, produce_of("last", keyed_batch({{"z", big}}))).error ==
+                    ErrorCode::none);
+    };
+    REQUIRE(produce(client, produce_of("last", keyed_batch({{"gone", std::nullopt}}))).error ==
+            ErrorCode::none);
+    fill();
+    cluster.world.run_for(30s);
+    CHECK(all_of(client, "last").front() == "1 gone -");
+    fill();
+    cluster.world.run_for(30s);
+    CHECK(all_of(client, "last").front() == "1 gone -");
+    cluster.start(away);
+    fill();
+    cluster.world.run_for(30s);
+    CHECK(all_of(client, "last").front() != "1 gone -");
+}
+
 // ---- What survives, and several brokers ----
 
 TEST_CASE("topics and records are there after a restart", "[server]") {

@@ -67,6 +67,8 @@ struct TopicConfig {
     Duration retention_time = std::chrono::days(7);
     std::size_t retention_bytes = 10_GiB;
     Duration retention_interval = 5min;
+    Duration compaction_interval = 15s;
+    std::size_t compaction_key_bytes_max = 128_MiB;
 
     template <class Visitor>
     void describe(Visitor& setting);
@@ -252,6 +254,12 @@ void TopicConfig::describe(Visitor& setting) {
             "`retention.bytes`.");
     setting("topic.retention_interval", retention_interval, Bounds<Duration>{10ms, 24h},
             "How often leaders look for records to be deleted.");
+    setting("topic.compaction_interval", compaction_interval, Bounds<Duration>{10ms, 24h},
+            "How often nodes look for topics to be compacted.");
+    setting("topic.compaction_key_bytes_max", compaction_key_bytes_max,
+            Bounds<std::size_t>{256, 64_GiB},
+            "The memory for keys while a partition is compacted, one at a time. With less than its "
+            "keys take, that is done in several passes.");
 }
 
 template <class Visitor>

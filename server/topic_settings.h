@@ -17,6 +17,13 @@ struct TopicSettings {
     std::optional<std::int64_t> retention_bytes; // retention.bytes, of a partition; -1: no limit.
     std::optional<std::int64_t> segment_bytes;   // segment.bytes
     std::optional<std::int64_t> segment_ms;      // segment.ms
+    // cleanup.policy: records are deleted by age and size; of each key the newest is kept.
+    bool is_deleted = true;
+    bool is_compacted = false;
+    std::optional<std::int64_t> delete_retention_ms = {};   // delete.retention.ms
+    std::optional<std::int64_t> min_compaction_lag_ms = {}; // min.compaction.lag.ms
+    // min.cleanable.dirty.ratio, in a millionth.
+    std::optional<std::int64_t> min_dirty_millionths = {};
     bool operator==(const TopicSettings&) const = default;
 
     // Empty, or what is wrong, for people.
@@ -29,6 +36,14 @@ struct TopicSettings {
         bool operator==(const Retention&) const = default;
     };
     Retention retention(const TopicConfig& config) const;
+    // Nothing if it is not compacted.
+    struct Compaction {
+        std::int64_t delete_retention_ms = 86'400'000;
+        std::int64_t min_lag_ms = 0;
+        std::int64_t min_dirty_millionths = 500'000;
+        bool operator==(const Compaction&) const = default;
+    };
+    std::optional<Compaction> compaction() const;
     std::optional<std::size_t> log_segment_bytes() const;
     std::optional<Duration> log_segment_age() const;
 };
@@ -36,6 +51,8 @@ struct TopicSettings {
 template <class Codec>
 void describe(Codec& field, TopicSettings& s) {
     field(s.retention_ms, s.retention_bytes, s.segment_bytes, s.segment_ms);
+    field(s.is_deleted, s.is_compacted, s.delete_retention_ms, s.min_compaction_lag_ms);
+    field(s.min_dirty_millionths);
 }
 
 } // namespace pyralog::server

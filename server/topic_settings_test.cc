@@ -21,9 +21,49 @@ TEST_CASE("a topic takes Kafka's settings within their bounds, and says what is 
     for (const char* bad : {"", "x", "1x", "2147483648"})
         CHECK_FALSE(settings.set("segment.bytes", bad).empty());
     CHECK_FALSE(settings.set("segment.ms", "0").empty());
-    CHECK(settings.set("cleanup.policy", "compact") ==
-          "\"cleanup.policy\" cannot be set for a topic");
+    CHECK(settings.set("cleanup.policy", "shrink") ==
+          "cleanup.policy is \"shrink\": say delete, compact, or both");
+    CHECK(settings.set("max.compaction.lag.ms", "1000") ==
+          "\"max.compaction.lag.ms\" cannot be set for a topic");
     CHECK(settings == TopicSettings{86'400'000, -1, 14, 1});
+}
+
+TEST_CASE("a topic is compacted, deleted from, or both", "[server]") {
+    const TopicConfig config;
+    TopicSettings settings;
+    CHECK_FALSE(settings.compaction());
+    CHECK(settings.set("cleanup.policy", "compact").empty());
+    CHECK(settings.compaction() == TopicSettings::Compaction{86'400'000, 0, 500'000});
+    CHECK(settings.retention(config) == TopicSettings::Retention{});
+    for (const char* both : {"compact,delete", "delete,compact"}) {
+        CHECK(settings.set("cleanup.policy", both).empty());
+        CHECK(settings.compaction());
+        CHECK(settings.retention(config) == TopicSettings().retention(config));
+    }
+    for (const char* bad : {"", "compact,", ",delete", "compact,compact", "compact, delete"})
+        CHECK_FALSE(settings.set("cleanup.policy", bad).empty());
+    CHECK(settings.set("delete.retention.ms", "100").empty());
+    CHECK(settings.set("min.compaction.lag.ms", "7").empty());
+    CHECK(settings.set("min.cleanable.dirty.ratio", "0.05").empty());
+    CHECK(settings.compaction() == TopicSettings::Compaction{100, 7, 50'000});
+    CHECK_FALSE(settings.set("delete.retention.ms", "-1").empty());
+}
+
+TEST_CASE("a ratio is a number from 0 to 1", "[server]") {
+    const auto ratio = [](const char* text) -> std::int64_t {
+        TopicSettings settings;
+        CHECK(settings.set("cleanup.policy", "compact").empty());
+        if (!settings.set("min.cleanable.dirty.ratio", text).empty()) return -1;
+        return settings.compaction()->min_dirty_millionths;
+    };
+    CHECK(ratio("0") == 0);
+    CHECK(ratio("1") == 1'000'000);
+    CHECK(ratio("1.0") == 1'000'000);
+    CHECK(ratio("0.5") == 500'000);
+    CHECK(ratio("0.000001") == 1);
+    for (const char* bad :
+         {"", ".", "0.", "-0.5", "1.000001", "2", "0.0000001", "0.5x", "0.-5", "1e-1", "x"})
+        CHECK(ratio(bad) == -1);
 }
 
 TEST_CASE("what a topic does not say, the node does", "[server]") {

@@ -54,6 +54,8 @@ Result<> find_time(raft::Group& group, std::int64_t timestamp,
                    ListOffsetsResponse::Partition& found) {
     for (Offset from;;) {
         Bytes bytes = joined(TRY(group.read_from_time(timestamp, group.committed().offset, from)));
+        // It may have been compacted since it was found, and all behind it as well.
+        if (bytes.empty()) return Error::not_found;
         const auto taken = wire::RecordBatch::take_first(bytes);
         const auto* const batch = std::get_if<wire::RecordBatch>(&taken);
         if (batch == nullptr) return Error::corrupt;

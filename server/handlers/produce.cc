@@ -4,6 +4,7 @@
 
 #include "core/base/probe.h"
 #include "server/handlers/handlers.h"
+#include "server/kafka_batches.h"
 
 #include <variant>
 
@@ -68,6 +69,11 @@ ErrorCode propose(Node& node, std::int16_t version, const std::string& topic,
     }
     SOMETIMES(!batch.records_are_sound(), "produce/unsound-records");
     if (!batch.records_are_sound()) return ErrorCode::invalid_record;
+    const Topic* const found = node.controller.catalogue().find(topic);
+    if (found && found->settings.is_compacted && !has_keys(batch)) {
+        REACHABLE("produce/without-a-key");
+        return ErrorCode::invalid_record;
+    }
     if (node.space.is_short()) {
         REACHABLE("produce/refused-for-space");
         return ErrorCode::kafka_storage_error;
