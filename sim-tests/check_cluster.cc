@@ -272,6 +272,7 @@ std::optional<Finding> ClusterCheck::check_acknowledged() {
         std::int32_t copies = 0;
         for (auto& [node, media] : media_)
             copies += media.has_batch(produce.base_offset, produce.batch_crc) ? 1 : 0;
+        if (copies < produce.replicas / 2 + 1) copies += count_reduced(produce);
         if (copies >= produce.replicas / 2 + 1 || is_trimmed(produce)) continue;
         return report(oracle::acknowledged_not_durable,
                       to_string(history_.name(produce.partition)) + ": offset " +
@@ -281,6 +282,17 @@ std::optional<Finding> ClusterCheck::check_acknowledged() {
                           " disks");
     }
     return {};
+}
+
+// Of a topic that is compacted perhaps nothing is left of it, but its place.
+std::int32_t ClusterCheck::count_reduced(const Produce& produce) {
+    const auto group =
+        which_group_ ? which_group_(history_.name(produce.partition)) : std::optional<GroupId>();
+    if (!group || !history_.is_compacted(produce.partition)) return 0;
+    std::int32_t copies = 0;
+    for (auto& [node, media] : media_)
+        copies += media.has_reduced(*group, produce.base_offset) ? 1 : 0;
+    return copies;
 }
 
 bool ClusterCheck::is_trimmed(const Produce& produce) const {
@@ -315,6 +327,7 @@ bool ClusterCheck::settled() const {
         if (!host) return false;
         for (const auto& [id, group] : host->groups()) {
             const raft::Consensus& replica = group->consensus();
+            if (!group->log().is_compacted()) return false;
             const auto [other, is_new] = committed.try_emplace(id, replica.committed());
             if (other->second != replica.committed() || replica.end() != replica.committed() ||
                 replica.durable_end() != replica.end())

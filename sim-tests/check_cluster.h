@@ -179,6 +179,7 @@ private:
     std::optional<Finding> check_commit(GroupId id, GroupState& group,
                                         const raft::Consensus& leader);
     std::optional<Finding> check_acknowledged();
+    std::int32_t count_reduced(const Produce& produce);
     bool is_trimmed(const Produce& produce) const;
 
     Cluster& cluster_;

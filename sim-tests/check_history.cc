@@ -20,7 +20,8 @@ std::string at(std::int64_t offset) { return " at offset " + std::to_string(offs
 class Judge {
 public:
     Judge(const History& history, std::int32_t partition)
-        : history_(history), partition_(partition), name_(to_string(history.name(partition))) {
+        : history_(history), partition_(partition), name_(to_string(history.name(partition))),
+          is_compacted_(history.is_compacted(partition)) {
         for (const Produce& produce : history.produces())
             if (produce.partition == partition) produces_.push_back(&produce);
         for (const Fetch& fetch : history.fetches())
@@ -37,6 +38,16 @@ public:
     std::optional<Finding> judge() {
         if (!log_) return judge_reads_alone();
         using Rule = std::optional<Finding> (Judge::*)();
+        if (is_compacted_) {
+            for (const Rule rule :
+                 {&Judge::check_compacted_log, &Judge::check_start, &Judge::check_compacted_answers,
+                  &Judge::check_keys, &Judge::check_order_in_time,
+                  &Judge::check_order_on_connections, &Judge::check_passed_over,
+                  &Judge::check_watermarks, &Judge::check_ends, &Judge::check_told_in_time,
+                  &Judge::check_leaders})
+                if (auto finding = (this->*rule)()) return finding;
+            return {};
+        }
         for (const Rule rule :
              {&Judge::check_log, &Judge::check_start, &Judge::check_before_start,
               &Judge::check_batches, &Judge::check_answers, &Judge::check_order_in_time,
@@ -78,7 +89,10 @@ private:
                 return place - i;
         return nowhere;
     }
-    std::int64_t log_end() const { return start_ + static_cast<std::int64_t>(log_->size()); }
+    std::int64_t log_end() const {
+        if (is_compacted_) return log_->empty() ? start_ : log_->back().offset + 1;
+        return start_ + static_cast<std::int64_t>(log_->size());
+    }
 
     // Every offset once, from the beginning; every record one that was sent here, and once.
     std::optional<Finding> check_log() {
@@ -246,6 +260,7 @@ private:
     std::optional<Finding> check_seen(const Fetch& fetch) const {
         std::int64_t expected = fetch.seen.empty() ? 0 : fetch.seen.front().offset;
         for (const Fetch::Seen& record : fetch.seen) {
+            if (is_compacted_ && record.offset > expected) expected = record.offset;
             if (record.offset != expected++)
                 return found(oracle::not_contiguous,
                              "a fetch goes on" + at(record.offset) + " and not" + at(expected - 1));
@@ -376,6 +391,128 @@ private:
         return {};
     }
 
+    // ---- Of a topic that is compacted ----
+
+    std::optional<Finding> check_compacted_log() {
+        std::int64_t least = start_;
+        for (const Fetch::Seen& record : *log_) {
+            if (record.offset < least)
+                return found(oracle::not_contiguous,
+                             "the log goes on" + at(record.offset) + " behind" + at(least - 1));
+            least = record.offset + 1;
+            if (!sent_with(record.ident))
+                return found(oracle::invented,
+                             to_string(record.ident) + " is in the log" + at(record.offset));
+            const auto [place, is_new] = places_.try_emplace(record.ident, record.offset);
+            if (!is_new)
+                return found(oracle::duplicated, to_string(record.ident) + " is in the log" +
+                                                     at(place->second) + " and" +
+                                                     at(record.offset));
+        }
+        return {};
+    }
+
+    // What is left of a batch is where it was.
+    std::optional<Finding> check_compacted_answers() {
+        for (const Produce* produce : produces_) {
+            const std::int64_t base = place_of(*produce);
+            if (base == nowhere) continue;
+            for (std::int32_t i = 0; i < produce->records; ++i) {
+                const std::int64_t place = place_of(ident(*produce, i));
+                if (place != nowhere && place != base + i)
+                    return found(oracle::batch_broken, to_string(ident(*produce, i)) + " is" +
+                                                           at(place) + ", and its batch begins" +
+                                                           at(base));
+            }
+            const auto who = [&] { return to_string(ident(*produce, 0)); };
+            if (produce->outcome == Outcome::refused)
+                return found(oracle::refused_yet_stored,
+                             who() + " was refused, and is in the log" + at(base));
+            if (produce->outcome == Outcome::stored && base != produce->base_offset)
+                return found(oracle::moved, who() + " was acknowledged" + at(produce->base_offset) +
+                                                " and is" + at(base));
+        }
+        return {};
+    }
+
+    // All that is known to have been in the log, by key; and what is there.
+    struct OfKey {
+        std::map<std::int64_t, Ident> known, there;
+        bool may_be_deleted = false; // By a record of which nobody knows where it is, or was.
+    };
+    std::optional<Finding> check_keys() {
+        std::map<std::string, OfKey> keys;
+        std::map<std::int64_t, Ident> all;
+        std::map<Ident, std::int64_t> known_places;
+        const auto add = [&](std::int64_t offset, Ident ident) -> std::optional<Finding> {
+            const Ident there = all.try_emplace(offset, ident).first->second;
+            if (there != ident)
+                return found(oracle::two_at_one_offset, to_string(ident) + " and " +
+                                                            to_string(there) + " were both" +
+                                                            at(offset));
+            const std::int64_t place = known_places.try_emplace(ident, offset).first->second;
+            if (place != offset)
+                return found(oracle::duplicated,
+                             to_string(ident) + " was" + at(offset) + ", and" + at(place));
+            // Of what has been deleted nothing is expected.
+            if (offset >= start_) keys[key_of(ident)].known.emplace(offset, ident);
+            return {};
+        };
+        for (const Fetch::Seen& record : *log_) {
+            if (auto finding = add(record.offset, record.ident)) return finding;
+            keys[key_of(record.ident)].there.emplace(record.offset, record.ident);
+        }
+        if (auto finding = each_known(add)) return finding;
+        for (const Produce* produce : produces_)
+            for (std::int32_t i = 0; i < produce->records; ++i) {
+                const Ident who = ident(*produce, i);
+                if (produce->outcome == Outcome::refused || !deletes_key(who)) continue;
+                keys[key_of(who)].may_be_deleted |= !known_places.contains(who);
+            }
+        for (const auto& [key, of_key] : keys)
+            if (auto finding = check_key(key, of_key)) return finding;
+        return {};
+    }
+
+    std::optional<Finding> check_key(const std::string& key, const OfKey& of_key) const {
+        const auto& [known, there, may_be_deleted] = of_key;
+        if (known.empty()) return {};
+        for (auto record = known.rbegin(); record != known.rend(); ++record) {
+            if (there.contains(record->first)) continue;
+            // Older ones may be there as well: a replica that was away is sent what others have
+            // compacted, and has yet to compact what it had.
+            if (!there.empty() && there.rbegin()->first > record->first) break;
+            const bool may_be_forgotten =
+                history_.forgets(partition_) && (may_be_deleted || deletes_key(record->second));
+            if (!may_be_forgotten)
+                return found(oracle::newest_lost, to_string(record->second) + at(record->first) +
+                                                      ", the newest of " + key + ", is gone");
+            if (!there.empty())
+                return found(oracle::came_back, to_string(there.rbegin()->second) + " of " + key +
+                                                    " is" + at(there.rbegin()->first) +
+                                                    ", and what came later is not");
+            break;
+        }
+        return {};
+    }
+
+    // Compaction takes away and never adds: what is there in the end was there when somebody read
+    // on both sides of it.
+    std::optional<Finding> check_passed_over() {
+        for (const Fetch* fetch : fetches_) {
+            std::int64_t next = fetch->from;
+            for (const Fetch::Seen& record : fetch->seen) {
+                const auto passed = std::ranges::lower_bound(*log_, next, {}, &Fetch::Seen::offset);
+                if (passed != log_->end() && passed->offset < record.offset)
+                    return found(oracle::not_contiguous, "a fetch passes over " +
+                                                             to_string(passed->ident) +
+                                                             at(passed->offset));
+                next = std::max(next, record.offset + 1);
+            }
+        }
+        return {};
+    }
+
     // The topic has gone. What was acknowledged and what was read must still agree.
     std::optional<Finding> judge_reads_alone() {
         std::map<std::int64_t, Ident> known;
@@ -398,6 +535,7 @@ private:
     std::vector<const Fetch*> fetches_;
     const std::vector<Fetch::Seen>* log_ = nullptr;
     std::int64_t start_ = 0;
+    const bool is_compacted_;
     std::map<Ident, std::int64_t> places_;
     std::map<std::int64_t, Ident> before_; // What is known of what lay before the start.
 };

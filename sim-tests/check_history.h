@@ -21,6 +21,10 @@
 //
 // A log may begin late, where a deletion asked for it or where records may expire. Of what lay
 // before, that is known which was acknowledged by all or was read: it has its places as well.
+//
+// Of a topic that is compacted most records may be gone. What is left must be what compaction
+// leaves: of each key some of its records, up to the newest that there ever was; or none, if the
+// newest says that the key is deleted, and is old enough to be forgotten.
 #pragma once
 
 #include "sim-tests/history.h"
@@ -65,6 +69,10 @@ inline constexpr std::string_view stale_end = "stale-end";
 // ListOffsets was answered by the leader of an epoch when one of a later had been elected before it
 // was asked: what it told was right by luck.
 inline constexpr std::string_view old_leader_told = "old-leader-told";
+// Of a topic that is compacted: the newest record of its key, acknowledged or read, is not there.
+inline constexpr std::string_view newest_lost = "newest-lost";
+// Of a topic that is compacted: a record is there, and the newer ones of its key are all gone.
+inline constexpr std::string_view came_back = "came-back";
 // Somebody was told of a place in the log before a record was sent that lies before it.
 inline constexpr std::string_view told_before_sent = "told-before-sent";
 // A log begins behind what anybody asked to be deleted, and nothing in it may expire.

@@ -443,6 +443,108 @@ TEST_CASE("of what has been deleted, too, nothing may be told in two ways", "[si
     }
 }
 
+// ---- Of a topic that is compacted ----
+
+namespace {
+
+// Records of one client at the offsets from 0 to `count`, so that the numbers 1, 8, 15 and 22 have
+// the same key, and number 15 deletes it. They are at 0, 7, 14 and 21.
+struct CompactedStory : Story {
+    CompactedStory(int count, bool forgets) {
+        history.compacts("t", forgets);
+        REQUIRE(key_of({1, 1}) == key_of({1, 8}));
+        REQUIRE(key_of({1, 1}) != key_of({1, 2}));
+        REQUIRE(deletes_key({1, 15}));
+        for (int i = 0; i < count; ++i) store(1);
+    }
+    std::string verdict_without(const std::vector<std::int64_t>& offsets) {
+        std::erase_if(log, [&](const Fetch::Seen& record) {
+            return std::ranges::find(offsets, record.offset) != offsets.end();
+        });
+        return verdict();
+    }
+    // Read from the beginning, before anything was compacted.
+    void read_all() { read(0, log, static_cast<std::int64_t>(log.size())); }
+};
+
+} // namespace
+
+TEST_CASE("a log of which compaction has left the newest of each key is good", "[simtest]") {
+    CHECK(CompactedStory(22, false).verdict_without({}) == "good");
+    CHECK(CompactedStory(22, false).verdict_without({0, 1, 2, 3, 4, 5, 6}) == "good");
+    CompactedStory story(22, false);
+    story.read_all();
+    story.read(0, {{8, {1, 9}}, {21, {1, 22}}}, 22);
+    CHECK(story.verdict_without({0, 1, 2, 3, 4, 5, 6, 7, 14}) == "not-contiguous");
+    CompactedStory other(22, false);
+    other.read_all();
+    other.read(3, {{8, {1, 9}}, {9, {1, 10}}}, 22);
+    CHECK(other.verdict_without({0, 1, 2, 3, 4, 5, 6, 7, 14}) == "good");
+    // It has forgotten what deleted a key, and all before that.
+    CHECK(CompactedStory(15, true).verdict_without({0, 7, 14}) == "good");
+    CHECK(CompactedStory(15, true).verdict_without({0, 7}) == "good");
+}
+
+TEST_CASE("a compacted log may have lost its beginning as well", "[simtest]") {
+    CompactedStory story(22, false);
+    story.read_all();
+    story.remove(9);
+    story.forget(9);
+    CHECK(story.verdict_without({14}) == "good");
+    CompactedStory other(22, false);
+    other.remove(9);
+    other.forget(9);
+    CHECK(other.verdict_without({21}) == "newest-lost");
+    CompactedStory unasked(22, false);
+    unasked.forget(9);
+    CHECK(unasked.verdict_without({14}) == "deleted-unasked");
+}
+
+TEST_CASE("a compacted log without the newest record of a key is found", "[simtest]") {
+    CHECK(CompactedStory(22, true).verdict_without({0, 7, 14, 21}) == "newest-lost");
+    CHECK(CompactedStory(22, true).verdict_without({21}) == "newest-lost");
+    CHECK(CompactedStory(14, true).verdict_without({13}) == "newest-lost");
+    // What deletes a key is kept by a topic that forgets nothing.
+    CHECK(CompactedStory(15, false).verdict_without({0, 7, 14}) == "newest-lost");
+    // Nobody was told that it is there, but somebody has read it.
+    CompactedStory story(13, true);
+    story.lay(story.send(1));
+    story.read_all();
+    CHECK(story.verdict_without({13}) == "newest-lost");
+}
+
+TEST_CASE("a compacted log in which an old record is back is found", "[simtest]") {
+    CHECK(CompactedStory(22, true).verdict_without({7, 14}) == "good");
+    CHECK(CompactedStory(15, true).verdict_without({14}) == "came-back");
+    CHECK(CompactedStory(15, true).verdict_without({0, 14}) == "came-back");
+}
+
+TEST_CASE("what is wrong with any log is wrong with a compacted one", "[simtest]") {
+    const auto verdict_with = [](const std::function<void(CompactedStory&)>& change) {
+        CompactedStory story(22, true);
+        change(story);
+        return story.verdict_without({0});
+    };
+    CHECK(verdict_with([](auto& s) { s.log[5].ident = {3, 1}; }) == "invented");
+    CHECK(verdict_with([](auto& s) { s.log[9].ident = s.log[5].ident; }) == "duplicated");
+    CHECK(verdict_with([](auto& s) { s.log[9].offset = 4; }) == "not-contiguous");
+    CHECK(verdict_with([](auto& s) { s.log[21].offset = 25; }) == "moved");
+    CHECK(verdict_with([](auto& s) { s.refused(s.send(1)), s.lay(s.send(1)); }) == "good");
+    CHECK(verdict_with([](auto& s) {
+              const auto refused = s.send(1);
+              s.refused(refused);
+              s.lay(refused);
+          }) == "refused-yet-stored");
+    CHECK(verdict_with([](auto& s) {
+              const auto batch = s.send(1, 2);
+              s.lay(batch);
+              s.log.back().offset += 1;
+          }) == "batch-broken");
+    CHECK(verdict_with([](auto& s) { s.read(0, {{0, {1, 2}}}, 22); }) == "two-at-one-offset");
+    CHECK(verdict_with([](auto& s) { s.read(0, {{30, {1, 1}}}, 31); }) == "duplicated");
+    CHECK(verdict_with([](auto& s) { s.ask_end(21); }) == "stale-end");
+}
+
 TEST_CASE("a place that was told before what lies there was sent is found", "[simtest]") {
     Story story;
     const std::size_t early = story.send(1);

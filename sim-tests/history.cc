@@ -124,6 +124,13 @@ std::optional<Ident> ident_of(std::string_view value) {
     return ident;
 }
 
+std::string key_of(Ident ident) {
+    constexpr std::int64_t keys = 7;
+    return "key-" + std::to_string((ident.client + ident.number * 5) % keys);
+}
+
+bool deletes_key(Ident ident) { return ident.number % 11 == 4; }
+
 std::string to_string(Ident ident) {
     if (ident.number == 0) return "a record that nobody sent";
     return "record " + std::to_string(ident.number) + " of client " + std::to_string(ident.client);

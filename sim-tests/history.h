@@ -41,6 +41,11 @@ std::string value_of(Ident ident, std::size_t size);
 // Whose value this is; nothing unless it is so to the last byte.
 std::optional<Ident> ident_of(std::string_view value);
 
+// In a topic that is compacted each record has a key, of which there are few, and some say that it
+// is deleted. Both follow from the ident.
+std::string key_of(Ident ident);
+bool deletes_key(Ident ident);
+
 std::string to_string(Ident ident);
 
 // ---- The history ----
@@ -81,6 +86,7 @@ struct Fetch {
     struct Seen {
         std::int64_t offset = 0;
         Ident ident; // None of ours if the value was not one that describes itself.
+        bool operator==(const Seen&) const = default;
     };
     std::int32_t client = 0;
     std::int64_t connection = 0;
@@ -142,6 +148,9 @@ public:
     void told(StartTold start) { starts_.push_back(start); }
     // Records of this topic may go without being asked to.
     void expires(const std::string& topic) { expiring_.insert(topic); }
+    // Of this topic only the newest record of each key must be there; and not even that if it says
+    // that the key is deleted, and the topic `forgets` such.
+    void compacts(const std::string& topic, bool forgets) { compacted_[topic] = forgets; }
     void elected(Elected leader) { elected_.push_back(leader); }
 
     // All of a partition, read when everything was quiet, whose topic still exists, from where it
@@ -161,6 +170,10 @@ public:
     bool may_expire(std::int32_t partition) const {
         return expiring_.contains(name(partition).topic);
     }
+    bool is_compacted(std::int32_t partition) const {
+        return compacted_.contains(name(partition).topic);
+    }
+    bool forgets(std::int32_t partition) const { return compacted_.at(name(partition).topic); }
     const std::map<std::int32_t, Log>& logs() const { return logs_; }
 
     GroupHistory& groups() { return groups_; }
@@ -181,6 +194,7 @@ private:
     std::vector<Deletion> deletions_;
     std::vector<StartTold> starts_;
     std::set<std::string> expiring_;
+    std::map<std::string, bool> compacted_; // And whether it forgets.
     std::map<std::int32_t, Log> logs_;
 };
 

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::string_view journal_directory = "journal";
 constexpr std::string_view groups_directory = "groups";
+constexpr std::string_view segment_suffix = ".seg"; // Others are about to become one, or notes.
 constexpr std::string_view spare_prefix = "spare-"; // Not yet, or no longer, a part of the journal.
 
 using HeaderBytes = std::span<const std::byte, wire::Frame::header_size>;
@@ -28,9 +29,10 @@ std::uint32_t batch_crc_of(std::span<const std::byte> payload) {
 }
 
 NodeMedia::Entry entry_of(const wire::Frame& frame) {
-    const std::uint32_t crc =
-        frame.kind == wire::Frame::Kind::records ? batch_crc_of(frame.payload.front().view()) : 0;
-    return {frame.term, frame.first, frame.records, frame.payload_crc, crc};
+    const bool has_batch = frame.has_records() && !frame.payload.empty();
+    const std::uint32_t crc = has_batch ? batch_crc_of(frame.payload.front().view()) : 0;
+    return {frame.term,        frame.first, frame.records,
+            frame.payload_crc, crc,         frame.kind == wire::Frame::Kind::reduced};
 }
 
 } // namespace
@@ -86,6 +88,14 @@ bool NodeMedia::overruled(GroupId group, std::int64_t index, const Known& since)
 bool NodeMedia::has_batch(std::int64_t base_offset, std::uint32_t batch_crc) {
     refresh();
     return batches_.contains({base_offset, batch_crc});
+}
+
+bool NodeMedia::has_reduced(GroupId group, std::int64_t base_offset) {
+    refresh();
+    return std::ranges::any_of(groups_[group].slots_, [&](const auto& slot) {
+        const Entry& entry = *slot.second.counts();
+        return entry.is_reduced && entry.first.offset == Offset(base_offset);
+    });
 }
 
 void NodeMedia::add_batch(const Entry& entry, std::int64_t count) {
@@ -219,6 +229,7 @@ bool NodeMedia::refresh_names() {
     for (const std::string& group : names_in(groups_directory)) {
         const std::string directory = std::string(groups_directory) + '/' + group;
         for (const std::string& name : names_in(directory)) {
+            if (!name.ends_with(segment_suffix)) continue;
             const std::string path = directory + '/' + name;
             const Inode inode = medium_.durable_file(path).value();
             const auto known = segments_.find(path);

@@ -34,6 +34,7 @@ public:
         std::int32_t records = 0;
         std::uint32_t payload_crc = 0; // Our own, of the whole payload.
         std::uint32_t batch_crc = 0;   // Kafka's, of the batch; zero for entries of Raft's own.
+        bool is_reduced = false;       // What compaction has left of it.
         bool operator==(const Entry&) const = default;
     };
     using Entries = std::map<std::int64_t, Entry>; // By index.
@@ -94,6 +95,8 @@ public:
 
     // Is this batch durable, in any group, at this offset?
     bool has_batch(std::int64_t base_offset, std::uint32_t batch_crc);
+    // Is what compaction has left of the batch at this offset, if it did so?
+    bool has_reduced(GroupId group, std::int64_t base_offset);
 
     // A durable byte that is known to be so to the node as well: not in the newest round, where rot
     // cannot be told from a write that the power cut short. Now and then one of the few bytes that

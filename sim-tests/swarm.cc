@@ -149,6 +149,8 @@ void draw_config(server::Config& config, Random& random) {
     set(settings, "topic.partitions", random.between(1, 3));
     set(settings, "topic.auto_create", "true");
     set(settings, "topic.retention_interval", scaled(random, 50ms, 5s));
+    set(settings, "topic.compaction_interval", scaled(random, 50ms, 2s));
+    set_size(settings, "topic.compaction_key_bytes_max", scaled(random, 256, 64 << 10));
 }
 
 // Records are large, queues to peers and journals small: whoever was away is sent more at once than
@@ -360,6 +362,7 @@ void edit_workload(WorkloadPlan& plan, const PlanEdits& edits) {
     for (TopicPlan& topic : plan.topics) {
         topic.pruned = false;
         topic.retention_ms = topic.retention_bytes = -1;
+        topic.compacted = false;
     }
 }
 

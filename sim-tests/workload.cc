@@ -48,7 +48,11 @@ Result<std::vector<Fetch::Seen>> seen_in(const std::optional<BytesChain>& record
         if (whole.header().compression() != wire::Compression::none) return Error::unavailable;
         wire::RecordReader reader(whole);
         while (const std::optional<wire::Record> record = TRY(reader.next())) {
-            const auto ident = record->value ? ident_of(record->value->text()) : std::nullopt;
+            // One that deletes its key tells who it is beside.
+            const auto& tells = record->value || record->headers.empty()
+                                    ? record->value
+                                    : record->headers.front().value;
+            const auto ident = tells ? ident_of(tells->text()) : std::nullopt;
             seen.push_back({record->offset.value, ident.value_or(Ident())});
         }
     }
@@ -71,6 +75,17 @@ GroupsPlan draw_groups(Random random) {
     plan.doubles = often(random, 30);
     plan.alone = alone;
     return plan;
+}
+
+std::optional<std::int64_t> end_of(const std::optional<BytesChain>& records) {
+    std::optional<std::int64_t> end;
+    Bytes rest = joined(records.value_or(BytesChain()));
+    while (!rest.empty()) {
+        const auto batch = wire::RecordBatch::take_first(rest);
+        if (std::holds_alternative<wire::BatchFlaw>(batch)) break;
+        end = std::get<wire::RecordBatch>(batch).end().value;
+    }
+    return end;
 }
 
 WorkloadPlan draw_workload(Random random, int nodes) {
@@ -109,9 +124,21 @@ WorkloadPlan draw_workload(Random random, int nodes) {
         else
             topic.retention_bytes = random.between(0, 300'000);
     }
+    for (TopicPlan& topic : plan.topics) {
+        if (topic.auto_created || !often(random, 35)) continue;
+        topic.compacted = true;
+        if (often(random, 70)) topic.delete_retention_ms = random.between(0, 3000);
+        topic.segment_bytes = random.between(1 << 10, 32 << 10);
+    }
     plan.sent_bytes_max = stored_bytes_max / static_cast<std::size_t>(nodes);
     if (often(random, 30)) plan.passing_topics = static_cast<int>(random.between(2, 8));
     return plan;
+}
+
+bool Workload::is_compacted(const std::string& topic) const {
+    return std::ranges::any_of(plan_.topics, [&](const TopicPlan& planned) {
+        return planned.name == topic && planned.compacted;
+    });
 }
 
 std::size_t Workload::room_for(std::size_t size) {
@@ -129,8 +156,11 @@ bool Workload::stays(const std::string& topic) const {
 }
 
 std::vector<Workload::Program> Workload::programs() {
-    for (const TopicPlan& topic : plan_.topics)
-        if (topic.expires() || plan_.all_expire) history_.expires(topic.name);
+    for (const TopicPlan& topic : plan_.topics) {
+        const bool as_all = plan_.all_expire && !topic.compacted;
+        if (topic.expires() || as_all) history_.expires(topic.name);
+        if (topic.compacted) history_.compacts(topic.name, topic.forgets());
+    }
     if (plan_.all_expire) history_.expires(std::string(final_topic));
     std::vector<Program> programs;
     NodeId next = first_client;

@@ -35,6 +35,10 @@ struct TopicPlan {
     bool pruned = false;           // From its beginning, by the pruner, now and then.
     // As it is made; -1: as the brokers have it.
     std::int64_t retention_ms = -1, retention_bytes = -1;
+    bool compacted = false;
+    std::int64_t delete_retention_ms = -1, segment_bytes = -1;
+    // Kafka's default is a day, and no run is as long.
+    bool forgets() const { return delete_retention_ms >= 0; }
     bool expires() const { return retention_ms >= 0 || retention_bytes >= 0; }
 };
 
@@ -110,6 +114,9 @@ public:
     const std::string& final_waits_for() const { return final_waits_for_; }
     std::uint64_t final_steps() const { return final_steps_; } // That were begun.
 
+    // Do the records of this topic have keys?
+    bool is_compacted(const std::string& topic) const;
+
     // How large a value may be that should have this size.
     std::size_t room_for(std::size_t size);
 
@@ -149,6 +156,8 @@ private:
 
 // The records of all whole batches of an answer. Its last may be cut short, as Kafka allows.
 Result<std::vector<Fetch::Seen>> seen_in(const std::optional<BytesChain>& records);
+// Where they end; nothing if there is none.
+std::optional<std::int64_t> end_of(const std::optional<BytesChain>& records);
 
 // What an answer to a produce request says of its records.
 Outcome outcome_of(kafka::ErrorCode error);

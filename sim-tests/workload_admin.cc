@@ -64,6 +64,13 @@ private:
         };
         set("retention.ms", topic.retention_ms);
         set("retention.bytes", topic.retention_bytes);
+        set("segment.bytes", topic.segment_bytes);
+        set("delete.retention.ms", topic.delete_retention_ms);
+        if (topic.compacted) {
+            const char* const policy = topic.expires() ? "compact,delete" : "compact";
+            request.topics.back().configs.push_back({"cleanup.policy", policy});
+            request.topics.back().configs.push_back({"min.cleanable.dirty.ratio", "0.1"});
+        }
         // Before version 4 nobody can leave the number of replicas to the broker.
         const auto asked = TRY(connection->send(request, 4));
         const auto answer = TRY(connection->receive<kafka::CreateTopicsResponse>(asked));

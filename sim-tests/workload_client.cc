@@ -4,6 +4,19 @@
 
 namespace pyralog::simtest {
 
+void Client::add(wire::RecordBatchBuilder& builder, const std::string& topic, Ident ident,
+                 std::size_t size, std::int64_t timestamp) const {
+    const std::string value = value_of(ident, size);
+    if (!workload_.is_compacted(topic)) {
+        builder.add(std::nullopt, value, timestamp);
+    } else if (!deletes_key(ident)) {
+        builder.add(key_of(ident), value, timestamp);
+    } else {
+        const wire::RecordHeader who{"who", Bytes::copy_of(value_of(ident, value_size_min))};
+        builder.add(key_of(ident), std::nullopt, timestamp, std::span(&who, 1));
+    }
+}
+
 Result<std::int64_t> Client::ask_start(KafkaConnection& connection, const TopicPartition& name,
                                        NodeId self) {
     kafka::ListOffsetsRequest request;

@@ -5,6 +5,7 @@
 // client's program.
 #pragma once
 
+#include "core/wire/record_batch.h"
 #include "sim-tests/workload.h"
 
 namespace pyralog::simtest {
@@ -45,6 +46,10 @@ public:
     }
     // At once, and of all topics there are.
     void learn_all() { ask_for({}); }
+
+    // A record that says who it is; with a key, if the topic is compacted.
+    void add(wire::RecordBatchBuilder& builder, const std::string& topic, Ident ident,
+             std::size_t size, std::int64_t timestamp) const;
 
     // Where a partition begins; told to the history as well.
     Result<std::int64_t> ask_start(KafkaConnection& connection, const TopicPartition& name,

@@ -83,7 +83,7 @@ private:
         fetch.seen = TRY(seen_in(told.records));
         SOMETIMES(!fetch.seen.empty() && fetch.seen.front().offset < fetch.from,
                   "client/fetched-from-the-middle-of-a-batch");
-        if (!fetch.seen.empty()) next = fetch.seen.back().offset + 1;
+        next = end_of(told.records).value_or(next);
         workload_.history_.saw(std::move(fetch));
         return {};
     }

@@ -1,9 +1,13 @@
 #include "sim-tests/workload_client.h"
 
+#include "core/base/probe.h"
 #include "core/wire/kafka/create_topics.h"
 #include "core/wire/kafka/fetch.h"
 #include "core/wire/kafka/produce.h"
 #include "core/wire/record_batch.h"
+
+#include <algorithm>
+#include <utility>
 
 namespace pyralog::simtest {
 
@@ -148,13 +152,15 @@ private:
         produce.client = self_.value;
         produce.connection = connection->number();
         produce.partition = workload_.history_.partition(name);
+        // The last record of a partition stays, whatever becomes of those before it.
+        while (deletes_key({self_.value, next_number_})) ++next_number_;
         produce.first_number = next_number_++;
         produce.records = 1;
         produce.replicas = kafka_.partition(name)->replicas;
         produce.invoked = now();
         wire::RecordBatchBuilder builder;
-        builder.add(std::nullopt, value_of({self_.value, produce.first_number}, value_size_min),
-                    env_.clock.wall().unix_ms);
+        add(builder, name.topic, {self_.value, produce.first_number}, value_size_min,
+            env_.clock.wall().unix_ms);
         const Bytes batch = builder.build();
         const auto parsed = wire::RecordBatch::parse(batch);
         produce.batch_crc = std::get<wire::RecordBatch>(parsed).header().crc;
@@ -174,15 +180,25 @@ private:
         return {};
     }
 
+    // A log that is compacted meanwhile is none that ever was: so it is read until it is the same
+    // twice. It only loses records, so it was like this when the second time began.
+    Result<> read(const TopicPartition& name, History::Log& log) {
+        if (!workload_.is_compacted(name.topic)) return read_once(name, log);
+        for (;;) {
+            History::Log before = std::exchange(log, {});
+            TRY(read_once(name, log));
+            if (std::ranges::equal(before.records, log.records)) return {};
+            SOMETIMES(!before.records.empty(), "client/log-was-compacted-while-it-was-read");
+        }
+    }
+
     // All of it from where it begins, up to the record that probe() wrote. What is deleted
     // meanwhile is not waited for.
-    Result<> read(const TopicPartition& name, History::Log& log) {
+    Result<> read_once(const TopicPartition& name, History::Log& log) {
         KafkaConnection* connection = TRY(leader_of(name));
         if (log.records.empty()) log.start = TRY(ask_start(*connection, name, self_));
-        for (;;) {
-            const std::int64_t next =
-                log.records.empty() ? log.start : log.records.back().offset + 1;
-            if (next >= ends_.at(name)) return {};
+        std::int64_t next = log.records.empty() ? log.start : log.records.back().offset + 1;
+        while (next < ends_.at(name)) {
             kafka::FetchRequest request;
             request.max_wait_ms = 100;
             request.min_bytes = 1;
@@ -201,7 +217,9 @@ private:
             if (seen.empty()) return Error::unavailable;
             for (const Fetch::Seen& record : seen)
                 if (record.offset >= next) log.records.push_back(record);
+            next = *end_of(told.records);
         }
+        return {};
     }
 
     const NodeId self_;

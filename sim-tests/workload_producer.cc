@@ -85,8 +85,8 @@ private:
             const auto size = static_cast<std::size_t>(
                 random_.between(1, static_cast<std::int64_t>(plan().value_bytes_max)));
             const Ident ident{self_.value, produce.first_number + i};
-            builder.add(std::nullopt, value_of(ident, workload_.room_for(size)),
-                        env_.clock.wall().unix_ms + i);
+            add(builder, target.name.topic, ident, workload_.room_for(size),
+                env_.clock.wall().unix_ms + i);
         }
         const Bytes batch = builder.build();
         const auto parsed = wire::RecordBatch::parse(batch);

@@ -198,7 +198,22 @@ std::vector<PlantedBug> what_members_see() {
     };
 }
 
-// N: what breaks the simulator's own promise, that a seed is one run.
+// N: mistakes of our own kind. In compaction,
+std::vector<PlantedBug> what_is_compacted() {
+    using namespace oracle;
+    return {
+        {"N02",
+         "compaction takes the newest record of a key for an older one",
+         {newest_lost, came_back, not_contiguous},
+         {}},
+        {"N03",
+         "compaction forgets what deletes a key at once",
+         {newest_lost, came_back, prefixes_differ},
+         {}},
+    };
+}
+
+// and what breaks the simulator's own promise, that a seed is one run.
 std::vector<PlantedBug> what_is_not_deterministic() {
     return {
         {"N01",
@@ -213,8 +228,9 @@ std::vector<PlantedBug> what_is_not_deterministic() {
 const std::vector<PlantedBug>& planted_bugs() {
     static const std::vector<PlantedBug> bugs = [] {
         std::vector<PlantedBug> all;
-        for (auto* part : {votes_and_terms, disks_and_restarts, reads_and_progress,
-                           what_clients_see, what_members_see, what_is_not_deterministic})
+        for (auto* part :
+             {votes_and_terms, disks_and_restarts, reads_and_progress, what_clients_see,
+              what_members_see, what_is_compacted, what_is_not_deterministic})
             std::ranges::copy(part(), std::back_inserter(all));
         return all;
     }();
