@@ -257,7 +257,7 @@ void TopicConfig::describe(Visitor& setting) {
     setting("topic.compaction_interval", compaction_interval, Bounds<Duration>{10ms, 24h},
             "How often nodes look for topics to be compacted.");
     setting("topic.compaction_key_bytes_max", compaction_key_bytes_max,
-            Bounds<std::size_t>{256, 64_GiB},
+            Bounds<std::size_t>{4_KiB, 64_GiB},
             "The memory for keys while a partition is compacted, one at a time. With less than its "
             "keys take, that is done in several passes.");
 }

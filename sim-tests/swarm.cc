@@ -150,7 +150,7 @@ void draw_config(server::Config& config, Random& random) {
     set(settings, "topic.auto_create", "true");
     set(settings, "topic.retention_interval", scaled(random, 50ms, 5s));
     set(settings, "topic.compaction_interval", scaled(random, 50ms, 2s));
-    set_size(settings, "topic.compaction_key_bytes_max", scaled(random, 256, 64 << 10));
+    set_size(settings, "topic.compaction_key_bytes_max", scaled(random, 4096, 64 << 10));
 }
 
 // Records are large, queues to peers and journals small: whoever was away is sent more at once than

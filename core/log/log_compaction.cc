@@ -291,7 +291,7 @@ private:
                         if (record.key) newest_.note(record.key->text(), record.offset);
                 end_ = frame.end();
                 SOMETIMES(newest_.full(), "log/more-keys-than-there-is-room-for");
-                if (newest_.full() || BUGGIFY("log/compacts-a-little")) return {};
+                if (newest_.full() || BUGGIFY("log/compacts-a-little", 20'000)) return {};
             }
             TRY(pace_());
             if (log_.resets_ != resets_) return Error::unavailable;
