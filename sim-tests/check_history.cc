@@ -438,10 +438,10 @@ private:
     // All that is known to have been in the log, by key; and what is there.
     struct OfKey {
         std::map<std::int64_t, Ident> known, there;
-        bool may_be_deleted = false; // By a record of which nobody knows where it is, or was.
+        bool has_unplaced = false;   // A record of which nobody knows where it is, or was,
+        bool may_be_deleted = false; // and by which it may be deleted.
     };
     std::optional<Finding> check_keys() {
-        std::map<std::string, OfKey> keys;
         std::map<std::int64_t, Ident> all;
         std::map<Ident, std::int64_t> known_places;
         const auto add = [&](std::int64_t offset, Ident ident) -> std::optional<Finding> {
@@ -455,27 +455,28 @@ private:
                 return found(oracle::duplicated,
                              to_string(ident) + " was" + at(offset) + ", and" + at(place));
             // Of what has been deleted nothing is expected.
-            if (offset >= start_) keys[key_of(ident)].known.emplace(offset, ident);
+            if (offset >= start_) keys_[key_of(ident)].known.emplace(offset, ident);
             return {};
         };
         for (const Fetch::Seen& record : *log_) {
             if (auto finding = add(record.offset, record.ident)) return finding;
-            keys[key_of(record.ident)].there.emplace(record.offset, record.ident);
+            keys_[key_of(record.ident)].there.emplace(record.offset, record.ident);
         }
         if (auto finding = each_known(add)) return finding;
         for (const Produce* produce : produces_)
             for (std::int32_t i = 0; i < produce->records; ++i) {
                 const Ident who = ident(*produce, i);
-                if (produce->outcome == Outcome::refused || !deletes_key(who)) continue;
-                keys[key_of(who)].may_be_deleted |= !known_places.contains(who);
+                if (produce->outcome == Outcome::refused || known_places.contains(who)) continue;
+                keys_[key_of(who)].has_unplaced = true;
+                keys_[key_of(who)].may_be_deleted |= deletes_key(who);
             }
-        for (const auto& [key, of_key] : keys)
+        for (const auto& [key, of_key] : keys_)
             if (auto finding = check_key(key, of_key)) return finding;
         return {};
     }
 
     std::optional<Finding> check_key(const std::string& key, const OfKey& of_key) const {
-        const auto& [known, there, may_be_deleted] = of_key;
+        const auto& [known, there, has_unplaced, may_be_deleted] = of_key;
         if (known.empty()) return {};
         for (auto record = known.rbegin(); record != known.rend(); ++record) {
             if (there.contains(record->first)) continue;
@@ -496,21 +497,32 @@ private:
         return {};
     }
 
-    // Compaction takes away and never adds: what is there in the end was there when somebody read
-    // on both sides of it.
+    // Of what is there in the end a fetch may only pass over what compaction may have taken: the
+    // log was perhaps read where it had not come so far yet.
     std::optional<Finding> check_passed_over() {
         for (const Fetch* fetch : fetches_) {
             std::int64_t next = fetch->from;
             for (const Fetch::Seen& record : fetch->seen) {
-                const auto passed = std::ranges::lower_bound(*log_, next, {}, &Fetch::Seen::offset);
-                if (passed != log_->end() && passed->offset < record.offset)
-                    return found(oracle::not_contiguous, "a fetch passes over " +
-                                                             to_string(passed->ident) +
-                                                             at(passed->offset));
+                auto passed = std::ranges::lower_bound(*log_, next, {}, &Fetch::Seen::offset);
+                for (; passed != log_->end() && passed->offset < record.offset; ++passed)
+                    if (!may_be_compacted(*passed, *fetch))
+                        return found(oracle::not_contiguous, "a fetch passes over " +
+                                                                 to_string(passed->ident) +
+                                                                 at(passed->offset));
                 next = std::max(next, record.offset + 1);
             }
         }
         return {};
+    }
+
+    // Because something newer of its key was committed then, or it says that its key is deleted.
+    bool may_be_compacted(const Fetch::Seen& record, const Fetch& fetch) const {
+        const OfKey& of_key = keys_.at(key_of(record.ident));
+        const auto newer = of_key.known.upper_bound(record.offset);
+        const bool is_superseded =
+            newer != of_key.known.end() && newer->first < fetch.high_watermark;
+        return is_superseded || of_key.has_unplaced ||
+               (deletes_key(record.ident) && history_.forgets(partition_));
     }
 
     // The topic has gone. What was acknowledged and what was read must still agree.
@@ -537,6 +549,7 @@ private:
     std::int64_t start_ = 0;
     const bool is_compacted_;
     std::map<Ident, std::int64_t> places_;
+    std::map<std::string, OfKey> keys_;
     std::map<std::int64_t, Ident> before_; // What is known of what lay before the start.
 };
 

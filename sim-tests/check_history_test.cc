@@ -485,6 +485,34 @@ TEST_CASE("a log of which compaction has left the newest of each key is good", "
     CHECK(CompactedStory(15, true).verdict_without({0, 7}) == "good");
 }
 
+// Seed 930179: the log was read from a replica that had compacted less than the one that had
+// answered a fetch before.
+TEST_CASE("a fetch passes over nothing but what compaction may take", "[simtest]") {
+    // All is still there in the end. Keys have records at 6, 13, 20; and 0, 7, 14, 21; and so on.
+    const auto verdict_of = [](const std::vector<Fetch::Seen>& seen, std::int64_t high_watermark,
+                               const std::function<void(CompactedStory&)>& change = {}) {
+        CompactedStory story(22, true);
+        story.read(0, seen, high_watermark);
+        if (change) change(story);
+        return story.verdict_without({});
+    };
+    std::vector<Fetch::Seen> last;
+    for (std::int64_t offset = 15; offset < 22; ++offset) last.push_back({offset, {1, offset + 1}});
+    CHECK(verdict_of(last, 22) == "good");
+    last.erase(last.begin()); // The newest of its key.
+    CHECK(verdict_of(last, 22) == "not-contiguous");
+    // Somebody may have known of a newer one.
+    CHECK(verdict_of(last, 22, [](auto& s) { (void)s.send(1, 7); }) == "good");
+    // What is newer was not there yet, or was none of what compaction may look at.
+    CHECK(verdict_of({{7, {1, 8}}}, 8) == "not-contiguous");
+    CHECK(verdict_of({{7, {1, 8}}}, 14) == "good");
+    // But for what deletes its key; unless nothing is ever forgotten.
+    CHECK(verdict_of({{13, {1, 14}}, {15, {1, 16}}}, 20) == "good");
+    CompactedStory kept(22, false);
+    kept.read(0, {{13, {1, 14}}, {15, {1, 16}}}, 20);
+    CHECK(kept.verdict_without({}) == "not-contiguous");
+}
+
 TEST_CASE("a compacted log may have lost its beginning as well", "[simtest]") {
     CompactedStory story(22, false);
     story.read_all();
