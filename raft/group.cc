@@ -201,12 +201,12 @@ Result<BytesChain> Group::read_from_time(std::int64_t timestamp_ms, Offset limit
     return noticed(log_->read(std::max(first, log_->log_start().offset), limit, 1));
 }
 
-// What this replica cannot read it cannot serve either, and others have it.
+// What this replica cannot read it cannot serve either, and others have it. What of it can be
+// mended the log tells by itself: where it tells nothing there is nothing to be called whole again.
 template <class T>
 Result<T> Group::noticed(Result<T> read) {
     if (!read.ok() && (read.error() == Error::corrupt || read.error() == Error::device_failed))
         unfit_until_ = env_.clock.now() + unfit_timeouts * config_.election_timeout;
-    if (!read.ok() && read.error() == Error::corrupt) host_.repair_->want(id_);
     return read;
 }
 

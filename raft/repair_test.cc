@@ -141,6 +141,39 @@ TEST_CASE("what is damaged behind what somebody reads is mended all the same", "
     CHECK(hosts.until([&] { return stored.is_whole(node); }));
 }
 
+// While nobody uses it a segment is closed, and what was known of it is in its footer. If that is
+// lost, and a frame as well, nobody can say what of it is damaged.
+TEST_CASE("a leader whose segment is not what it was makes way, for nothing mends that", "[raft]") {
+    Stored stored(true);
+    Hosts& hosts = stored.hosts;
+    hosts.log.segment_bytes = 4_KiB;
+    hosts.log.open_segments_max = 1;
+    for (const NodeId node : hosts.nodes) hosts.world.kill(node);
+    hosts.start_all();
+    const NodeId leader = hosts.leader();
+    for (int i = 0; i < 8; ++i) {
+        stored.values.push_back(std::string(900, static_cast<char>('A' + i)));
+        REQUIRE(hosts.produce(leader, stored.values.back()).ok());
+    }
+    // The last of them moves when it is followed by others, and takes the place of the first.
+    REQUIRE(hosts.until([&] {
+        return hosts.group(leader).log().segments_end().index > 16 &&
+               metric(hosts.world.environment(leader), "pyralog_open_segments") == 1;
+    }));
+    sim::Medium& disk = hosts.world.disk(leader);
+    CHECK(disk.rot(stored.segment, stored.text_of_segment(leader).size() - 1, std::byte{1}));
+    CHECK(disk.rot(stored.segment, 3000, std::byte{1}));
+    const auto read = hosts.on(leader, [](Environment&, Host& host) -> Result<Offset> {
+        TRY(host.find(group_one)->read(Offset(0), 1));
+        return Offset(0);
+    });
+    CHECK(read.error() == Error::corrupt);
+    CHECK(stored.is_whole(leader)); // As far as it knows.
+    const NodeId other = hosts.leader({leader});
+    CHECK_FALSE(hosts.group(leader).leads());
+    CHECK((hosts.values(other) == stored.values));
+}
+
 TEST_CASE("what rots in a journal comes back from the others", "[raft]") {
     Stored stored(false);
     Hosts& hosts = stored.hosts;
