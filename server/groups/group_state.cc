@@ -57,7 +57,7 @@ std::string_view to_string(GroupState::Phase phase) {
 GroupState::GroupState(const GroupRules& rules, const GroupValue& stored, Time now)
     : rules_(rules), generation_(stored.generation), protocol_type_(stored.protocol_type),
       protocol_(stored.protocol), leader_(stored.leader.value_or("")) {
-    bool is_assigned = false;
+    const bool is_assigned = stored.state_timestamp != GroupValue::unassigned;
     for (const GroupValue::Member& known : stored.members) {
         Member member;
         member.name = {known.id, known.group_instance_id};
@@ -68,17 +68,17 @@ GroupState::GroupState(const GroupRules& rules, const GroupValue& stored, Time n
                                                                   : ms(known.rebalance_timeout_ms);
         member.protocols = {{protocol_.value_or(""), Bytes::copy_of(known.subscription.view())}};
         member.assignment = Bytes::copy_of(known.assignment.view());
-        is_assigned |= !member.assignment.empty();
+        member.has_synced = is_assigned;
         member.is_new = false;
         hear_of(now, member);
         if (member.name.instance) instances_[*member.name.instance] = known.id;
         members_.emplace(known.id, std::move(member));
     }
     if (members_.empty()) return;
-    // Of a generation whose leader has not spoken yet, nobody has anything.
+    // Until its leader has spoken nobody has anything of a generation. What they have does not tell
+    // if he did: perhaps he had nothing to give.
     phase_ = is_assigned ? Phase::stable : Phase::completing;
     SOMETIMES(phase_ == Phase::completing, "groups/found-in-the-middle-of-a-rebalance");
-    for (auto& [id, member] : members_) member.has_synced = is_assigned;
     if (phase_ == Phase::completing) phase_deadline_ = now + longest_rebalance();
 }
 
@@ -514,7 +514,7 @@ GroupValue GroupState::stored(std::int64_t now_ms) const {
     value.generation = generation_;
     value.protocol = protocol_;
     if (!leader_.empty()) value.leader = leader_;
-    value.state_timestamp = now_ms;
+    value.state_timestamp = phase_ == Phase::completing ? GroupValue::unassigned : now_ms;
     for (const auto& [id, member] : members_)
         value.members.push_back({id, member.name.instance, member.client_id, member.client_host,
                                  in_ms(member.rebalance_timeout), in_ms(member.session_timeout),

@@ -450,6 +450,21 @@ TEST_CASE("a coordinator goes on from what another has stored", "[server][groups
         room.wait(11s);
         CHECK(room.group->phase() == Phase::empty);
     }
+    SECTION("a group that had agreed that there is nothing to share out") {
+        room.sync(a, 1);
+        room.restart();
+        CHECK(room.group->phase() == Phase::stable);
+        CHECK(room.synced(room.sync(a, 1)).assignment.empty());
+        CHECK(room.commit(a, 1) == ErrorCode::none);
+        // Nobody has to speak again to stay.
+        for (int i = 0; i < 8; ++i) {
+            room.wait(8s);
+            CHECK(room.heartbeat(a, 1) == ErrorCode::none);
+        }
+        // Nor is anybody told to assign in a generation in which somebody was.
+        const Ticket again = room.join(a);
+        CHECK(room.joined(again).generation == 2);
+    }
     SECTION("a group that is empty, whose numbers go on") {
         room.leave(a);
         room.restart();

@@ -69,6 +69,9 @@ struct GroupValue {
         Bytes subscription;
         Bytes assignment;
     };
+    // In the place of a time: the leader of this generation has not assigned anything yet. Kafka
+    // stores no such groups, and looks at the time of empty ones only.
+    static constexpr std::int64_t unassigned = -2;
 
     std::string protocol_type;
     std::int32_t generation = 0;
