@@ -145,6 +145,17 @@ Result<> Repair::mend(GroupId id) {
     return {};
 }
 
+namespace {
+
+// Still, and as it was: there is no use in asking for it again at once.
+bool is_known(const Group& group, const Damage& damage) {
+    return std::ranges::any_of(group.log().damages(), [&](const Damage& known) {
+        return known.first == damage.first && known.end == damage.end;
+    });
+}
+
+} // namespace
+
 // True if something has changed.
 Result<bool> Repair::mend_one(Group& group, const Damage& damage) {
     for (const NodeId peer : peers_of(group)) {
@@ -155,7 +166,8 @@ Result<bool> Repair::mend_one(Group& group, const Damage& damage) {
         if (is_less) continue;
         const Result<> mended = group.mend(fetched.frames);
         SOMETIMES(!mended.ok() && mended.error() == Error::malformed, "repair/answer-does-not-fit");
-        if (mended.ok() || mended.error() == Error::unavailable) return true;
+        if (mended.ok()) return true;
+        if (mended.error() == Error::unavailable) return !is_known(group, damage);
         SOMETIMES(mended.error() == Error::not_found, "repair/segment-cannot-be-opened");
         if (mended.error() == Error::not_found) return false;
         if (mended.error() != Error::malformed) return mended.error();

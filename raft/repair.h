@@ -14,7 +14,8 @@
 // reads is found while others have it.
 //
 // One fiber for each group that has lost something, a few at a time, each with one request under
-// way; after all peers have been asked in vain it pauses.
+// way; when all peers have been asked in vain, or what they had could not be put where it belongs,
+// it pauses.
 #pragma once
 
 #include "core/env/environment.h"

@@ -141,6 +141,47 @@ TEST_CASE("what is damaged behind what somebody reads is mended all the same", "
     CHECK(hosts.until([&] { return stored.is_whole(node); }));
 }
 
+// Behind the last frame of a segment that grows stands something that was never acknowledged, and
+// cannot be read: until the next append cuts it off, nothing can be written beside it.
+TEST_CASE("what cannot be put where it belongs is not asked for all the time", "[raft]") {
+    Stored stored(true);
+    Hosts& hosts = stored.hosts;
+    const NodeId node = hosts.all_but(stored.leader)[0];
+    const std::uint64_t end = stored.text_of_segment(node).size();
+    hosts.world.kill(node);
+    hosts.world.boot(node, [&](Environment& env) -> Result<> {
+        const auto file = TRY(env.disk.open(stored.segment, Disk::Open::existing));
+        TRY(file->write_at(end, {Bytes::copy_of(std::string(4096, 'x'))}));
+        return file->sync();
+    });
+    REQUIRE(hosts.until([&] { return !hosts.world.running(node); }));
+    hosts.start(node);
+    REQUIRE(hosts.until(
+        [&] { return hosts.up(node) && hosts.group(node).committed().offset == Offset(12); }));
+    sim::Medium& disk = hosts.world.disk(node);
+    REQUIRE(disk.rot(stored.segment, end - 200, std::byte{1}));
+    REQUIRE(disk.make_unreadable(stored.segment, end / 4096 * 4096 + 4095));
+    const auto read = hosts.on(node, [](Environment&, Host& host) -> Result<Offset> {
+        TRY(host.find(group_one)->read(Offset(11), 1));
+        return Offset(11);
+    });
+    CHECK(read.error() == Error::corrupt);
+    hosts.world.run_for(10s);
+    CHECK_FALSE(stored.is_whole(node));
+    const auto asked = metric(hosts.world.environment(node), "pyralog_repair_requests_total");
+    CHECK(asked > 5);
+    CHECK(asked < 20);
+    for (const char letter : {'x', 'y', 'z'}) {
+        stored.values.push_back(std::string(900, letter));
+        REQUIRE(hosts.produce(stored.leader, stored.values.back()).ok());
+    }
+    CHECK(hosts.until([&] {
+        return stored.is_whole(node) &&
+               hosts.group(node).committed().offset == Offset(stored.values.size());
+    }));
+    CHECK((hosts.values(node) == stored.values));
+}
+
 // While nobody uses it a segment is closed, and what was known of it is in its footer. If that is
 // lost, and a frame as well, nobody can say what of it is damaged.
 TEST_CASE("a leader whose segment is not what it was makes way, for nothing mends that", "[raft]") {

@@ -170,11 +170,12 @@ public:
     // read.
     Result<std::int64_t> scrub(std::int64_t from, std::size_t bytes);
 
-    // Puts these frames in the place of one of the damages(), all of it. Waits, and is durable
-    // then. Where the log begins may be another place when this returns. Error::malformed if they
-    // are not what was there; Error::unavailable if more is damaged than was known, or if the
-    // damage was cut meanwhile; Error::not_found if its segment cannot be opened or replaced now.
-    // Of all others only a node's end is left.
+    // Puts these frames in the place of one of the damages(), all of it, but for what stands in a
+    // block with others that turn out to be damaged: damages() tells of those. Waits, and is
+    // durable then. Where the log begins may be another place when this returns. Error::malformed
+    // if they are not what was there; Error::unavailable if nothing could be put anywhere for such
+    // others, or if the damage was cut meanwhile; Error::not_found if its segment cannot be opened
+    // or replaced now. Of all others only a node's end is left.
     // What compaction has left of entries is taken for them. Whoever asks for it sees that it comes
     // from a log which is compacted as far as this one ever was, and wants to be.
     Result<> mend(std::span<const wire::Frame> frames);

@@ -399,6 +399,25 @@ TEST_CASE("any sector of a sealed segment that cannot be read is written anew", 
     }
 }
 
+// Each of two may begin or end in a block of which the other has lost something: neither can be
+// written as far as that.
+TEST_CASE("two sectors of a segment that cannot be read do not wait for each other", "[log]") {
+    constexpr int count = 150;
+    TestNode node;
+    REQUIRE(node.live(stored(count)).ok());
+    const std::string path = sealed_segment(node);
+    const std::string before = durable_text(node, path);
+    // Not those of the footer: with a frame they would be lost.
+    const std::uint64_t stop = std::min<std::uint64_t>(before.size() - 3 * 4096, 24'576);
+    for (std::uint64_t first = 4096; first < stop; first += sim::sanitized ? 4608 : 1536)
+        for (std::uint64_t second = first + 512; second < stop; second += 1024) {
+            INFO("sectors at " << first << " and " << second);
+            REQUIRE(node.disk().make_unreadable(path, first));
+            REQUIRE(node.disk().make_unreadable(path, second));
+            mend_and_compare(node, path, before, count);
+        }
+}
+
 TEST_CASE("many damages of one segment are mended, each on its own", "[log]") {
     constexpr int count = 150;
     TestNode node;

@@ -107,10 +107,10 @@ public:
 
     // Writes the frames of one of these, all of it from `start` on, to where they belong, and
     // syncs. Waits. What of it lies before `start` is filled with entries that say nothing: so
-    // those behind them can be read. Error::malformed if they are not what belongs there.
-    // Error::unavailable if more turned out to be damaged than was known, which damages() tells
-    // now. Error::not_found if the file cannot be opened now. Of all others only a node's end is
-    // left.
+    // those behind them can be read. What begins or ends in a block that cannot be read is written
+    // but for that, and damages() tells of the block. Error::malformed if they are not what belongs
+    // there. Error::unavailable if nothing is left to be written then. Error::not_found if the file
+    // cannot be opened now. Of all others only a node's end is left.
     Result<> mend(std::span<const wire::Frame> frames, Position start);
 
 private:
@@ -157,6 +157,7 @@ private:
                                                       wire::SegmentIndex::Mark wanted) const;
     Result<> restore_header();
     Result<> look_at_edge(std::uint64_t from, std::uint64_t end) const;
+    Result<> write_what_can_be(std::uint64_t begin, std::uint64_t end, BytesChain chain);
 
     Environment& env_;
     std::string path_;

@@ -244,7 +244,8 @@ Result<> Segment::mend(std::span<const wire::Frame> frames, Position start) {
     const auto found = hole_at(frames.front().first, start);
     if (found == holes_.end() || !fits(found->second, start, frames)) return Error::malformed;
     const std::uint64_t from = found->first;
-    std::uint64_t end = found->second.file_end;
+    const std::uint64_t file_end = found->second.file_end;
+    std::uint64_t end = file_end;
     std::uint64_t needed = 0;
     for (const wire::Frame& frame : frames) needed += wire::stored_size(frame);
     if (needed > end - from) return Error::malformed;
@@ -264,15 +265,33 @@ Result<> Segment::mend(std::span<const wire::Frame> frames, Position start) {
         chain.push_back(wire::encode_footer(index_));
         end += chain.back().size();
     }
-    TRY(look_at_edge(block_before(begin), begin));
-    TRY(look_at_edge(end, block_behind(end)));
-    TRY(file_->write_at(begin, chain));
-    TRY(file_->sync());
+    TRY(write_what_can_be(begin, end, std::move(chain)));
     REACHABLE("segment/mended");
     has_header_ = has_header_ || begin == 0;
-    holes_.erase(from);
+    // Meanwhile somebody may have found out that there is more.
+    if (const auto now = holes_.find(from); now != holes_.end() && now->second.file_end == file_end)
+        holes_.erase(now);
     forget_before(start);
     return {};
+}
+
+// Where the block of an edge cannot be read only what does not lie in it is written. That block is
+// among what is damaged then, with all that stands in it. Two damages that begin or end in a block
+// of the other would wait for each other otherwise. Error::unavailable if nothing is left.
+Result<> Segment::write_what_can_be(std::uint64_t begin, std::uint64_t end, BytesChain chain) {
+    const Result<> first = look_at_edge(block_before(begin), begin);
+    if (!first.ok() && first.error() != Error::unavailable) return first;
+    const Result<> last = look_at_edge(end, block_behind(end));
+    if (!last.ok() && last.error() != Error::unavailable) return last;
+    // Nothing of ours stands behind the end of one that grows: its next append cuts that off.
+    if (!last.ok() && end == index_.bytes) return Error::unavailable;
+    const std::uint64_t from = first.ok() ? begin : block_behind(begin);
+    const std::uint64_t to = last.ok() ? end : block_before(end);
+    if (from >= to) return Error::unavailable;
+    SOMETIMES(to - from < end - begin, "segment/mended-but-for-an-edge");
+    if (to - from < end - begin) chain = {joined(chain).slice(from - begin, to - from)};
+    TRY(file_->write_at(from, chain));
+    return file_->sync();
 }
 
 } // namespace pyralog
