@@ -349,8 +349,9 @@ private:
     void harm(Entry& file, std::uint64_t position, std::span<const std::byte> bytes, Fault fault);
     void make_unreadable(Entry& file, std::uint64_t position);
     void promise_in_vain(Entry& file, std::uint64_t covers);
-    void note_cut(Entry& file, const Image& before);
-    void note_written(Inode file, std::uint64_t position, std::uint64_t end);
+    void note_written(Entry& file, std::uint64_t position, std::span<const std::byte> bytes);
+    void note_resized(Entry& file, std::uint64_t size);
+    void note_over(Inode file, std::uint64_t position, std::uint64_t end);
 
     // ---- Power cuts ----
 
@@ -359,7 +360,7 @@ private:
     Fate draw_fate_of_unit();
     std::size_t units_of(const Change& change) const;
     bool cut_file(Entry& file, const std::vector<Change>& in_flight, Cut how);
-    bool cut_write(Image& image, const Change& change, std::uint64_t old_size, Cut how);
+    bool cut_write(Entry& file, const Change& change, std::uint64_t old_size, Cut how);
     bool cut_names(Cut how);
     void in_flight_writes(std::map<Inode, std::vector<Change>>& found) const;
     void finish_some_names(Cut how);

@@ -88,23 +88,27 @@ bool Medium::cut_file(Entry& file, const std::vector<Change>& in_flight, Cut how
     if (sizes[kept] != sizes.back() && !timeline_.inject(Fault::lost_size)) kept = changes.size();
 
     bool lost = false;
-    const Image before = file.durable;
+    const std::uint64_t size_before = file.durable.size();
+    const std::uint64_t promised = file.unharmed ? file.unharmed->size() : size_before;
     if (how != Cut::keeps_none) {
         std::uint64_t old_size = file.durable.size(); // Bytes behind it were never written here.
         for (std::size_t i = 0; i < changes.size(); ++i) {
             if (!changes[i].is_resize) {
-                const bool lost_some = cut_write(file.durable, changes[i], old_size, how);
+                const bool lost_some = cut_write(file, changes[i], old_size, how);
                 lost = lost || lost_some;
             } else if (i < kept) {
                 file.durable.resize(changes[i].position);
+                note_resized(file, changes[i].position);
                 old_size = std::min(old_size, changes[i].position);
             }
         }
     } else {
         lost = !changes.empty();
         for (const Change& change : changes) {
-            if (!timeline_.inject(Fault::lost_unit) && !change.is_resize)
+            if (!timeline_.inject(Fault::lost_unit) && !change.is_resize) {
                 file.durable.write(change.position, change.data.view());
+                note_written(file, change.position, change.data.view());
+            }
             timeline_.counts.effect(Fault::lost_unit);
         }
     }
@@ -113,7 +117,9 @@ bool Medium::cut_file(Entry& file, const std::vector<Change>& in_flight, Cut how
         lost = true;
     }
     file.durable.resize(sizes[kept]);
-    note_cut(file, before);
+    // A sync may have promised more, and that is missing then.
+    const bool is_as_promised = sizes[kept] < size_before || sizes[kept] > promised;
+    note_resized(file, is_as_promised ? sizes[kept] : promised);
     file.visible = file.durable;
     file.visible_is_stale = false;
     file.errors_told = file.errors;
@@ -152,9 +158,13 @@ std::size_t Medium::unsynced_units() const {
 }
 
 // Gives each unit of an un-synced write its fate. True if any of it was lost.
-bool Medium::cut_write(Image& image, const Change& change, std::uint64_t old_size, Cut how) {
+bool Medium::cut_write(Entry& file, const Change& change, std::uint64_t old_size, Cut how) {
+    const auto write = [&](std::uint64_t position, std::span<const std::byte> bytes) {
+        file.durable.write(position, bytes);
+        note_written(file, position, bytes);
+    };
     if (how == Cut::keeps_all) {
-        image.write(change.position, change.data.view());
+        write(change.position, change.data.view());
         return false;
     }
     bool lost_some = false;
@@ -171,23 +181,23 @@ bool Medium::cut_write(Image& image, const Change& change, std::uint64_t old_siz
                             : fate == Fate::garbage ? Fault::garbage_unit
                                                     : Fault::lost_unit;
         if (fate == Fate::survives || !timeline_.inject(fault)) {
-            image.write(position, fresh);
+            write(position, fresh);
             continue;
         }
         if (fate == Fate::torn) {
             const auto cut = static_cast<std::size_t>(cut_dice_.pick(count));
             const bool head = cut_dice_.coin();
             if (head)
-                image.write(position, fresh.first(cut));
+                write(position, fresh.first(cut));
             else
-                image.write(position + cut, fresh.subspan(cut));
+                write(position + cut, fresh.subspan(cut));
         } else if (fate == Fate::garbage || (position >= old_size && cut_dice_.pick(2) == 1)) {
             // Garbage; also where the file has grown over whatever was on the medium before.
             std::vector<std::byte> garbage(count);
             for (std::byte& b : garbage) b = cut_dice_.byte();
-            image.write(position, garbage);
+            write(position, garbage);
         }
-        if (image.holds(position, fresh)) continue;
+        if (file.durable.holds(position, fresh)) continue;
         timeline_.counts.effect(fault);
         lost_some = true;
     }

@@ -92,8 +92,21 @@ void Medium::harm(Entry& file, std::uint64_t position, std::span<const std::byte
     file.durable.write(position, bytes);
 }
 
+// What is written, or left by a power cut, would be there without the damage as well.
+void Medium::note_written(Entry& file, std::uint64_t position, std::span<const std::byte> bytes) {
+    if (!file.unharmed) return;
+    file.unharmed->write(position, bytes);
+    note_over(file.inode, position, position + bytes.size());
+}
+
+void Medium::note_resized(Entry& file, std::uint64_t size) {
+    if (!file.unharmed) return;
+    file.unharmed->resize(size);
+    note_over(file.inode, size, UINT64_MAX);
+}
+
 // From now on the bytes [position, end) are not what earlier harms made of them.
-void Medium::note_written(Inode file, std::uint64_t position, std::uint64_t end) {
+void Medium::note_over(Inode file, std::uint64_t position, std::uint64_t end) {
     for (Harm& harm : harms_) {
         const std::uint64_t first = std::max(harm.position, position);
         const std::uint64_t last = std::min<std::uint64_t>(harm.position + harm.size, end);
@@ -114,35 +127,18 @@ void Medium::promise_in_vain(Entry& file, std::uint64_t covers) {
         if (change.order > covers) break;
         const std::uint64_t size = file.durable.size();
         if (change.is_resize) {
-            file.unharmed->resize(change.position);
-            note_written(file.inode, change.position, UINT64_MAX);
+            note_resized(file, change.position);
             harms_.push_back(
                 {Fault::late_sync_error, file.inode, change.position, 0, {}, {}, path});
             continue;
         }
-        file.unharmed->write(change.position, change.data.view());
         Buffer there(change.data.size());
         std::ranges::fill(there.view(), std::byte{0});
         if (change.position < size) file.durable.read(change.position, there.view());
-        note_written(file.inode, change.position, change.end());
+        note_written(file, change.position, change.data.view());
         harms_.push_back({Fault::late_sync_error, file.inode, change.position, change.data.size(),
                           change.data, std::move(there).freeze(), path});
     }
-}
-
-// What a power cut has changed would have been changed without the damage as well.
-void Medium::note_cut(Entry& file, const Image& before) {
-    if (!file.unharmed) return;
-    const std::uint64_t size = file.durable.size();
-    if (size < before.size() || size > file.unharmed->size()) file.unharmed->resize(size);
-    const Bytes now = file.durable.all();
-    const Bytes then = before.all();
-    for (std::size_t i = 0; i < now.size(); ++i)
-        if (i >= then.size() || now.view()[i] != then.view()[i]) {
-            file.unharmed->write(i, now.view().subspan(i, 1));
-            note_written(file.inode, i, i + 1);
-        }
-    if (now.size() < then.size()) note_written(file.inode, now.size(), UINT64_MAX);
 }
 
 void Medium::lose_all() { harms_.push_back({Fault::lost_disk, 0, 0, 0, {}, {}, {}}); }

@@ -680,3 +680,34 @@ TEST_CASE("all damage is listed, with what would be there without", "[sim]") {
     CHECK(machine.disk().harms()[0].should_be.text() == "b");
     CHECK(machine.disk().harms()[1].should_be.text() == "ghi");
 }
+
+TEST_CASE("what is written over a damage is none, though it is the same", "[sim]") {
+    Machine machine;
+    const auto unharmed = [&] {
+        const auto file = machine.disk().durable_file("f").value();
+        std::string text(machine.disk().unharmed_size(file), '?');
+        machine.disk().read_unharmed(file, 0, std::as_writable_bytes(std::span(text)));
+        return text;
+    };
+    const auto is_over = [&] {
+        return machine.disk().harms().at(0).written_over == std::vector{true};
+    };
+    const bool by_cut = GENERATE(false, true);
+    machine.runs([&](Environment& env) {
+        const auto file = durable_file(env, "f", "abcdef");
+        CHECK(machine.disk().rot("f", 1, std::byte{1}));
+        CHECK(machine.durable("f") == "accdef");
+        write(*file, 2, "x", Durability::now);
+        CHECK_FALSE(is_over());
+        CHECK(unharmed() == "abxdef");
+        write(*file, 0, "xcy", by_cut ? Durability::later : Durability::now);
+    });
+    if (by_cut) {
+        CHECK_FALSE(is_over());
+        machine.disk().plan_cut({sim::Medium::Fate::survives});
+        machine.cut();
+    }
+    CHECK(machine.durable("f") == "xcydef");
+    CHECK(unharmed() == "xcydef");
+    CHECK(is_over());
+}

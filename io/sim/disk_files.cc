@@ -148,18 +148,13 @@ void Medium::add_change(Entry& file, Change change) {
 }
 
 void Medium::make_durable(Entry& file, const Change& change) {
-    if (file.unharmed) {
-        if (change.is_resize)
-            file.unharmed->resize(change.position);
-        else
-            file.unharmed->write(change.position, change.data.view());
-        note_written(file.inode, change.position, change.is_resize ? UINT64_MAX : change.end());
-    }
     if (change.is_resize) {
         file.durable.resize(change.position);
+        note_resized(file, change.position);
     } else {
         if (remembers_) remember(file, change);
         file.durable.write(change.position, change.data.view(), file.visible);
+        note_written(file, change.position, change.data.view());
     }
 }
 
