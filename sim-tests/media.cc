@@ -472,11 +472,13 @@ void NodeMedia::read_segment(SegmentFile& file) {
         const Entry entry = entry_of(header.frame);
         OfGroup& group = groups_[file.group];
         OfGroup::Slot& slot = group.slots_[entry.first.index];
+        if (slot.stored && slot.stored != entry) continue;
+        ++slot.segments;
+        file.indexes.push_back(entry.first.index);
         if (slot.stored) continue;
         if (slot.journaled && slot.journaled != entry)
             group.kept_ = std::min(group.kept_, entry.first.index);
         slot.stored = entry;
-        file.indexes.push_back(entry.first.index);
         if (slot.stored != slot.journaled) add_batch(entry, 1);
     }
 }
@@ -489,6 +491,7 @@ void NodeMedia::forget(SegmentFile& file) {
         const auto at = group.slots_.find(index);
         CHECK(at != group.slots_.end() && at->second.stored);
         OfGroup::Slot& slot = at->second;
+        if (--slot.segments > 0) continue;
         if (slot.stored != slot.journaled) add_batch(*slot.stored, -1);
         slot.stored.reset();
         group.kept_ = std::min(group.kept_, index);

@@ -41,7 +41,8 @@ public:
 
     // An entry is in the journal at first, then in a segment as well, and then there alone. In both
     // places it is the same, because it was committed before it moved; should it not be, what is in
-    // the segment counts, and both count as batches.
+    // the segment counts, and both count as batches. What a broken write has left at the end of one
+    // segment is at the beginning of the next as well.
     class OfGroup {
     public:
         // Null: there is none.
@@ -55,6 +56,7 @@ public:
 
         struct Slot {
             std::optional<Entry> stored, journaled; // One of them is there.
+            std::size_t segments = 0;               // That hold `stored`.
             std::uint64_t life = 0;                 // Of the file that was the last to tell of it.
             const Entry* counts() const {
                 return stored ? &*stored : journaled ? &*journaled : nullptr;
@@ -152,7 +154,7 @@ private:
         std::uint64_t generation = 0;
         std::uint64_t file_position = 0; // Zero: the header has not been seen yet.
         GroupId group;
-        std::vector<std::int64_t> indexes = {}; // Of the entries that it alone has in a segment.
+        std::vector<std::int64_t> indexes = {}; // Of the entries of which it holds what counts.
     };
 
     void refresh();

@@ -1,3 +1,4 @@
+#include "core/wire/segment.h"
 #include "sim-tests/calm_cluster.h"
 
 #include <algorithm>
@@ -139,6 +140,53 @@ TEST_CASE("what is followed as it grows is what is there when it is read at once
         CHECK(stage.media.at(node).lives() > 30);
         CHECK(stage.media.at(node).replays() <= 3);
     }
+}
+
+// Seed 901447: a failed sync had left all of an entry but its padding. The node took that for torn,
+// wrote the entry to its next segment, and removed this one when it was trimmed.
+TEST_CASE("what the end of one segment and the next one hold is there until both are gone",
+          "[simtest]") {
+    const NodeId node(1);
+    const GroupId group(1);
+    sim::World world(1);
+    const auto path = [](std::int64_t first) {
+        return "groups/1/" + std::string(19, '0') + std::to_string(first) + ".seg";
+    };
+    const auto on_node = [&](const std::function<void(Environment&)>& body) {
+        world.boot(node, [&](Environment& env) {
+            body(env);
+            CHECK(env.disk.sync_directory("groups/1").ok());
+        });
+        world.run_for(1s);
+    };
+    on_node([&](Environment& env) {
+        CHECK(env.disk.create_directory("groups").ok());
+        CHECK(env.disk.create_directory("groups/1").ok());
+        CHECK(env.disk.sync_directory("").ok());
+        CHECK(env.disk.sync_directory("groups").ok());
+        for (const std::int64_t first : {0, 2}) {
+            BytesChain bytes{wire::encode(wire::SegmentHeader{group, {first, Offset(0)}})};
+            for (std::int64_t index = first; index < first + 3; ++index) {
+                wire::Frame frame;
+                frame.kind = wire::Frame::Kind::term_start;
+                frame.group = group;
+                frame.term = Term(1);
+                frame.first.index = index;
+                bytes.push_back(wire::encode_header(frame));
+            }
+            const auto file = env.disk.open(path(first), Disk::Open::create_new);
+            CHECK(file.value()->write_at(0, bytes, Durability::now).ok());
+        }
+    });
+    NodeMedia media(world.disk(node));
+    CHECK(media.entries(group).size() == 5);
+    const bool is_first = GENERATE(true, false);
+    on_node([&](Environment& env) { CHECK(env.disk.remove(path(is_first ? 0 : 2)).ok()); });
+    CHECK(media.entries(group).size() == 3);
+    CHECK(media.group(group).find(2));
+    CHECK_FALSE(media.group(group).find(is_first ? 1 : 3));
+    on_node([&](Environment& env) { CHECK(env.disk.remove(path(is_first ? 2 : 0)).ok()); });
+    CHECK(media.entries(group).empty());
 }
 
 TEST_CASE("media tell of entries that have gone from them", "[simtest]") {
