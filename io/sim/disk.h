@@ -360,7 +360,8 @@ private:
     Fate draw_fate_of_unit();
     std::size_t units_of(const Change& change) const;
     bool cut_file(Entry& file, const std::vector<Change>& in_flight, Cut how);
-    bool cut_write(Entry& file, const Change& change, std::uint64_t old_size, Cut how);
+    bool cut_write(Entry& file, const Change& change, std::uint64_t old_size, std::uint64_t size,
+                   Cut how);
     bool cut_names(Cut how);
     void in_flight_writes(std::map<Inode, std::vector<Change>>& found) const;
     void finish_some_names(Cut how);

@@ -94,7 +94,7 @@ bool Medium::cut_file(Entry& file, const std::vector<Change>& in_flight, Cut how
         std::uint64_t old_size = file.durable.size(); // Bytes behind it were never written here.
         for (std::size_t i = 0; i < changes.size(); ++i) {
             if (!changes[i].is_resize) {
-                const bool lost_some = cut_write(file, changes[i], old_size, how);
+                const bool lost_some = cut_write(file, changes[i], old_size, sizes[kept], how);
                 lost = lost || lost_some;
             } else if (i < kept) {
                 file.durable.resize(changes[i].position);
@@ -157,11 +157,15 @@ std::size_t Medium::unsynced_units() const {
     return units;
 }
 
-// Gives each unit of an un-synced write its fate. True if any of it was lost.
-bool Medium::cut_write(Entry& file, const Change& change, std::uint64_t old_size, Cut how) {
+// Gives each unit of an un-synced write its fate; the file will end at `size`. True if any of it
+// was lost.
+bool Medium::cut_write(Entry& file, const Change& change, std::uint64_t old_size,
+                       std::uint64_t size, Cut how) {
     const auto write = [&](std::uint64_t position, std::span<const std::byte> bytes) {
         file.durable.write(position, bytes);
-        note_written(file, position, bytes);
+        if (position < size)
+            note_written(file, position,
+                         bytes.first(std::min<std::uint64_t>(bytes.size(), size - position)));
     };
     if (how == Cut::keeps_all) {
         write(change.position, change.data.view());

@@ -711,3 +711,26 @@ TEST_CASE("what is written over a damage is none, though it is the same", "[sim]
     CHECK(unharmed() == "xcydef");
     CHECK(is_over());
 }
+
+TEST_CASE("what is behind the end that a power cut leaves was not written", "[sim]") {
+    int cut_short = 0;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        Machine machine(seed);
+        machine.runs([&](Environment& env) {
+            const auto file = durable_file(env, "f", "abc");
+            write(*file, 0, std::string(2000, '0'));
+            machine.disk().lie_at_next_sync();
+            CHECK(file->sync().ok());
+            write(*file, 600, "more");
+        });
+        machine.cut();
+        const auto file = machine.disk().durable_file("f").value();
+        std::string unharmed(machine.disk().unharmed_size(file), '?');
+        machine.disk().read_unharmed(file, 0, std::as_writable_bytes(std::span(unharmed)));
+        if (machine.durable("f").size() > 600) continue;
+        ++cut_short;
+        CHECK(unharmed == std::string(2000, '0'));
+        CHECK(machine.disk().harms().back().written_over.empty());
+    }
+    CHECK(cut_short > 5);
+}
