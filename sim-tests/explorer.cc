@@ -9,6 +9,7 @@
 #include "core/wire/kafka/offset_for_leader_epoch.h"
 #include "core/wire/kafka/produce.h"
 #include "core/wire/record_batch.h"
+#include "server/groups/coordinator.h"
 
 #include <array>
 
@@ -171,7 +172,7 @@ private:
     Result<> remove() {
         kafka::DeleteTopicsRequest request;
         request.timeout_ms = 1000;
-        request.topic_names = {std::string(no_such_topic)};
+        request.topic_names = {std::string(often(30) ? server::offsets_topic_name : no_such_topic)};
         Uuid nobody;
         nobody.bytes[0] = 1;
         request.topics.push_back({});
@@ -247,6 +248,8 @@ private:
         request.timeout_ms = 500;
         const std::optional<Bytes> batch = flawed_batch();
         request.topics.push_back({target_.name.topic, {{target_.name.partition, batch}}});
+        if (often(10))
+            request.topics.push_back({std::string(server::offsets_topic_name), {{0, batch}}});
         if (often(10)) request.topics.push_back({std::string(no_such_topic), {{0, batch}}});
         KafkaConnection* connection = TRY(leader());
         const auto asked = TRY(connection->send(request, 3));

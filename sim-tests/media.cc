@@ -120,8 +120,11 @@ bool NodeMedia::has_batches() {
 
 std::optional<NodeMedia::Place> NodeMedia::settled_byte(sim::Dice& dice) {
     refresh();
-    if (dice.pick(4) == 3)
+    const std::uint64_t kind = dice.pick(8);
+    if (kind >= 6)
         if (auto place = byte_of_a_note(dice)) return place;
+    if (kind == 5)
+        if (auto place = byte_of_a_last_entry(dice)) return place;
     std::vector<Place> places;
     const auto add = [&](const std::string& path, std::uint64_t first, std::uint64_t end) {
         if (first >= end) return;
@@ -164,6 +167,24 @@ std::optional<NodeMedia::Place> NodeMedia::byte_of_a_note(sim::Dice& dice) const
     const std::uint64_t first = is_payload ? note.head : 0;
     const std::uint64_t end = is_payload ? note.size : note.head;
     return Place{std::string(path), note.position + first + dice.pick(end - first)};
+}
+
+// Of its payload, and each group is as likely to be hit: who has much has much that nobody reads
+// any more, and what somebody waits for is among the last.
+std::optional<NodeMedia::Place> NodeMedia::byte_of_a_last_entry(sim::Dice& dice) const {
+    std::map<GroupId, std::vector<std::pair<std::string_view, Note>>> all;
+    for (const auto& [path, file] : journal_)
+        for (const auto& [group, entries] : file.last_entries)
+            for (const Note& entry : entries)
+                if (entry.position + entry.size <= file.last_round)
+                    all[group].emplace_back(path, entry);
+    if (all.empty()) return {};
+    const auto& entries =
+        std::next(all.begin(), static_cast<std::ptrdiff_t>(dice.pick(all.size())))->second;
+    const std::size_t count = std::min(entries.size(), last_entries_max);
+    const auto& [path, entry] = entries[entries.size() - 1 - dice.pick(count)];
+    return Place{std::string(path),
+                 entry.position + entry.head + dice.pick(entry.size - entry.head)};
 }
 
 // Zero if the segment has none. It is there once the segment is sealed: all frames are durable.
@@ -270,7 +291,8 @@ bool NodeMedia::read_journal(JournalFile& file) {
                 .last_round = wire::JournalHeader::size,
                 .next_round = header->first_round,
                 .changes = {},
-                .notes = {}};
+                .notes = {},
+                .last_entries = {}};
     }
     const std::size_t known = file.changes.size();
     while (read_round(file)) {
@@ -292,6 +314,7 @@ bool NodeMedia::read_round(JournalFile& file) {
     const Bytes body = std::move(memory).freeze();
     std::vector<Change> changes;
     std::vector<Note> notes;
+    std::vector<std::pair<GroupId, Note>> entries;
     std::size_t at = 0;
     for (std::uint32_t i = 0; i < round->frames; ++i) {
         if (body.size() - at < wire::Frame::header_size) return false;
@@ -305,10 +328,12 @@ bool NodeMedia::read_round(JournalFile& file) {
         if (stored > body.size() - at) return false;
         header.frame.payload = {body.slice(at + wire::Frame::header_size, header.payload_size)};
         if (!wire::payload_intact(header.frame)) return false;
+        const Note note{file.file_position + wire::RoundHeader::size + at, wire::Frame::header_size,
+                        wire::Frame::header_size + header.payload_size};
         if (!header.frame.is_entry() && header.frame.kind != wire::Frame::Kind::seal)
-            notes.push_back({file.file_position + wire::RoundHeader::size + at,
-                             wire::Frame::header_size,
-                             wire::Frame::header_size + header.payload_size});
+            notes.push_back(note);
+        if (header.frame.is_entry() && header.payload_size > 0)
+            entries.emplace_back(header.frame.group, note);
         at += stored;
         if (header.frame.is_entry())
             changes.push_back({header.frame.group, round->round, false, entry_of(header.frame)});
@@ -319,6 +344,12 @@ bool NodeMedia::read_round(JournalFile& file) {
     if (at != body.size()) return false;
     file.changes.insert(file.changes.end(), changes.begin(), changes.end());
     file.notes.insert(file.notes.end(), notes.begin(), notes.end());
+    for (const auto& [group, note] : entries) {
+        std::vector<Note>& last = file.last_entries[group];
+        // Those of the newest round are not settled, and may be many.
+        if (last.size() == 2 * last_entries_max) last.erase(last.begin());
+        last.push_back(note);
+    }
     file.last_round = file.file_position;
     file.file_position += round->stored_size();
     ++file.next_round;

@@ -102,7 +102,7 @@ public:
 
     // A durable byte that is known to be so to the node as well: not in the newest round, where rot
     // cannot be told from a write that the power cut short. Now and then one of the few bytes that
-    // say more than others: of a vote, or of a segment's header.
+    // say more than others: of a vote, of a segment's header, or of what a group was given last.
     struct Place {
         std::string path;
         std::uint64_t position = 0;
@@ -132,6 +132,8 @@ private:
     struct Note {
         std::uint64_t position = 0, head = 0, size = 0; // With its header, which is `head` long.
     };
+    // So many of the last entries of a group with something in them are remembered, of each file.
+    static constexpr std::size_t last_entries_max = 4;
     struct JournalFile {
         Inode inode = 0;
         std::uint64_t generation = 0;
@@ -142,6 +144,7 @@ private:
         std::uint64_t next_round = 0;
         std::vector<Change> changes;
         std::vector<Note> notes;
+        std::map<GroupId, std::vector<Note>> last_entries;
     };
     // So much of a file's life counts.
     struct Part {
@@ -172,6 +175,7 @@ private:
     void read_segment(SegmentFile& file);
     void forget(SegmentFile& file);
     std::optional<Place> byte_of_a_note(sim::Dice& dice) const;
+    std::optional<Place> byte_of_a_last_entry(sim::Dice& dice) const;
     std::uint64_t footer_end(const std::string& path, const SegmentFile& file) const;
     bool read(Inode file, std::uint64_t position, std::span<std::byte> into);
     void add_batch(const Entry& entry, std::int64_t count);

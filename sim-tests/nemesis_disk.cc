@@ -5,6 +5,7 @@ namespace pyralog::simtest {
 namespace {
 
 constexpr std::uint64_t harms_at_once_max = 8;
+constexpr std::uint64_t neighbours_most = 16 * 1024; // So far apart.
 
 } // namespace
 
@@ -78,9 +79,18 @@ void Nemesis::decay(NodeId node, sim::Dice& dice) {
     const auto place = media_.at(node).segment_byte(dice);
     if (!atlas_.allows(node) || !place) return;
     sim::Medium& disk = cluster_.world().disk(node);
-    const bool struck = dice.coin() ? disk.make_unreadable(place->path, place->position)
-                                    : disk.rot(place->path, place->position, std::byte{8});
-    if (struck) cluster_.damage(node);
+    const bool is_sector = dice.coin();
+    const auto strike = [&](std::uint64_t position) {
+        const bool struck = is_sector ? disk.make_unreadable(place->path, position)
+                                      : disk.rot(place->path, position, std::byte{8});
+        if (struck) cluster_.damage(node);
+    };
+    strike(place->position);
+    // Often something else beside it: of two each may begin or end where the other is.
+    const std::uint64_t before = dice.pick(3) == 2 ? dice.pick(neighbours_most) : 0;
+    if (before == 0 || before > place->position) return;
+    const sim::Medium::Range other{place->path, place->position - before, 1};
+    if (media_.at(node).settled(other)) strike(other.position);
 }
 
 // False if there is nothing to damage.

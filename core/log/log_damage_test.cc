@@ -259,6 +259,31 @@ TEST_CASE("a sector of payload that cannot be read is as good as rotten", "[log]
                 .ok());
 }
 
+// A write that the power cut short leaves sectors that can be read, so this one was durable.
+TEST_CASE("a last round of which a sector cannot be read counts", "[log]") {
+    TestNode node;
+    REQUIRE(node.live([](Life& life) -> Result<> {
+                    TRY(life.append(1, Term(1), bytes_each));
+                    TRY(life.journal.sync());
+                    TRY(life.append(1, Term(1), 20'000));
+                    return life.journal.sync();
+                })
+                .ok());
+    const Place at = place_of(node, wire::Frame::Kind::records, 1);
+    REQUIRE(node.disk().make_unreadable(at.path, at.position + 9000));
+    REQUIRE(node.live([](Life& life) -> Result<> {
+                    Log& log = *TRY(life.log(1));
+                    CHECK(log.end().index == 2);
+                    REQUIRE(log.damages().size() == 1);
+                    CHECK(log.damages()[0].first.index == 1);
+                    const wire::Frame good = entry_at(1, 1, 20'000);
+                    TRY(log.mend(std::span(&good, 1)));
+                    CHECK(log.damages().empty());
+                    return {};
+                })
+                .ok());
+}
+
 TEST_CASE("behind the end of the newest journal file nothing may be unreadable", "[log]") {
     TestNode node;
     REQUIRE(node.live(rounds(3)).ok());
@@ -430,6 +455,28 @@ TEST_CASE("many damages of one segment are mended, each on its own", "[log]") {
         REQUIRE(node.disk().rot(path, wire::SegmentHeader::size + i * each + inside, std::byte{2}));
     }
     mend_and_compare(node, path, before, count);
+}
+
+TEST_CASE("more damages of one segment than are kept are found again", "[log]") {
+    constexpr int count = 700;
+    constexpr std::size_t bytes = 8;
+    constexpr std::size_t spoilt = Segment::damages_max + 40;
+    TestNode node;
+    REQUIRE(node.live(stored(count, bytes)).ok());
+    const std::string path = sealed_segment(node);
+    const std::string before = durable_text(node, path);
+    constexpr std::uint64_t each = wire::stored_size(bytes);
+    for (std::size_t i = 0; i < spoilt; ++i)
+        REQUIRE(node.disk().rot(
+            path, wire::SegmentHeader::size + i * each + wire::Frame::header_size, std::byte{1}));
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    Log& log = *TRY(life.log(1));
+                    CHECK(TRY(readable(log, bytes)).size() == count - spoilt);
+                    CHECK(log.damages().size() == Log::damages_max);
+                    return mend_all(log, bytes);
+                })
+                .ok());
+    CHECK((durable_text(node, path) == before));
 }
 
 TEST_CASE("a damaged segment takes nothing else than what stood there", "[log]") {

@@ -235,7 +235,8 @@ Result<> Segment::restore_header() {
 // index has all that they say.
 Result<> Segment::mend(std::span<const wire::Frame> frames, Position start) {
     if (frames.empty()) return Error::malformed;
-    if (const Result<> opened = be_open(); !opened.ok()) {
+    const bool too_many = BUGGIFY("segment/too-many-are-open-to-mend-it", 100'000);
+    if (const Result<> opened = too_many ? Error::unavailable : be_open(); !opened.ok()) {
         const Error error = opened.error();
         const bool is_final = error == Error::device_failed || error == Error::cancelled;
         SOMETIMES(!is_final, "segment/cannot-be-opened-to-be-mended");

@@ -7,7 +7,7 @@ namespace pyralog::simtest {
 
 namespace {
 
-constexpr std::array<Excused, 16> excused{{
+constexpr std::array<Excused, 19> excused{{
     {"probe/broker/cannot-accept", "no accept of the simulated network fails"},
     {"probe/broker/too-many-clients",
      "runs have fewer clients; whim broker/turns-a-client-away goes the same way"},
@@ -18,14 +18,20 @@ constexpr std::array<Excused, 16> excused{{
     {"probe/group/frames-do-not-lie-end-to-end", "packets have checksums, and no node lies"},
     {"probe/groups/as-many-groups-as-may-be", "runs have fewer groups; groups_test has"},
     {"probe/groups/not-written-in-time", "a leader that cannot commit steps down sooner"},
+    {"probe/journal/unreadable-last-round",
+     "damage strikes only what is settled, as no last round is; log_damage_test has"},
     {"probe/log/more-keys-than-there-is-room-for",
      "runs have fewer keys; whim log/compacts-a-little goes the same way, and so does "
      "compaction_test"},
     {"probe/log/piece-was-written-and-not-synced", "whoever cannot sync ends its node"},
     {"probe/raft/append-fits-no-log", "packets have checksums, and no node lies"},
     {"probe/raft/barrier-before-anything-is-committed", "handlers ask Group::serves() first"},
+    {"probe/raft/reset-to-what-is-here",
+     "entries would have to overtake it, by which their leader tells of fewer; reset_test has"},
     {"probe/raft/unsound-message", "packets have checksums, and no node lies"},
     {"probe/raft/vote-asked-again", "a stream brings nothing twice; raft/scripts does"},
+    {"probe/segment/more-damage-than-is-kept",
+     "what is found is mended long before there is so much; log_damage_test has"},
     {"probe/transport/a-stranger-calls", "no run has a node that is in no list; host_test has"},
     {"probe/transport/another-cluster-calls", "no run has two clusters; host_test has"},
     {"probe/transport/another-node-answers", "no run moves an address; host_test does"},
