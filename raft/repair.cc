@@ -17,7 +17,6 @@ constexpr Duration answer_patience = 1s;
 constexpr Duration retry_pause = 1s;
 constexpr std::size_t scrub_piece = 256_KiB;
 constexpr Duration scrub_pause = 64ms; // After each: 4 MiB/s.
-constexpr Duration scrub_interval = std::chrono::hours(24);
 
 } // namespace
 
@@ -94,7 +93,8 @@ void Repair::changed() {
 Result<> Repair::scrub() {
     for (;;) {
         const bool early = BUGGIFY("repair/scrubs-early", 200'000);
-        TRY(env_.fibers.sleep_until(env_.clock.now() + (early ? Duration(1s) : scrub_interval)));
+        const Duration pause = early ? Duration(1s) : host_.settings_.log.scrub_interval;
+        TRY(env_.fibers.sleep_until(env_.clock.now() + pause));
         std::vector<GroupId> groups;
         for (const auto& [id, group] : host_.groups()) groups.push_back(id);
         for (const GroupId id : groups) TRY(scrub_group(id));

@@ -36,6 +36,7 @@ struct LogConfig {
     std::size_t read_ahead_bytes = 4_MiB;
     std::size_t node_read_ahead_bytes = 64_MiB;
     int open_segments_max = 500;
+    Duration scrub_interval = std::chrono::hours(24);
 
     template <class Visitor>
     void describe(Visitor& setting) {
@@ -56,6 +57,8 @@ struct LogConfig {
                 "The same of all of them together; 0: nothing is.");
         setting("log.open_segments_max", open_segments_max, Bounds<int>{1, 100'000},
                 "How many segment files are kept open that nobody is using.");
+        setting("log.scrub_interval", scrub_interval, Bounds<Duration>{1s, std::chrono::days(365)},
+                "The pause between two looks through all segments for damage that nobody reads.");
     }
 };
 
