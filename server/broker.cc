@@ -2,7 +2,7 @@
 
 #include "core/base/buggify.h"
 #include "core/base/probe.h"
-#include "server/admin.h"
+#include "server/admin/admin.h"
 #include "server/compaction.h"
 #include "server/connection.h"
 #include "server/node.h"

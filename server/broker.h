@@ -5,8 +5,8 @@
 #pragma once
 
 #include "core/env/environment.h"
+#include "server/admin/status.h"
 #include "server/config.h"
-#include "server/status.h"
 
 #include <memory>
 

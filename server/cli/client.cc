@@ -1,6 +1,6 @@
-// `pyralog status` and `pyralog stop`: the other side of server/admin.h.
+// `pyralog status` and `pyralog stop`: the other side of server/admin/admin.h.
 #include "io/real/world.h"
-#include "server/admin.h"
+#include "server/admin/admin.h"
 #include "server/cli/program.h"
 
 #include <nlohmann/json.hpp>

@@ -1,6 +1,6 @@
 #include "server/cli/data_dir.h"
 
-#include "server/admin.h"
+#include "server/admin/admin.h"
 
 #include <cerrno>
 #include <cstring>

@@ -1,8 +1,8 @@
 // `pyralog log digest`: do the replicas of a stopped cluster hold the same?
 #include "core/log/digest.h"
 #include "io/real/world.h"
+#include "server/admin/status.h"
 #include "server/cli/program.h"
-#include "server/status.h"
 
 #include <algorithm>
 #include <cstdio>

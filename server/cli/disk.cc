@@ -1,7 +1,7 @@
 // `pyralog disk probe`: what io/real/disk_probe.h has found, for people and for programs.
 #include "io/real/disk_probe.h"
+#include "server/admin/status.h"
 #include "server/cli/program.h"
-#include "server/status.h"
 
 #include <algorithm>
 #include <cstdio>

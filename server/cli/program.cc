@@ -1,6 +1,6 @@
 #include "server/cli/program.h"
 
-#include "server/status.h"
+#include "server/admin/status.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -1,8 +1,8 @@
 // `pyralog log verify`, `dump` and `stats`: what is on the disk of a node that is stopped.
 #include "core/log/survey.h"
 #include "io/real/world.h"
+#include "server/admin/status.h"
 #include "server/cli/program.h"
-#include "server/status.h"
 
 #include <cstdio>
 #include <filesystem>

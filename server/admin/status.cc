@@ -1,4 +1,4 @@
-#include "server/status.h"
+#include "server/admin/status.h"
 
 #include "core/base/check.h"
 

@@ -1,4 +1,4 @@
-#include "server/http.h"
+#include "server/admin/http.h"
 
 #include <catch2/catch.hpp>
 #include <rapidcheck/catch.h>

@@ -1,19 +1,19 @@
-// server/admin.h
+// server/admin/admin.h
 //
 // A node's side door, for its operator: how are you, what have you counted, stop. HTTP on a port of
 // its own, without a password, so it listens on the local machine unless somebody says otherwise.
 //
 //     GET  /healthz      200 while the node is ready, else 503
 //     GET  /metrics      Prometheus text
-//     GET  /v1/status    server/status.h as JSON
+//     GET  /v1/status    server/admin/status.h as JSON
 //     POST /v1/stop      202, and the node shuts down
 //
 // One request for each connection, a fiber for each, and never more of them than admin_clients_max.
 #pragma once
 
 #include "core/env/environment.h"
-#include "server/http.h"
-#include "server/status.h"
+#include "server/admin/http.h"
+#include "server/admin/status.h"
 
 #include <functional>
 #include <string>

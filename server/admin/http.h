@@ -1,4 +1,4 @@
-// server/http.h
+// server/admin/http.h
 //
 // As much of HTTP/1.1 as a node needs to be asked how it is: requests without a body, one for each
 // connection. Pure functions of bytes. Strict: what is not of this form is refused with the status

@@ -1,4 +1,4 @@
-#include "server/status.h"
+#include "server/admin/status.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "server/http.h"
+#include "server/admin/http.h"
 
 #include "core/base/config.h"
 

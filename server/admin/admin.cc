@@ -1,4 +1,4 @@
-#include "server/admin.h"
+#include "server/admin/admin.h"
 
 #include <array>
 

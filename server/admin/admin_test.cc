@@ -1,5 +1,5 @@
 #include "io/sim/world.h"
-#include "server/admin.h"
+#include "server/admin/admin.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-// server/status.h
+// server/admin/status.h
 //
 // How a node is, as it tells whoever asks at its admin port: `pyralog status`, scripts, people.
 // A value; the Broker fills it in, the command line reads the JSON.
