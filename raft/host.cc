@@ -39,9 +39,10 @@ Host::Host(Environment& env, Settings settings, wire::Hello self,
       transport_(env, settings.transport, std::move(self), std::move(peers)),
       repair_(std::make_unique<Repair>(env, *this)), low_water_(env, *this),
       unsaved_changed_(env.fibers), deadlines_changed_(env.fibers), unused_(env.fibers),
-      groups_gauge_(env.metrics, "pyralog_groups", "Raft groups with a replica on this node."),
+      groups_gauge_(env.metrics, "pyralog_raft_groups", "Raft groups with a replica on this node."),
       elections_(env.metrics, "pyralog_elections_won_total",
                  "How often a replica of this node has become a leader.") {
+    Log::foretell(env.metrics);
     transport_.on_receive(
         [this](NodeId from, wire::PeerMessage message) { receive(from, std::move(message)); });
     transport_.on_connected([this](NodeId peer) { peer_connected(peer); });
@@ -388,6 +389,11 @@ void Host::leader_changed(Group& group) {
 
 bool Host::is_backlogged() const { return journal_->backlogged(); }
 bool Host::is_full() const { return journal_->full(); }
+
+std::optional<Time> Host::disk_hangs_since() const {
+    if (!disk_hangs(env_.clock.now())) return {};
+    return std::min(sync_began_.value_or(Time::max()), ask_began_.value_or(Time::max()));
+}
 
 // ---- From peers ----
 

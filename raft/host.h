@@ -96,6 +96,8 @@ public:
     const std::map<GroupId, std::unique_ptr<Group>>& groups() const { return groups_; }
     bool is_backlogged() const; // Clients are to wait,
     bool is_full() const;       // and leaders too.
+    // Since when the disk has owed an answer, if it owes one for so long that nobody leads here.
+    std::optional<Time> disk_hangs_since() const;
 
 private:
     friend class Group;

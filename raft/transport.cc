@@ -28,7 +28,9 @@ Transport::Transport(Environment& env, const TransportConfig& config, wire::Hell
       dropped_(env.metrics, "pyralog_peer_dropped_messages_total",
                "Messages to peers that did not fit into the queue or found no stream."),
       refused_(env.metrics, "pyralog_peer_refused_streams_total",
-               "Streams from peers that were closed for what came over them.") {
+               "Streams from peers that were closed for what came over them."),
+      lost_(env.metrics, "pyralog_peer_lost_streams_total",
+            "Streams to peers that were up, and have ended.") {
     for (const Peer& peer : peers) {
         CHECK(peer.node != self_.node);
         for (const Lane lane : lanes)
@@ -66,6 +68,16 @@ bool Transport::connected(NodeId peer) const {
     return found != outgoing_.end() && found->second->connected;
 }
 
+std::vector<Transport::PeerState> Transport::peers() const {
+    std::vector<PeerState> peers; // In the order of outgoing_: the prompt stream comes first.
+    for (const auto& [where, to] : outgoing_) {
+        if (where.second == Lane::prompt)
+            peers.push_back({to->peer.node, to->peer.address, to->connected, to->since, 0});
+        peers.back().queue_bytes += to->queue_bytes;
+    }
+    return peers;
+}
+
 void Transport::learn(const wire::Hello& peer) {
     kafka_addresses_[peer.node] = Address{peer.kafka_host, peer.kafka_port};
 }
@@ -79,6 +91,8 @@ void Transport::keep_connected(Outgoing& to) {
         const Result<> ended = talk(to);
         const bool was_up = to.connected;
         to.connected = false;
+        if (was_up) to.since = env_.clock.now();
+        if (was_up) lost_.add();
         to.queue.clear();
         to.queue_bytes = 0;
         if (ended.error() == Error::cancelled) return;
@@ -114,6 +128,7 @@ Result<> Transport::talk(Outgoing& to) {
         learn(answer);
     }
     to.connected = true;
+    to.since = env_.clock.now();
     env_.log.debug("stream to peer is up", {{"peer", to.peer.node}});
     if (connected_ && to.lane == Lane::prompt) connected_(to.peer.node);
 

@@ -79,6 +79,16 @@ public:
     // Is the prompt stream to this peer up?
     bool connected(NodeId peer) const;
 
+    // For those who look on: how it is with each peer.
+    struct PeerState {
+        NodeId node;
+        Address address;
+        bool is_connected = false;   // As above,
+        Time since;                  // from then on.
+        std::size_t queue_bytes = 0; // What waits to be sent, on both streams.
+    };
+    std::vector<PeerState> peers() const;
+
     // Where clients reach a peer, once it has said so.
     const std::map<NodeId, Address>& kafka_addresses() const { return kafka_addresses_; }
 
@@ -86,12 +96,13 @@ private:
     static constexpr Lane lanes[] = {Lane::prompt, Lane::entries};
     struct Outgoing {
         Outgoing(Environment& env, Peer p, Lane l)
-            : peer(std::move(p)), lane(l), changed(env.fibers) {}
+            : peer(std::move(p)), lane(l), since(env.clock.now()), changed(env.fibers) {}
         const Peer peer;
         const Lane lane;
         std::deque<wire::PeerMessage> queue;
         std::size_t queue_bytes = 0;
         bool connected = false;
+        Time since; // It is, or is not.
         Condition changed;
     };
 
@@ -121,6 +132,7 @@ private:
     Metrics::Counter sent_packets_;
     Metrics::Counter dropped_;
     Metrics::Counter refused_;
+    Metrics::Counter lost_;
 };
 
 } // namespace pyralog::raft

@@ -72,6 +72,9 @@ public:
     // Ask before building costly fields.
     bool writes(Level level) const { return level >= least_; }
 
+    Level least() const { return least_; }
+    void set_least(Level least) { least_ = least; }
+
 private:
     void write(Level level, std::string_view event, Fields fields) {
         if (writes(level)) sink_.write(level, event, fields);

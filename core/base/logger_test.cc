@@ -53,4 +53,8 @@ TEST_CASE("what is below the least level is not written", "[base]") {
     CHECK(sink.lines == std::vector<std::string>{"warning three n=3", "error four"});
     CHECK(log.writes(Level::error));
     CHECK_FALSE(log.writes(Level::info));
+    log.set_least(Level::debug);
+    log.debug("five");
+    CHECK(sink.lines.back() == "debug five");
+    CHECK(log.least() == Level::debug);
 }

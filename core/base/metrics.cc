@@ -63,8 +63,8 @@ Metrics::Gauge::Gauge(Metrics& home, std::string name, std::string_view help)
 
 Metrics::Gauge::~Gauge() { std::erase(home_.entry(name_, {}).gauges, this); }
 
-Metrics::Histogram::Histogram(Metrics& home, std::string name, std::string_view help)
-    : home_(home), name_(std::move(name)) {
+Metrics::Histogram::Histogram(Metrics& home, std::string name, std::string_view help, Of of)
+    : home_(home), name_(std::move(name)), of_(of) {
     home_.entry(name_, help).histograms.push_back(this);
 }
 
@@ -72,11 +72,16 @@ Metrics::Histogram::~Histogram() { std::erase(home_.entry(name_, {}).histograms,
 
 void Metrics::Histogram::add(Duration sample) {
     const std::int64_t ns = std::max<std::int64_t>(0, sample.count());
-    const auto us = static_cast<std::uint64_t>((ns + 999) / 1000);
-    const std::size_t bucket = us <= 1 ? 0 : static_cast<std::size_t>(std::bit_width(us - 1));
+    add_number(static_cast<std::uint64_t>((ns + 999) / 1000));
+    sum_ += ns;
+}
+
+void Metrics::Histogram::add_number(std::uint64_t sample) {
+    const std::size_t bucket =
+        sample <= 1 ? 0 : static_cast<std::size_t>(std::bit_width(sample - 1));
     ++buckets_[std::min(bucket, bucket_count - 1)];
     ++count_;
-    sum_ns_ += ns;
+    if (of_ == Of::numbers) sum_ += static_cast<std::int64_t>(sample);
 }
 
 std::uint64_t Metrics::total(std::string_view name) const {
@@ -87,43 +92,92 @@ std::uint64_t Metrics::total(std::string_view name) const {
     return sum;
 }
 
-std::string Metrics::expose() const {
+Metrics::Family& Metrics::Families::family(std::string_view name, std::string_view type,
+                                           std::string_view help) {
+    const auto found = all_.find(name);
+    if (found != all_.end()) return found->second;
+    return all_[std::string(name)] = {std::string(help), type, {}};
+}
+
+void Metrics::Families::gauge(std::string_view name, std::string_view help, std::int64_t value,
+                              std::string_view labels) {
+    std::string text(name);
+    if (!labels.empty()) text.append(1, '{').append(labels).append(1, '}');
+    line(family(name, "gauge", help).samples, text, std::to_string(value));
+}
+
+std::string Metrics::Families::text() const {
     std::string text;
-    std::string_view family;
-    for (const auto& [name, entry] : entries_) {
-        const bool histogram = !entry.histograms.empty();
-        const bool gauge = !entry.gauges.empty();
-        const bool counter = !entry.counters.empty() || entry.retired > 0;
-        if (!histogram && !gauge && !counter) continue;
-        if (family_of(name) != family) {
-            family = family_of(name);
-            const char* type = histogram ? "histogram" : gauge ? "gauge" : "counter";
-            text += "# HELP " + std::string(family) + ' ' + entry.help + '\n';
-            text += "# TYPE " + std::string(family) + ' ' + type + '\n';
-        }
-        if (gauge) {
-            std::int64_t sum = 0;
-            for (const Gauge* one : entry.gauges) sum += one->value();
-            line(text, name, std::to_string(sum));
-        } else if (counter) {
-            line(text, name, std::to_string(total(name)));
-        } else {
-            std::uint64_t running = 0;
-            std::int64_t sum_ns = 0;
-            for (std::size_t i = 0; i < Histogram::bucket_count; ++i) {
-                for (const Histogram* one : entry.histograms) running += one->buckets_[i];
-                const std::string bound = i + 1 == Histogram::bucket_count
-                                              ? std::string("+Inf")
-                                              : seconds(std::int64_t{1000} << i);
-                line(text, with_label(name, "_bucket", "le=\"" + bound + '"'),
-                     std::to_string(running));
-            }
-            for (const Histogram* one : entry.histograms) sum_ns += one->sum_ns_;
-            line(text, with_label(name, "_sum", ""), seconds(sum_ns));
-            line(text, with_label(name, "_count", ""), std::to_string(running));
-        }
+    for (const auto& [name, family] : all_) {
+        text += "# HELP " + name + ' ' + family.help + '\n';
+        text += "# TYPE " + name + ' ' + std::string(family.type) + '\n' + family.samples;
     }
     return text;
+}
+
+void Metrics::foretell(std::string_view name, std::string_view type, std::string_view help) {
+    for (const Foretold& known : foretold_)
+        if (known.name == name) return;
+    foretold_.push_back({std::string(name), std::string(type), std::string(help)});
+}
+
+void Metrics::write_histogram(std::string& text, const std::string& name, const Entry& entry) {
+    const bool numbers = entry.histograms.front()->of_ == Histogram::Of::numbers;
+    const auto in_its_unit = [numbers](std::int64_t value, std::int64_t ns) {
+        return numbers ? std::to_string(value) : seconds(value * ns);
+    };
+    std::uint64_t running = 0;
+    std::int64_t sum = 0;
+    for (std::size_t i = 0; i < Histogram::bucket_count; ++i) {
+        for (const Histogram* one : entry.histograms) running += one->buckets_[i];
+        const std::string bound = i + 1 == Histogram::bucket_count
+                                      ? std::string("+Inf")
+                                      : in_its_unit(Histogram::bound(i), 1000);
+        line(text, with_label(name, "_bucket", "le=\"" + bound + '"'), std::to_string(running));
+    }
+    for (const Histogram* one : entry.histograms) sum += one->sum_;
+    line(text, with_label(name, "_sum", ""), in_its_unit(sum, 1));
+    line(text, with_label(name, "_count", ""), std::to_string(running));
+}
+
+void Metrics::gather(Families& families) const {
+    for (const auto& [name, entry] : entries_) {
+        const std::string_view of = family_of(name);
+        if (!entry.gauges.empty()) {
+            std::int64_t sum = 0;
+            for (const Gauge* one : entry.gauges) sum += one->value();
+            line(families.family(of, "gauge", entry.help).samples, name, std::to_string(sum));
+        } else if (!entry.counters.empty() || entry.retired > 0) {
+            line(families.family(of, "counter", entry.help).samples, name,
+                 std::to_string(total(name)));
+        } else if (!entry.histograms.empty()) {
+            write_histogram(families.family(of, "histogram", entry.help).samples, name, entry);
+        }
+    }
+    for (const Foretold& known : foretold_) {
+        const std::string_view type = known.type == "counter" ? "counter"
+                                      : known.type == "gauge" ? "gauge"
+                                                              : "histogram";
+        families.family(known.name, type, known.help);
+    }
+}
+
+std::string Metrics::expose() const {
+    Families families;
+    gather(families);
+    return families.text();
+}
+
+std::string metrics_label(std::string_view name, std::string_view value) {
+    std::string text = std::string(name) + "=\"";
+    for (const char c : value) {
+        if (c == '"' || c == '\\') text += '\\';
+        if (c == '\n')
+            text += "\\n";
+        else
+            text += c;
+    }
+    return text + '"';
 }
 
 } // namespace pyralog

@@ -85,3 +85,40 @@ TEST_CASE("nobody has counted what nobody has named", "[base]") {
     CHECK(metrics.total("anything") == 0);
     CHECK(metrics.expose().empty());
 }
+
+TEST_CASE("numbers fall into buckets that double from one", "[base]") {
+    Metrics metrics;
+    Metrics::Histogram histogram(metrics, "round_bytes", "How large.",
+                                 Metrics::Histogram::Of::numbers);
+    for (const std::uint64_t size : {0U, 1U, 2U, 3U, 4096U, 4097U}) histogram.add_number(size);
+    const std::string text = metrics.expose();
+    CHECK(text.find("round_bytes_bucket{le=\"1\"} 2\n") != std::string::npos);
+    CHECK(text.find("round_bytes_bucket{le=\"4\"} 4\n") != std::string::npos);
+    CHECK(text.find("round_bytes_bucket{le=\"4096\"} 5\n") != std::string::npos);
+    CHECK(text.find("round_bytes_bucket{le=\"+Inf\"} 6\n") != std::string::npos);
+    CHECK(text.find("round_bytes_sum 8199\n") != std::string::npos);
+}
+
+TEST_CASE("a family stands in one piece, whatever lies between its names", "[base]") {
+    Metrics metrics;
+    Metrics::Counter plain(metrics, "a_total", "A.");
+    Metrics::Counter other(metrics, "a_total_of_others", "Others."); // Between the two, by name.
+    Metrics::Counter labelled(metrics, "a_total{x=\"1\"}", "A.");
+    CHECK(metrics.expose() == "# HELP a_total A.\n# TYPE a_total counter\na_total 0\n"
+                              "a_total{x=\"1\"} 0\n"
+                              "# HELP a_total_of_others Others.\n"
+                              "# TYPE a_total_of_others counter\na_total_of_others 0\n");
+}
+
+TEST_CASE("what was found out when somebody asked stands among the rest", "[base]") {
+    Metrics metrics;
+    Metrics::Counter counter(metrics, "b_total", "B.");
+    metrics.foretell("c_total", "counter", "C.");
+    metrics.foretell("b_total", "counter", "B.");
+    Metrics::Families families;
+    families.gauge("a_lag", "Lag.", 5, metrics_label("topic", "q\"\\"));
+    metrics.gather(families);
+    CHECK(families.text() == "# HELP a_lag Lag.\n# TYPE a_lag gauge\na_lag{topic=\"q\\\"\\\\\"} 5\n"
+                             "# HELP b_total B.\n# TYPE b_total counter\nb_total 0\n"
+                             "# HELP c_total C.\n# TYPE c_total counter\n");
+}

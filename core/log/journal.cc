@@ -101,6 +101,12 @@ Journal::Journal(Environment& env, std::string directory, const JournalConfig& c
                      "Frames of which only the header was found at the start."),
       wait_(env.metrics, "pyralog_journal_wait_seconds",
             "How long they waited for it, if they had to."),
+      round_time_(env.metrics, "pyralog_journal_round_seconds",
+                  "How long it took to write a round and to make it durable."),
+      round_bytes_(env.metrics, "pyralog_journal_round_bytes",
+                   "Size of a round, with headers and padding.", Metrics::Histogram::Of::numbers),
+      round_frames_(env.metrics, "pyralog_journal_round_frames",
+                    "Entries, cuts and votes in a round.", Metrics::Histogram::Of::numbers),
       bytes_gauge_(env.metrics, "pyralog_journal_in_use_bytes",
                    "Size of the journal files that are still needed.") {
     config_.file_bytes = aligned(config_.file_bytes);
@@ -287,6 +293,7 @@ void Journal::encode_round(std::span<wire::Frame> frames, std::span<std::byte> r
 // These are so many frames of the next round. Durable when this returns.
 Result<> Journal::write(Bytes bytes, std::uint64_t file_position, std::size_t frames) {
     const std::size_t total = bytes.size();
+    const Time began = env_.clock.now();
     Result<> written = current_->write_at(file_position, {bytes}, Durability::now);
     if (!written.ok() && written.error() == Error::device_failed && BUG(M18))
         written = current_->sync();
@@ -298,6 +305,9 @@ Result<> Journal::write(Bytes bytes, std::uint64_t file_position, std::size_t fr
     rounds_total_.add();
     bytes_total_.add(total);
     frames_total_.add(frames);
+    round_time_.add(env_.clock.now() - began);
+    round_bytes_.add_number(total);
+    round_frames_.add_number(frames);
     durable_round_ = next_round_++;
     return {};
 }

@@ -240,6 +240,9 @@ private:
     Metrics::Counter syncs_total_;
     Metrics::Counter damaged_total_;
     Metrics::Histogram wait_;
+    Metrics::Histogram round_time_;
+    Metrics::Histogram round_bytes_;
+    Metrics::Histogram round_frames_;
     Metrics::Gauge bytes_gauge_;
 };
 

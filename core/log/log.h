@@ -59,6 +59,9 @@ public:
     // The groups that have a directory. Waits.
     static Result<std::vector<GroupId>> list(Environment& env);
 
+    // Names the metrics that only a log has that was damaged.
+    static void foretell(Metrics& metrics);
+
     // Deletes the files of a group whose Log is gone. Waits; to be repeated if it fails.
     static Result<> remove(Environment& env, GroupId group);
 

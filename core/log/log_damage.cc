@@ -7,11 +7,25 @@
 
 namespace pyralog {
 
+namespace {
+
+constexpr std::string_view entries_name = "pyralog_log_damaged_entries";
+constexpr std::string_view entries_help =
+    "Entries in the journal that have lost their payload and wait to be mended.";
+constexpr std::string_view mended_name = "pyralog_log_mended_total";
+constexpr std::string_view mended_help =
+    "How often damaged entries were replaced by those of another replica.";
+
+} // namespace
+
 Log::Damaged::Damaged(Metrics& metrics)
-    : entries(metrics, "pyralog_log_damaged_entries",
-              "Entries in the journal that have lost their payload and wait to be mended."),
-      mended(metrics, "pyralog_log_mended_total",
-             "How often damaged entries were replaced by those of another replica.") {}
+    : entries(metrics, std::string(entries_name), entries_help),
+      mended(metrics, std::string(mended_name), mended_help) {}
+
+void Log::foretell(Metrics& metrics) {
+    metrics.foretell(entries_name, "gauge", entries_help);
+    metrics.foretell(mended_name, "counter", mended_help);
+}
 
 void Log::note_damaged(const wire::Frame& frame) {
     if (!damaged_) damaged_ = std::make_unique<Damaged>(env_.metrics);
