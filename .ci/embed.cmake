@@ -1,17 +1,17 @@
-# Writes HEADER with the text of the page's parts, as constants.
+# Writes HEADER with texts as constants: of each of PARTS, PREFIX and its name, what stands in the
+# files of FOLDER that the variable of its name lists.
+separate_arguments(PARTS)
 set(text "#pragma once\n")
-foreach(part html style script)
-    set(files_html page.html)
-    set(files_style page.css)
-    set(files_script page.js page_panes.js)
+foreach(part ${PARTS})
+    separate_arguments(${part})
     set(content "")
-    foreach(file ${files_${part}})
+    foreach(file ${${part}})
         file(READ ${FOLDER}/${file} more)
         string(APPEND content "${more}")
     endforeach()
     # A string literal has its limits; pieces of it that stand beside each other have none.
     string(LENGTH "${content}" length)
-    string(APPEND text "inline constexpr const char* page_part_${part} =\n")
+    string(APPEND text "inline constexpr const char* ${PREFIX}${part} =\n")
     set(at 0)
     while(at LESS length)
         string(SUBSTRING "${content}" ${at} 8000 piece)

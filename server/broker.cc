@@ -3,6 +3,8 @@
 #include "core/base/buggify.h"
 #include "core/base/probe.h"
 #include "server/admin/admin.h"
+#include "server/admin/observer.h"
+#include "server/admin/pages.h"
 #include "server/compaction.h"
 #include "server/connection.h"
 #include "server/node.h"
@@ -48,6 +50,37 @@ Result<> Broker::run() {
     // Ports first: one that is taken is told before anything on the disk is touched.
     Listeners listeners;
     TRY(listen(listeners));
+    make();
+    Result<> ended;
+    {
+        Scope scope(env_.fibers);
+        const auto keep = [&](std::string_view name, auto body) {
+            scope.spawn(name, [&scope, &ended, body] {
+                const Result<> over = body();
+                // The first to end says why; the others then end for being cancelled.
+                if (ended.ok() && !scope.cancelled()) ended = over;
+                scope.cancel();
+            });
+        };
+        // From the beginning: who asks a node that recovers is told that it does.
+        const Pages pages(env_, config_, *this);
+        const AdminActions actions{
+            [&pages](const HttpRequest& request) { return pages.answer(request); },
+            [&scope] { scope.cancel(); },
+        };
+        keep("admin", [&] { return serve_admin(env_, *listeners.admin, config_.admin, actions); });
+        keep("node", [&] { return recover_and_serve(listeners); });
+        scope.join();
+    }
+    state_ = Status::State::stopping;
+    if (!ended.ok() && ended.error() != Error::cancelled)
+        env_.log.error("the node ends", {{"error", ended.error()}});
+    else
+        env_.log.info("the node has stopped");
+    return ended;
+}
+
+void Broker::make() {
     space_ = std::make_unique<SpaceWatch>(env_, config_.disk);
     host_ = std::make_unique<raft::Host>(
         env_, raft::Host::Settings{config_.raft, config_.journal, config_.log, config_.peer},
@@ -56,15 +89,15 @@ Result<> Broker::run() {
     groups_ = std::make_unique<Coordinator>(
         env_, config_.group, config_.default_replication_factor(), *host_, *controller_, *space_);
     node_ = std::make_unique<Node>(env_, config_, *host_, *controller_, *groups_, *space_);
+    observer_ = std::make_unique<Observer>(*node_);
+    foretell_observations(env_.metrics);
+}
+
+Result<> Broker::recover_and_serve(Listeners& listeners) {
     TRY(recover());
     serving_ = true;
-    const Result<> ended = serve(std::move(listeners));
+    const Result<> ended = serve(listeners);
     serving_ = false;
-    state_ = Status::State::stopping;
-    if (!ended.ok() && ended.error() != Error::cancelled)
-        env_.log.error("the node ends", {{"error", ended.error()}});
-    else
-        env_.log.info("the node has stopped");
     return ended;
 }
 
@@ -91,7 +124,7 @@ Result<> Broker::recover() {
     return host_->open(controller_->groups(), controller_->catalogue().next_group());
 }
 
-Result<> Broker::serve(Listeners listeners) {
+Result<> Broker::serve(Listeners& listeners) {
     TRY(write_admin_address(env_.disk, listeners.admin->address()));
     Result<> ended;
     Scope scope(env_.fibers);
@@ -113,12 +146,7 @@ Result<> Broker::serve(Listeners listeners) {
     Compaction compaction(env_, config_.topic, *host_, *controller_, *space_);
     keep("compaction", [&] { return compaction.run(); });
     scope.spawn("register", [&] { (void)register_self(); }); // Ends by itself or is cancelled.
-    const AdminActions actions{
-        [this] { return status(); },
-        [this] { return env_.metrics.expose(); },
-        [&scope] { scope.cancel(); },
-    };
-    keep("admin", [&] { return serve_admin(env_, *listeners.admin, actions); });
+    keep("observer", [&] { return observer_->run(); });
     env_.log.info("serving", {{"node", config_.node_id},
                               {"cluster", config_.cluster_name},
                               {"kafka", to_string(listeners.kafka->address())},
@@ -170,6 +198,25 @@ Result<> Broker::register_self() {
         TRY(env_.fibers.sleep_until(env_.clock.now() + register_pause));
     }
     return {};
+}
+
+std::string Broker::metrics() const {
+    Metrics::Families families;
+    if (serving_) observer_->gather(families);
+    env_.metrics.gather(families);
+    return families.text();
+}
+
+std::string Broker::metrics_reference() {
+    make();
+    const Retention retention(env_, config_.topic, *host_, *controller_);
+    const AdminMetrics admin(env_.metrics);
+    Metrics::Families families;
+    env_.metrics.gather(families);
+    std::string text = "| Metric | Type | What it is |\n|---|---|---|\n";
+    for (const auto& [name, family] : families.all())
+        text += "| `" + name + "` | " + std::string(family.type) + " | " + family.help + " |\n";
+    return text;
 }
 
 const Catalogue* Broker::catalogue() const {

@@ -17,6 +17,7 @@ class Host;
 namespace pyralog::server {
 
 class Catalogue;
+class Observer;
 struct Node;
 
 class Broker {
@@ -32,16 +33,24 @@ public:
     // As the side door tells it.
     Status status() const;
 
+    // What it has counted, and what can be found out, as Prometheus text. Waits.
+    std::string metrics() const;
+    // The table of all that is in there, in Markdown; of a Broker that does not run.
+    std::string metrics_reference();
+
     // For those who look on, once recovery is done; null before and afterwards.
     const raft::Host* host() const { return serving_ ? host_.get() : nullptr; }
     const Catalogue* catalogue() const;
+    const Observer* observer() const { return serving_ ? observer_.get() : nullptr; }
 
 private:
     struct Listeners;
 
+    void make();
     Result<> listen(Listeners& listeners);
+    Result<> recover_and_serve(Listeners& listeners);
     Result<> recover();
-    Result<> serve(Listeners listeners);
+    Result<> serve(Listeners& listeners);
     Result<> accept_clients(Listener& listener);
     Result<> register_self();
 
@@ -52,6 +61,7 @@ private:
     std::unique_ptr<class Controller> controller_;
     std::unique_ptr<class Coordinator> groups_;
     std::unique_ptr<Node> node_;
+    std::unique_ptr<Observer> observer_;
     Status::State state_ = Status::State::starting;
     bool serving_ = false;
 };

@@ -164,14 +164,14 @@ std::vector<std::string> Config::problems() const {
                         ": two keepalives must fit into it");
     if (data_dir.empty()) found.push_back("node.data_dir is empty: name a directory");
     if (kafka.host.empty()) found.push_back("kafka.host is empty: name an address of this machine");
-    if (admin_host.empty()) found.push_back("admin.host is empty: name an address of this machine");
+    if (admin.host.empty()) found.push_back("admin.host is empty: name an address of this machine");
     const std::optional<Address> peers = peer_address();
     if (meet(kafka_address(), admin_address()))
         found.push_back(both("kafka.port", "admin.port", kafka.port));
     if (peers && meet(kafka_address(), *peers))
         found.push_back(both("kafka.port", "the listener for peers", kafka.port));
     if (peers && meet(admin_address(), *peers))
-        found.push_back(both("admin.port", "the listener for peers", admin_port));
+        found.push_back(both("admin.port", "the listener for peers", admin.port));
     return found;
 }
 

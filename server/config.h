@@ -91,6 +91,17 @@ struct GroupConfig {
     void describe(Visitor& setting);
 };
 
+struct AdminConfig {
+    std::string host = "127.0.0.1";
+    std::uint16_t port = 9094;
+    std::int64_t connections_max = 32;
+    Duration patience = 10s;
+    std::int64_t series_max = 1000;
+
+    template <class Visitor>
+    void describe(Visitor& setting);
+};
+
 struct Config {
     int node_id = 1;
     std::string data_dir = "/var/lib/pyralog";
@@ -109,8 +120,7 @@ struct Config {
     SpaceConfig disk;
     raft::TransportConfig peer;
 
-    std::string admin_host = "127.0.0.1";
-    std::uint16_t admin_port = 9094;
+    AdminConfig admin;
 
     NodeId id() const { return NodeId(node_id); }
 
@@ -120,7 +130,7 @@ struct Config {
     // Where to listen for peers; nothing if there are none.
     std::optional<Address> peer_address() const;
     Address kafka_address() const { return {kafka.host, kafka.port}; }
-    Address admin_address() const { return {admin_host, admin_port}; }
+    Address admin_address() const { return {admin.host, admin.port}; }
 
     // What clients are told to connect to.
     Address advertised() const;
@@ -292,6 +302,21 @@ void GroupConfig::describe(Visitor& setting) {
 }
 
 template <class Visitor>
+void AdminConfig::describe(Visitor& setting) {
+    setting("admin.host", host, AnyText{255},
+            "The address to listen on for the console, status, stop and metrics. There is no "
+            "password: keep it local.");
+    setting("admin.port", port, port_form, "The port to listen on for them.");
+    setting("admin.connections_max", connections_max, Bounds<std::int64_t>{1, 1000},
+            "Requests there that are answered at once; more wait until it is their turn.");
+    setting("admin.patience", patience, Bounds<Duration>{100ms, 10min},
+            "How long such a request and its answer may take. Who is slower is disconnected.");
+    setting("admin.series_max", series_max, Bounds<std::int64_t>{0, 100'000},
+            "So many partitions, and so many consumer groups by topic, are told one by one in the "
+            "metrics. The sums are of all.");
+}
+
+template <class Visitor>
 void Config::describe(Visitor& setting) {
     setting("node.id", node_id, Bounds<int>{1, 1'000'000},
             "The number of this node, which no other node of the cluster has.");
@@ -313,10 +338,7 @@ void Config::describe(Visitor& setting) {
     log.describe(setting);
     disk.describe(setting);
     peer.describe(setting);
-    setting("admin.host", admin_host, AnyText{255},
-            "The address to listen on for status, stop and metrics. There is no password: keep it "
-            "local.");
-    setting("admin.port", admin_port, port_form, "The port to listen on for them.");
+    admin.describe(setting);
 }
 
 } // namespace pyralog::server

@@ -56,7 +56,7 @@ TEST_CASE("flags overrule the environment, which overrules the file", "[server]"
     const Applied applied = given.apply();
     CHECK(applied.mistakes.empty());
     CHECK(given.config.kafka.port == 3);
-    CHECK(given.config.admin_port == 12);
+    CHECK(given.config.admin.port == 12);
     CHECK(given.config.topic.partitions == 7);
     CHECK(applied.origins.at("kafka.port").source == Source::flag);
     CHECK(applied.origins.at("admin.port").where == "PYRALOG_ADMIN_PORT");
@@ -119,7 +119,7 @@ TEST_CASE("what only makes no sense together is noticed", "[server]") {
         problem([](Config& c) { c.raft.heartbeat_interval = 400ms; }) ==
         "raft.heartbeat_interval is 400ms, but raft.election_timeout is only 1s: three heartbeats "
         "must fit into it");
-    CHECK(problem([](Config& c) { c.admin_port = 9092; }) ==
+    CHECK(problem([](Config& c) { c.admin.port = 9092; }) ==
           "kafka.port and admin.port are both port 9092: each needs a port of its own");
     CHECK(problem([](Config& c) { c.kafka.port = 9093; }) ==
           "kafka.port and the listener for peers are both port 9093: each needs a port of its own");
@@ -130,11 +130,11 @@ TEST_CASE("what only makes no sense together is noticed", "[server]") {
 TEST_CASE("one port on two addresses is no clash, and any free port never is", "[server]") {
     Config config;
     config.kafka.host = "10.0.0.1";
-    config.admin_port = config.kafka.port;
+    config.admin.port = config.kafka.port;
     CHECK(config.problems().empty());
     config.kafka.host = "127.0.0.1";
     CHECK(config.problems().size() == 1);
-    config.admin_port = config.kafka.port = 0;
+    config.admin.port = config.kafka.port = 0;
     CHECK(config.problems().empty());
 }
 

@@ -46,9 +46,10 @@ void Connection::run() {
     SOMETIMES(started_.size() > 0, "connection/ended-with-requests-unanswered");
     // A client that leaves or is too slow is no news; one that cannot be understood is.
     SOMETIMES(!ended_.ok() && ended_.error() == Error::malformed, "connection/not-understood");
-    if (!ended_.ok() && ended_.error() == Error::malformed)
-        node_.env.log.warning("closed a connection for what came over it",
-                              {{"client", to_string(stream_->peer())}});
+    if (ended_.ok() || ended_.error() != Error::malformed) return;
+    node_.requests.not_understood();
+    node_.env.log.warning("closed a connection for what came over it",
+                          {{"client", to_string(stream_->peer())}});
 }
 
 Result<> Connection::start_all() {
@@ -58,18 +59,26 @@ Result<> Connection::start_all() {
         if (BUGGIFY("connection/hangs-up", 2'000)) return Error::disconnected;
         SOMETIMES(started_.size() > 1, "connection/requests-wait-for-earlier-ones");
         ++unanswered_;
-        TRY(started_.push(
-            {TRY(start(node_, std::move(frame), stream_->peer().host)), std::move(memory)}));
+        const wire::kafka::ApiKey api = api_of(frame);
+        const std::size_t size = frame.size();
+        const Time now = node_.env.clock.now();
+        auto started = TRY(start(node_, std::move(frame), stream_->peer().host));
+        node_.requests.came(api, size);
+        TRY(started_.push({std::move(started), api, now, std::move(memory)}));
     }
 }
 
 Result<> Connection::answer_all() {
     for (;;) {
         const Request request = TRY(started_.pop());
-        const BytesChain answer = TRY(request.started->finish());
+        const Answered answer = TRY(request.started->finish());
         if (BUGGIFY("connection/answers-late", 50'000))
             TRY(node_.env.fibers.sleep_until(node_.env.clock.now() + 5ms));
-        if (!answer.empty()) TRY(write(answer));
+        for (const wire::kafka::ErrorCode error : answer.errors)
+            node_.requests.told(request.api, error);
+        if (!answer.frame.empty()) TRY(write(answer.frame));
+        node_.requests.answered(request.api, size_of(answer.frame),
+                                node_.env.clock.now() - request.came);
         --unanswered_;
         quiet_since_ = node_.env.clock.now();
     }

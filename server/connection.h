@@ -26,6 +26,8 @@ public:
 private:
     struct Request {
         std::unique_ptr<Started> started;
+        wire::kafka::ApiKey api{};
+        Time came;
         ByteBudget::Share memory;
     };
 

@@ -40,6 +40,13 @@ constexpr std::array<Served, 20> table{{
 
 std::span<const Served> served_apis() { return table; }
 
+ApiKey api_of(const Bytes& frame) {
+    wire::Reader reader(frame);
+    ApiKey key{};
+    reader(key);
+    return key;
+}
+
 Result<std::unique_ptr<Started>> start(Node& node, Bytes frame, std::string client) {
     // A version that we do not know may have a header that we cannot read beyond this.
     wire::Reader reader(frame);

@@ -10,24 +10,32 @@
 #include <concepts>
 #include <memory>
 #include <span>
+#include <vector>
 
 namespace pyralog::server {
+
+// The frame of an answer, empty if there is to be none, and the errors that it tells.
+struct Answered {
+    Answered() = default;
+    Answered(BytesChain f) : frame(std::move(f)) {}
+    BytesChain frame;
+    std::vector<wire::kafka::ErrorCode> errors;
+};
 
 // A request that has begun. Requests of a connection begin in the order in which they come, and
 // are finished in that order; between the two, many are under way.
 class Started {
 public:
     virtual ~Started() = default;
-    // Waits for what there is to wait for. The frame of the answer; empty if there is to be none.
-    // An error ends the connection.
-    virtual Result<BytesChain> finish() = 0;
+    // Waits for what there is to wait for. An error ends the connection.
+    virtual Result<Answered> finish() = 0;
 };
 
 template <class Function>
 class StartedWith : public Started {
 public:
     explicit StartedWith(Function finish) : finish_(std::move(finish)) {}
-    Result<BytesChain> finish() override { return finish_(); }
+    Result<Answered> finish() override { return finish_(); }
 
 private:
     Function finish_;
@@ -37,6 +45,9 @@ template <std::invocable Function>
 std::unique_ptr<Started> started(Function finish) {
     return std::make_unique<StartedWith<Function>>(std::move(finish));
 }
+
+// What the frame of a request says it asks for; perhaps nothing that there is.
+wire::kafka::ApiKey api_of(const Bytes& frame);
 
 // Begins what the frame asks for, which has come from `client`. Does not wait. An error ends the
 // connection: Kafka has no answer to a request that cannot be read.

@@ -9,6 +9,7 @@
 #include "server/config.h"
 #include "server/controller.h"
 #include "server/groups/coordinator.h"
+#include "server/request_meter.h"
 #include "server/space_watch.h"
 
 #include <string>
@@ -26,7 +27,7 @@ struct Node {
           fetched_bytes(e.metrics, "pyralog_fetched_bytes_total",
                         "Record bytes that clients have fetched."),
           connections(e.metrics, "pyralog_active_connections", "Clients that are connected."),
-          request_bytes(e.fibers, c.kafka.requests_bytes_max),
+          requests(e.metrics), request_bytes(e.fibers, c.kafka.requests_bytes_max),
           answer_bytes(e.fibers, c.kafka.answers_bytes_max) {}
 
     Environment& env;
@@ -39,6 +40,7 @@ struct Node {
     Metrics::Histogram write_latency;
     Metrics::Counter fetched_bytes;
     Metrics::Gauge connections;
+    RequestMeter requests;
     ByteBudget request_bytes; // Of all clients: that are not answered yet,
     ByteBudget answer_bytes;  // and that are not sent yet.
 

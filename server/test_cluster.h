@@ -87,7 +87,7 @@ public:
             Config& config = configs_[node];
             config.node_id = node.value;
             config.kafka.host = kafka_address_of(node).host;
-            config.admin_port = 0;
+            config.admin.port = 0;
             config.journal.file_bytes = 1_MiB;
             if (size > 1)
                 for (const NodeId member : nodes) config.members[member] = peer_address_of(member);

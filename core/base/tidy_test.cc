@@ -170,6 +170,7 @@ const std::vector<Foreign>& foreign_headers() {
                                                       "sim-tests/tool/", "core/env/fiber.cc"};
     static const std::vector<Foreign> all{
         {"boost/context", {"core/env/fiber."}},
+        {"boost/beast/http", {"server/admin/http.cc"}},
         {"boost/", {"io/real/", "bench/"}},
         {"liburing", {"io/real/", "bench/"}},
         {"rocksdb/", {"io/rocksdb/", "io/real/", "io/sim/rocksdb/", "bench/"}},

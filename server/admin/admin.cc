@@ -11,14 +11,53 @@ constexpr std::size_t piece_bytes = 4096;
 // After an accept that failed, which is usually a lack of descriptors: others have to close first.
 constexpr Duration accept_pause = 100ms;
 
+// One line for a request that is refused, and no flood of them.
+class Complaints {
+public:
+    Complaints(Environment& env, Metrics::Counter& refused) : env_(env), refused_(refused) {}
+
+    void add(const Address& client, int status, std::string_view why) {
+        refused_.add();
+        const Time now = env_.clock.now();
+        if (now - began_ >= 1s) {
+            if (unsaid_ > 0)
+                env_.log.warning("refused more requests at the admin port", {{"count", unsaid_}});
+            began_ = now;
+            said_ = 0;
+            unsaid_ = 0;
+        }
+        if (said_ == admin_complaints_max) {
+            ++unsaid_;
+            return;
+        }
+        ++said_;
+        env_.log.warning("refused a request at the admin port",
+                         {{"client", to_string(client)},
+                          {"status", status},
+                          {"why", why.substr(0, why.find('\n'))}});
+    }
+
+private:
+    Environment& env_;
+    Metrics::Counter& refused_;
+    Time began_;
+    int said_ = 0;
+    int unsaid_ = 0;
+};
+
 struct Client {
     Environment& env;
     Stream& stream;
+    const AdminConfig& config;
     const AdminActions& actions;
+    Complaints& complaints;
 
     Result<> serve() {
-        const Deadline patience(env.fibers, env.clock.now() + admin_patience);
+        const Deadline patience(env.fibers, env.clock.now() + config.patience);
         const AdminAnswer answer = TRY(read());
+        const int status = answer.response.status;
+        if (status >= 400 && status < 500)
+            complaints.add(stream.peer(), status, answer.response.body);
         const bool written =
             stream.write({Bytes::copy_of(format_http_response(answer.response))}).ok();
         if (written) linger();
@@ -33,7 +72,7 @@ struct Client {
         for (;;) {
             const ParsedRequest parsed = parse_http_request(bytes);
             if (const auto* request = std::get_if<HttpRequest>(&parsed))
-                return answer_admin(*request, actions);
+                return actions.answer(*request);
             if (const auto* refusal = std::get_if<HttpResponse>(&parsed))
                 return AdminAnswer{*refusal};
             const std::size_t count = TRY(stream.read_some(piece));
@@ -56,31 +95,15 @@ struct Client {
 
 } // namespace
 
-AdminAnswer answer_admin(const HttpRequest& request, const AdminActions& actions) {
-    constexpr std::string_view json = "application/json";
-    const bool is_stop = request.path == "/v1/stop";
-    const bool is_known = is_stop || request.path == "/v1/status" || request.path == "/metrics" ||
-                          request.path == "/healthz";
-    if (!is_known) return {{404, "text/plain; charset=utf-8", "there is no such page\n"}};
-    if (request.method != (is_stop ? "POST" : "GET"))
-        return {{405, "text/plain; charset=utf-8",
-                 is_stop ? "this page takes POST only\n" : "this page takes GET only\n"}};
-    if (is_stop) return {{202, std::string(json), "{\"stopping\":true}\n"}, true};
-    if (request.path == "/metrics")
-        return {{200, "text/plain; version=0.0.4; charset=utf-8", actions.metrics()}};
-    const Status status = actions.status();
-    if (request.path == "/v1/status") return {{200, std::string(json), to_json(status)}};
-    const bool is_ready = status.state == Status::State::ready;
-    return {{is_ready ? 200 : 503, "text/plain; charset=utf-8",
-             std::string(to_string(status.state)) + '\n'}};
-}
-
-Result<> serve_admin(Environment& env, Listener& listener, const AdminActions& actions) {
+Result<> serve_admin(Environment& env, Listener& listener, const AdminConfig& config,
+                     const AdminActions& actions) {
+    AdminMetrics metrics(env.metrics);
+    Complaints complaints(env, metrics.refused);
     Condition changed(env.fibers);
     std::int64_t clients = 0;
     Scope scope(env.fibers);
     for (;;) {
-        TRY(changed.wait([&] { return clients < admin_clients_max; }));
+        TRY(changed.wait([&] { return clients < config.connections_max; }));
         Result<std::unique_ptr<Stream>> accepted = listener.accept();
         if (!accepted.ok()) {
             if (accepted.error() == Error::cancelled) return Error::cancelled;
@@ -89,10 +112,13 @@ Result<> serve_admin(Environment& env, Listener& listener, const AdminActions& a
             continue;
         }
         ++clients;
+        metrics.served.add();
+        metrics.open.add(1);
         scope.spawn("admin client", [&, stream = std::move(accepted).value()] {
             // Who has gone, or was too slow, needs no answer.
-            (void)Client{env, *stream, actions}.serve();
+            (void)Client{env, *stream, config, actions, complaints}.serve();
             --clients;
+            metrics.open.add(-1);
             changed.notify_all();
         });
     }

@@ -2,47 +2,55 @@
 //
 // A node's side door, for its operator: how are you, what have you counted, stop. HTTP on a port of
 // its own, without a password, so it listens on the local machine unless somebody says otherwise.
+// What can be asked there is in pages.h.
 //
-//     GET  /healthz      200 while the node is ready, else 503
-//     GET  /metrics      Prometheus text
-//     GET  /v1/status    server/admin/status.h as JSON
-//     POST /v1/stop      202, and the node shuts down
-//
-// One request for each connection, a fiber for each, and never more of them than admin_clients_max.
+// One request for each connection, a fiber for each, and never more of them than
+// admin.connections_max: the others wait where the system keeps them. From the first byte of the
+// request to the last of the answer nobody has longer than admin.patience, so who is slow, or says
+// nothing, holds his place for that long and no longer.
 #pragma once
 
 #include "core/env/environment.h"
 #include "server/admin/http.h"
-#include "server/admin/status.h"
+#include "server/config.h"
 
 #include <functional>
 #include <string>
 
 namespace pyralog::server {
 
-constexpr std::int64_t admin_clients_max = 16;
-// From the first byte to the last. Who is slower is no operator.
-constexpr Duration admin_patience = 10s;
+// Requests that are refused are told in the log; of more than this in a second, how many.
+constexpr int admin_complaints_max = 5;
 // How long an answer may take to be read before the stream is closed behind it.
 constexpr Duration admin_linger = 2s;
 
-// What the node offers at its side door. None of these waits.
-struct AdminActions {
-    std::function<Status()> status;
-    std::function<std::string()> metrics;
-    std::function<void()> stop; // Called once the answer has been read, or its time has passed.
+struct AdminMetrics {
+    explicit AdminMetrics(Metrics& metrics)
+        : open(metrics, "pyralog_admin_connections",
+               "Requests at the admin port that are under way."),
+          served(metrics, "pyralog_admin_requests_total", "Requests at the admin port."),
+          refused(metrics, "pyralog_admin_refused_total",
+                  "Requests at the admin port that were refused.") {}
+    Metrics::Gauge open;
+    Metrics::Counter served, refused;
 };
 
-// Waits for clients, and answers them, until its fiber is cancelled: always Error::cancelled.
-// `actions` and `listener` must outlive the call.
-Result<> serve_admin(Environment& env, Listener& listener, const AdminActions& actions);
-
-// What a request is answered; `must_stop` says whether stop() is to follow. Does not call it.
+// What a request is answered; `must_stop` says whether stop() is to follow.
 struct AdminAnswer {
     HttpResponse response;
     bool must_stop = false;
 };
-AdminAnswer answer_admin(const HttpRequest& request, const AdminActions& actions);
+
+// What the node offers at its side door.
+struct AdminActions {
+    std::function<AdminAnswer(const HttpRequest&)> answer; // May wait.
+    std::function<void()> stop; // Called once the answer has been read, or its time has passed.
+};
+
+// Waits for clients, and answers them, until its fiber is cancelled: always Error::cancelled.
+// `actions`, `config` and `listener` must outlive the call.
+Result<> serve_admin(Environment& env, Listener& listener, const AdminConfig& config,
+                     const AdminActions& actions);
 
 // The other side: asks, and waits for the whole answer. Error::malformed if it is none. The caller
 // sets a Deadline.

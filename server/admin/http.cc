@@ -1,6 +1,7 @@
 #include "server/admin/http.h"
 
-#include "core/base/config.h"
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
 
 #include <algorithm>
 
@@ -8,159 +9,188 @@ namespace pyralog::server {
 
 namespace {
 
-constexpr std::string_view end_of_line = "\r\n";
+namespace beast = boost::beast::http;
+
 constexpr std::string_view end_of_head = "\r\n\r\n";
 
 HttpResponse refusal(int status, std::string_view why) {
     return {status, "text/plain; charset=utf-8", std::string(why) + '\n'};
 }
 
-bool is_token(std::string_view text) {
-    return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-        return c > ' ' && c < 0x7f &&
-               std::string_view("()<>@,;:\\\"/[]?={}").find(c) == std::string_view::npos;
-    });
-}
+std::string_view view(boost::core::string_view text) { return {text.data(), text.size()}; }
 
 bool is_printable(std::string_view text) {
-    return std::all_of(text.begin(), text.end(),
-                       [](char c) { return (c >= ' ' && c < 0x7f) || c == '\t'; });
+    return std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
 }
 
-std::string lower(std::string_view text) {
-    std::string result(text);
-    for (char& c : result)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    return result;
+// Up to where a head reaches; nothing if its end has not come. Beast is given whole heads only: it
+// has no say in when there is enough.
+std::optional<std::size_t> head_of(std::string_view bytes) {
+    const auto end = bytes.substr(0, http_head_bytes_max).find(end_of_head);
+    if (end == std::string_view::npos) return {};
+    return end + end_of_head.size();
 }
 
-std::string_view trimmed(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
-
-// Of the headers, what somebody here acts on.
-struct Headers {
-    bool well_formed = true;
-    bool has_host = false;
-    bool has_origin = false;
-    bool is_encoded = false;
-    std::optional<std::int64_t> content_length;
-};
-
-// `lines` end with a line break each.
-Headers parse_headers(std::string_view lines) {
-    Headers headers;
-    for (std::size_t count = 0; !lines.empty(); ++count) {
-        const auto end = lines.find(end_of_line);
-        const std::string_view line = lines.substr(0, end);
-        lines.remove_prefix(end + end_of_line.size());
-        const auto colon = line.find(':');
-        headers.well_formed = colon != std::string_view::npos && is_token(line.substr(0, colon)) &&
-                              is_printable(line) && count < http_headers_max;
-        if (!headers.well_formed) return headers;
-        const std::string name = lower(line.substr(0, colon));
-        if (name == "host") headers.has_host = true;
-        if (name == "origin") headers.has_origin = true;
-        if (name == "transfer-encoding") headers.is_encoded = true;
-        if (name != "content-length") continue;
-        const auto length = parse_integer(trimmed(line.substr(colon + 1)));
-        // Said twice is how one smuggles a second request past somebody who believes the first.
-        headers.well_formed = length && *length >= 0 && !headers.content_length;
-        if (!headers.well_formed) return headers;
-        headers.content_length = length;
+// Beast joins lines that begin with a space to the one before, as HTTP/1.0 had it, and takes a lone
+// line feed for the end of a line; both are how one hides a header from somebody else who reads it.
+bool has_odd_lines(std::string_view head) {
+    for (std::size_t at = head.find('\n'); at != std::string_view::npos;
+         at = head.find('\n', at + 1)) {
+        if (at == 0 || head[at - 1] != '\r') return true;
+        if (at + 1 < head.size() && (head[at + 1] == ' ' || head[at + 1] == '\t')) return true;
     }
-    return headers;
+    return head.find('\0') != std::string_view::npos;
+}
+
+template <class Parser>
+boost::system::error_code read_head(Parser& parser, std::string_view head) {
+    parser.header_limit(http_head_bytes_max);
+    parser.body_limit(boost::none); // That is judged where there are words for it.
+    boost::system::error_code error;
+    parser.put(boost::asio::const_buffer(head.data(), head.size()), error);
+    return error;
+}
+
+std::size_t count_headers(const beast::fields& fields) {
+    return static_cast<std::size_t>(std::distance(fields.begin(), fields.end()));
+}
+
+int hex(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+std::optional<std::string> undone(std::string_view text) {
+    std::string plain;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != '%') {
+            plain += text[i] == '+' ? ' ' : text[i];
+            continue;
+        }
+        const int high = i + 2 < text.size() ? hex(text[i + 1]) : -1;
+        const int low = i + 2 < text.size() ? hex(text[i + 2]) : -1;
+        if (high < 0 || low < 0) return {};
+        plain += static_cast<char>(high * 16 + low);
+        i += 2;
+    }
+    return plain;
+}
+
+// The answer that refuses this head, if it has to be.
+std::optional<HttpResponse> objection(const beast::request<beast::empty_body>& request,
+                                      bool is_chunked, std::size_t body_bytes) {
+    const std::string_view target = view(request.target());
+    if (request.version() != 10 && request.version() != 11)
+        return refusal(505, "only HTTP/1.1 is spoken here");
+    if (target.empty() || target.front() != '/' || !is_printable(target))
+        return refusal(400, "the path does not begin with '/', or is not printable");
+    if (count_headers(request) > http_headers_max)
+        return refusal(400, "there are too many headers");
+    if (request.version() == 11 && request.count(beast::field::host) == 0)
+        return refusal(400, "there is no Host header");
+    // Said twice is how one smuggles a second request past somebody who believes the first.
+    if (request.count(beast::field::content_length) > 1)
+        return refusal(400, "Content-Length is said twice");
+    if (is_chunked || request.count(beast::field::transfer_encoding) > 0)
+        return refusal(501, "no transfer encoding is understood here");
+    if (body_bytes > http_request_body_bytes_max)
+        return refusal(413, "the body of the request is too long");
+    // A browser names the page that a request comes from. No page has any business here but to
+    // read, least of all one that has found out that a node listens on the reader's own machine.
+    if (request.count(beast::field::origin) > 0 && request.method() != beast::verb::get)
+        return refusal(403, "requests from a web page are refused");
+    return {};
 }
 
 std::string_view reason(int status) {
-    switch (status) {
-    case 200: return "OK";
-    case 202: return "Accepted";
-    case 400: return "Bad Request";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 413: return "Content Too Large";
-    case 431: return "Request Header Fields Too Large";
-    case 501: return "Not Implemented";
-    case 503: return "Service Unavailable";
-    case 505: return "HTTP Version Not Supported";
-    default: return "Unknown";
-    }
+    return view(beast::obsolete_reason(static_cast<beast::status>(status)));
 }
 
 } // namespace
 
+std::optional<std::string> HttpRequest::parameter(std::string_view name) const {
+    std::string_view rest = query;
+    while (!rest.empty()) {
+        const std::string_view pair = rest.substr(0, rest.find('&'));
+        rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
+        const std::string_view key = pair.substr(0, pair.find('='));
+        if (key != name) continue;
+        return undone(pair.substr(std::min(pair.size(), key.size() + 1)));
+    }
+    return {};
+}
+
 ParsedRequest parse_http_request(std::string_view bytes) {
-    const std::string_view window = bytes.substr(0, http_head_bytes_max);
-    const auto end = window.find(end_of_head);
-    if (end == std::string_view::npos) {
+    const auto end = head_of(bytes);
+    if (!end) {
         if (bytes.size() < http_head_bytes_max) return {};
         return refusal(431, "the head of the request is too long");
     }
-    const std::string_view head = bytes.substr(0, end + end_of_line.size());
-    const auto line_end = head.find(end_of_line);
-    const std::string_view line = head.substr(0, line_end);
-    const auto first = line.find(' ');
-    const auto second = line.rfind(' ');
-    if (first == std::string_view::npos || second <= first)
-        return refusal(400, "the first line is not of the form METHOD PATH VERSION");
-    const std::string_view method = line.substr(0, first);
-    const std::string_view target = line.substr(first + 1, second - first - 1);
-    const std::string_view version = line.substr(second + 1);
-    if (version != "HTTP/1.1" && version != "HTTP/1.0")
-        return refusal(505, "only HTTP/1.1 is spoken here");
+    const std::string_view head = bytes.substr(0, *end);
+    beast::request_parser<beast::empty_body> parser;
+    if (has_odd_lines(head)) return refusal(400, "this is no HTTP: a line ends or begins oddly");
+    const boost::system::error_code error = read_head(parser, head);
+    if (error == beast::error::bad_version) return refusal(505, "only HTTP/1.1 is spoken here");
+    // That there is a body where it knows of none is the only thing that it may mind.
+    if (!parser.is_header_done()) return refusal(400, "this is no HTTP: " + error.message());
+    const auto length = parser.content_length();
+    const std::size_t body_bytes =
+        length ? static_cast<std::size_t>(std::min<std::uint64_t>(*length, http_body_bytes_max))
+               : 0;
+    if (auto refused = objection(parser.get(), parser.chunked(), body_bytes)) return *refused;
+    const std::string_view body = bytes.substr(head.size());
+    if (body.size() < body_bytes) return {};
+    const std::string_view target = view(parser.get().target());
     const std::string_view path = target.substr(0, target.find('?'));
-    if (!is_token(method) || path.empty() || path.front() != '/' || !is_printable(target) ||
-        target.find_first_of(" \t") != std::string_view::npos)
-        return refusal(400, "the first line is not of the form METHOD PATH VERSION");
-    const Headers headers = parse_headers(head.substr(line_end + end_of_line.size()));
-    if (!headers.well_formed) return refusal(400, "a header is malformed, or there are too many");
-    if (version == "HTTP/1.1" && !headers.has_host) return refusal(400, "there is no Host header");
-    if (headers.is_encoded) return refusal(501, "no transfer encoding is understood here");
-    if (headers.content_length.value_or(0) > 0) return refusal(413, "no request here has a body");
-    // A browser names the page that a request comes from. No page has any business here, least of
-    // all one that has found out that a node listens on the reader's own machine.
-    if (headers.has_origin && method != "GET")
-        return refusal(403, "requests from a web page are refused");
-    return HttpRequest{std::string(method), std::string(path)};
+    HttpRequest request;
+    request.method = view(parser.get().method_string());
+    request.path = path;
+    request.query = target.substr(std::min(target.size(), path.size() + 1));
+    request.body = body.substr(0, body_bytes);
+    return request;
 }
 
 std::string format_http_request(const HttpRequest& request, std::string_view host) {
-    return request.method + ' ' + request.path + " HTTP/1.1\r\nHost: " + std::string(host) +
-           "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    return request.method + ' ' + request.path + (request.query.empty() ? "" : "?") +
+           request.query + " HTTP/1.1\r\nHost: " + std::string(host) +
+           "\r\nContent-Length: " + std::to_string(request.body.size()) +
+           "\r\nConnection: close\r\n\r\n" + request.body;
 }
 
+// Scripts and styles of the console are files of their own, so nothing else is ever to be run.
 std::string format_http_response(const HttpResponse& response) {
     return "HTTP/1.1 " + std::to_string(response.status) + ' ' +
            std::string(reason(response.status)) + "\r\nContent-Type: " + response.content_type +
            "\r\nContent-Length: " + std::to_string(response.body.size()) +
-           "\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n" + response.body;
+           (response.allow.empty() ? "" : "\r\nAllow: " + response.allow) +
+           "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff"
+           "\r\nContent-Security-Policy: default-src 'self'; frame-ancestors 'none'"
+           "\r\nConnection: close\r\n\r\n" +
+           response.body;
 }
 
 ParsedResponse parse_http_response(std::string_view bytes) {
-    const auto end = bytes.substr(0, http_head_bytes_max).find(end_of_head);
-    if (end == std::string_view::npos) {
+    const auto end = head_of(bytes);
+    if (!end) {
         if (bytes.size() < http_head_bytes_max) return {};
         return BadResponse{};
     }
-    const std::string_view head = bytes.substr(0, end + end_of_line.size());
-    const auto line_end = head.find(end_of_line);
-    const std::string_view line = head.substr(0, line_end);
-    if (!line.starts_with("HTTP/1.1 ") || line.size() < 12) return BadResponse{};
-    const auto status = parse_integer(line.substr(9, 3));
-    const Headers headers = parse_headers(head.substr(line_end + end_of_line.size()));
-    if (!status || *status < 100 || !headers.well_formed || headers.is_encoded ||
-        !headers.content_length ||
-        *headers.content_length > static_cast<std::int64_t>(http_body_bytes_max))
+    const std::string_view head = bytes.substr(0, *end);
+    beast::response_parser<beast::empty_body> parser;
+    if (has_odd_lines(head)) return BadResponse{};
+    (void)read_head(parser, head); // As above.
+    if (!parser.is_header_done() || parser.get().version() != 11 || parser.chunked() ||
+        parser.get().count(beast::field::transfer_encoding) > 0 ||
+        parser.get().count(beast::field::content_length) != 1)
         return BadResponse{};
-    const std::string_view body = bytes.substr(end + end_of_head.size());
-    const auto length = static_cast<std::size_t>(*headers.content_length);
-    if (body.size() < length) return {};
-    if (body.size() > length) return BadResponse{};
-    return HttpResponse{static_cast<int>(*status), {}, std::string(body)};
+    const auto length = parser.content_length();
+    if (!length || *length > http_body_bytes_max) return BadResponse{};
+    const std::string_view body = bytes.substr(head.size());
+    if (body.size() < *length) return {};
+    if (body.size() > *length) return BadResponse{};
+    return HttpResponse{static_cast<int>(parser.get().result_int()), {}, std::string(body), {}};
 }
 
 } // namespace pyralog::server

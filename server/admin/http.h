@@ -1,8 +1,9 @@
 // server/admin/http.h
 //
-// As much of HTTP/1.1 as a node needs to be asked how it is: requests without a body, one for each
-// connection. Pure functions of bytes. Strict: what is not of this form is refused with the status
-// that says why, and nothing is ever allocated because a peer claims that more will come.
+// As much of HTTP/1.1 as a node needs to be asked how it is: one request for each connection, with
+// a small body or none. Pure functions of bytes; Boost.Beast reads the heads. Strict: what is not
+// of this form is refused with the status that says why, and nothing is ever allocated because a
+// peer claims that more will come.
 #pragma once
 
 #include <cstddef>
@@ -15,23 +16,30 @@ namespace pyralog::server {
 
 struct HttpRequest {
     std::string method;
-    std::string path; // Without the query, which nobody here reads.
+    std::string path;       // Without the query,
+    std::string query = {}; // which is what follows the '?', as it came.
+    std::string body = {};
+
+    // A parameter of the query, its %XX and + undone. Nothing: it is not there, or malformed.
+    std::optional<std::string> parameter(std::string_view name) const;
 };
 
 struct HttpResponse {
     int status = 200;
     std::string content_type = "text/plain; charset=utf-8";
-    std::string body;
+    std::string body = {};
+    std::string allow = {}; // Of a 405: which methods there are.
 };
 
 // A browser's request line and headers fit in half of this.
 constexpr std::size_t http_head_bytes_max = 8 * 1024;
 constexpr std::size_t http_headers_max = 64;
+constexpr std::size_t http_request_body_bytes_max = 4 * 1024;
 // Far beyond the metrics of a node with ten thousand partitions.
 constexpr std::size_t http_body_bytes_max = 32 * 1024 * 1024;
 
 // What `bytes`, all that has come so far, amount to: a request, the answer that refuses them, or
-// nothing yet. Never nothing once http_head_bytes_max have come.
+// nothing yet. Never nothing once http_head_bytes_max + http_request_body_bytes_max have come.
 using ParsedRequest = std::variant<std::monostate, HttpRequest, HttpResponse>;
 ParsedRequest parse_http_request(std::string_view bytes);
 

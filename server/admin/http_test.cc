@@ -41,7 +41,7 @@ TEST_CASE("what is no request is refused, with the status that says why", "[serv
     CHECK(refused("GET\r\n\r\n") == 400);
     CHECK(refused("GET /\r\n\r\n") == 400);
     CHECK(refused("GET  / HTTP/1.1\r\nHost: a\r\n\r\n") == 400);
-    CHECK(refused("GET / / HTTP/1.1\r\nHost: a\r\n\r\n") == 400);
+    CHECK(refused("GET / / HTTP/1.1\r\nHost: a\r\n\r\n") == 505);
     CHECK(refused("GET x HTTP/1.1\r\nHost: a\r\n\r\n") == 400);
     CHECK(refused("G(T / HTTP/1.1\r\nHost: a\r\n\r\n") == 400);
     CHECK(refused("GET / HTTP/2.0\r\nHost: a\r\n\r\n") == 505);
@@ -49,7 +49,12 @@ TEST_CASE("what is no request is refused, with the status that says why", "[serv
     CHECK(refused("GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n") == 400);
     CHECK(refused("GET / HTTP/1.1\r\nHost: a\r\n folded: b\r\n\r\n") == 400);
     CHECK(refused("GET / HTTP/1.1\r\nHost: a\r\nX: \x01\r\n\r\n") == 400);
-    CHECK(refused("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n") == 413);
+    CHECK(refused("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4097\r\n\r\n") == 413);
+    CHECK(refused("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999999\r\n\r\n") == 413);
+    CHECK(refused("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nX:\n\r\n\r\n") == 400);
+    CHECK(refused("GET / HTTP/1.1\nHost: a\r\n\r\n") == 400);
+    CHECK(refused("GET /\x80 HTTP/1.1\r\nHost: a\r\n\r\n") == 400);
+    CHECK(refused("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n") == 400);
     CHECK(refused("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n") == 400);
     CHECK(refused("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n") ==
           400);
@@ -61,6 +66,25 @@ TEST_CASE("what is no request is refused, with the status that says why", "[serv
 TEST_CASE("a web page cannot stop a node on its reader's machine", "[server]") {
     CHECK(refused("POST /v1/stop HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://evil\r\n\r\n") ==
           403);
+}
+
+TEST_CASE("a small body is taken, when it is there", "[server]") {
+    const std::string put =
+        "PUT /v1/log-level HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\ndebug";
+    for (std::size_t size = 0; size < put.size(); ++size)
+        CHECK(refused(std::string_view(put).substr(0, size)) == -1);
+    const ParsedRequest parsed = parse_http_request(put + "what follows is nobody's");
+    REQUIRE(std::holds_alternative<HttpRequest>(parsed));
+    CHECK(std::get<HttpRequest>(parsed).body == "debug");
+}
+
+TEST_CASE("parameters are found, and what hides in them is undone", "[server]") {
+    const HttpRequest request{"GET", "/", "topic=a%2Fb+c&empty=&bad=%2&topic=second&flag", {}};
+    CHECK(request.parameter("topic") == "a/b c");
+    CHECK(request.parameter("empty") == "");
+    CHECK(request.parameter("flag") == "");
+    CHECK_FALSE(request.parameter("bad"));
+    CHECK_FALSE(request.parameter("none"));
 }
 
 TEST_CASE("a head is never longer than its bound", "[server]") {
@@ -75,7 +99,7 @@ TEST_CASE("a head is never longer than its bound", "[server]") {
 
 TEST_CASE("an answer is read as it is written", "[server]") {
     rc::prop("whole, and never earlier", [](const std::string& body) {
-        const std::string bytes = format_http_response({202, "text/plain", body});
+        const std::string bytes = format_http_response({202, "text/plain", body, {}});
         for (std::size_t size = 0; size < bytes.size(); ++size)
             RC_ASSERT(std::holds_alternative<std::monostate>(
                 parse_http_response(std::string_view(bytes).substr(0, size))));
@@ -89,7 +113,8 @@ TEST_CASE("an answer is read as it is written", "[server]") {
 }
 
 TEST_CASE("our own requests are taken", "[server]") {
-    CHECK(refused(format_http_request({"POST", "/v1/stop"}, "[::1]:9094")) == 0);
+    CHECK(refused(format_http_request({"POST", "/v1/stop", "", ""}, "[::1]:9094")) == 0);
+    CHECK(refused(format_http_request({"PUT", "/x", "a=b", "body"}, "a")) == 0);
 }
 
 TEST_CASE("an answer that is not one of ours is bad, and claims buy no memory", "[server]") {

@@ -1,6 +1,7 @@
 #include "server/admin/status.h"
 
 #include "core/base/check.h"
+#include "server/admin/json.h"
 
 #include <algorithm>
 
@@ -20,51 +21,25 @@ std::string_view to_string(Status::State state) {
     check_failed("a known State", __FILE__, __LINE__);
 }
 
-std::string json_quoted(std::string_view text) {
-    constexpr std::string_view digits = "0123456789abcdef";
-    std::string quoted = "\"";
-    for (const char c : text) {
-        const auto code = static_cast<unsigned char>(c);
-        if (c == '"' || c == '\\') {
-            quoted += '\\';
-            quoted += c;
-        } else if (code < 0x20) {
-            quoted += "\\u00";
-            quoted += digits[code >> 4];
-            quoted += digits[code & 15];
-        } else {
-            quoted += c;
-        }
-    }
-    return quoted + '"';
-}
-
 std::string to_json(const Status& status) {
-    std::string text = "{\"node\":" + std::to_string(status.node.value);
-    text += ",\"cluster\":" + json_quoted(status.cluster);
-    text += ",\"state\":" + json_quoted(to_string(status.state));
-    text += ",\"formed\":";
-    text += status.formed() ? "true" : "false";
-    text += ",\"controller\":";
-    text += status.controller ? std::to_string(status.controller->value) : "null";
-    text += ",\"topics\":" + std::to_string(status.topics);
-    text += ",\"partitions\":" + std::to_string(status.partitions);
-    text += ",\"partitions_without_leader\":" + std::to_string(status.partitions_without_leader);
-    text += ",\"disk_total_bytes\":" + std::to_string(status.disk_total_bytes);
-    text += ",\"disk_free_bytes\":" + std::to_string(status.disk_free_bytes);
-    text += ",\"disk_is_short\":";
-    text += status.disk_is_short ? "true" : "false";
-    text += ",\"nodes\":[";
+    JsonWriter out;
+    out.begin_object().field("node", status.node.value).field("cluster", status.cluster);
+    out.field("state", to_string(status.state)).field("formed", status.formed());
+    out.key("controller");
+    status.controller ? out.value(status.controller->value) : out.null();
+    out.field("topics", status.topics).field("partitions", status.partitions);
+    out.field("partitions_without_leader", status.partitions_without_leader);
+    out.field("disk_total_bytes", status.disk_total_bytes);
+    out.field("disk_free_bytes", status.disk_free_bytes);
+    out.field("disk_is_short", status.disk_is_short).key("nodes").begin_array();
     for (const NodeStatus& node : status.nodes) {
-        if (&node != &status.nodes.front()) text += ',';
-        text += "{\"id\":" + std::to_string(node.id.value);
-        text += ",\"address\":" + json_quoted(pyralog::to_string(node.address));
-        text += ",\"state\":";
-        text += node.is_up ? "\"up\"" : "\"down\"";
-        text += ",\"replicas\":" + std::to_string(node.replicas);
-        text += ",\"partitions_led\":" + std::to_string(node.partitions_led) + '}';
+        out.begin_object().field("id", node.id.value);
+        out.field("address", pyralog::to_string(node.address));
+        out.field("state", node.is_up ? "up" : "down").field("replicas", node.replicas);
+        out.field("partitions_led", node.partitions_led).end_object();
     }
-    return text + "]}\n";
+    out.end_array().end_object();
+    return std::move(out).text();
 }
 
 } // namespace pyralog::server

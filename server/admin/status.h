@@ -51,7 +51,4 @@ std::string_view to_string(Status::State state);
 // One object, its fields named as above, in the order above.
 std::string to_json(const Status& status);
 
-// As a string of JSON, with its quotes.
-std::string json_quoted(std::string_view text);
-
 } // namespace pyralog::server

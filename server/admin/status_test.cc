@@ -1,5 +1,7 @@
 #include "server/admin/status.h"
 
+#include "server/admin/json.h"
+
 #include <catch2/catch.hpp>
 
 using namespace pyralog;

@@ -1,7 +1,7 @@
 // `pyralog log digest`: do the replicas of a stopped cluster hold the same?
 #include "core/log/digest.h"
 #include "io/real/world.h"
-#include "server/admin/status.h"
+#include "server/admin/json.h"
 #include "server/cli/program.h"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // `pyralog disk probe`: what io/real/disk_probe.h has found, for people and for programs.
 #include "io/real/disk_probe.h"
-#include "server/admin/status.h"
+#include "server/admin/json.h"
 #include "server/cli/program.h"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 #include "server/cli/program.h"
 
-#include "server/admin/status.h"
+#include "server/admin/json.h"
 
 #include <algorithm>
 #include <cstdio>

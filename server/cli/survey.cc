@@ -1,7 +1,7 @@
 // `pyralog log verify`, `dump` and `stats`: what is on the disk of a node that is stopped.
 #include "core/log/survey.h"
 #include "io/real/world.h"
-#include "server/admin/status.h"
+#include "server/admin/json.h"
 #include "server/cli/program.h"
 
 #include <cstdio>

@@ -476,6 +476,32 @@ std::vector<Coordinator::Listed> Coordinator::list(bool& is_loading) const {
     return listed;
 }
 
+void Coordinator::for_each(
+    const std::function<void(const std::string&, const GroupState&)>& visit) const {
+    for (const auto& [id, shard] : shards_)
+        if (is_current(*shard))
+            for (const auto& [name, entry] : shard->tenure->groups) visit(name, entry.state);
+}
+
+Result<bool> Coordinator::look_at_offsets(const OffsetVisitor& visit) const {
+    std::vector<std::string> prefixes; // Whoever waits may find other shards.
+    for (const auto& [id, shard] : shards_)
+        if (is_current(*shard)) prefixes.push_back(shard->prefix());
+    std::size_t seen = 0;
+    for (const std::string& prefix : prefixes)
+        TRY(env_.kv.scan(
+            prefix,
+            [&](std::string_view key, std::string_view value) {
+                const auto about =
+                    decode_offsets_topic_key(Bytes::copy_of(key.substr(prefix.size())));
+                if (!about.ok() || !std::holds_alternative<OffsetKey>(about.value())) return true;
+                const auto read = decode_offset_value(Bytes::copy_of(value));
+                if (read.ok()) visit(std::get<OffsetKey>(about.value()), read.value());
+                return ++seen < offsets_looked_at_max;
+            }));
+    return seen >= offsets_looked_at_max;
+}
+
 const GroupState* Coordinator::look(const std::string& group, ErrorCode& error) {
     const Access access = this->access(group);
     error = access.error;

@@ -27,6 +27,7 @@
 #include "server/groups/group_state.h"
 #include "server/space_watch.h"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -139,6 +140,15 @@ public:
     };
     // Those that are coordinated here. Some partition of which may not be loaded yet.
     std::vector<Listed> list(bool& is_loading) const;
+    // Every group that is coordinated here.
+    void for_each(
+        const std::function<void(const std::string& id, const GroupState& group)>& visit) const;
+    // Their offsets, as they are stored here by now: nobody asks if they are the latest, so no
+    // promise is made of them. Waits. Of so many at most, and says if there are more.
+    static constexpr std::size_t offsets_looked_at_max = 100'000;
+    using OffsetVisitor = std::function<void(const wire::kafka::OffsetKey& about,
+                                             const wire::kafka::OffsetValue& value)>;
+    Result<bool> look_at_offsets(const OffsetVisitor& visit) const;
     // Null: there is none, if the error says nothing else.
     const GroupState* look(const std::string& group, ErrorCode& error);
 

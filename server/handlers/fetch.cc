@@ -40,7 +40,7 @@ public:
         : node_(node), header_(std::move(header)), request_(std::move(request)),
           until_(node.after_ms(request_.max_wait_ms)), memory_(node.answer_bytes) {}
 
-    Result<BytesChain> finish() override {
+    Result<Answered> finish() override {
         Condition changed(node_.env.fibers);
         std::vector<Watch> watches;
         bool watching = false;

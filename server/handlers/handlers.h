@@ -66,9 +66,11 @@ bool is_internal(std::string_view topic);
 void wait_for_leaders(Node& node, std::string_view topic);
 
 template <class Response>
-Result<BytesChain> answer(const RequestHeader& header, const Response& response) {
-    return wire::kafka::encode_frame(
-        wire::kafka::ResponseHeader{header.key, header.version, header.correlation_id}, response);
+Result<Answered> answer(const RequestHeader& header, const Response& response) {
+    Answered answered(wire::kafka::encode_frame(
+        wire::kafka::ResponseHeader{header.key, header.version, header.correlation_id}, response));
+    answered.errors = errors_in(header, response);
+    return answered;
 }
 
 } // namespace pyralog::server

@@ -53,7 +53,7 @@ public:
         error_ = node.groups.join(group, std::move(join), waiting_);
     }
 
-    Result<BytesChain> finish() override {
+    Result<Answered> finish() override {
         JoinGroupResponse response;
         response.error = error_;
         response.member_id = member_id_;

@@ -32,7 +32,7 @@ public:
                                    request.generation_id, offsets);
     }
 
-    Result<BytesChain> finish() override {
+    Result<Answered> finish() override {
         const ErrorCode error = node_.groups.settle(told_);
         for (OffsetCommitResponse::Topic& topic : response_.topics)
             for (OffsetCommitResponse::Partition& partition : topic.partitions)

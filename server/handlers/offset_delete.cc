@@ -26,7 +26,7 @@ public:
         told_ = node.groups.forget(request.group_id, wanted, errors_);
     }
 
-    Result<BytesChain> finish() override {
+    Result<Answered> finish() override {
         response_.error = node_.groups.settle(told_);
         if (response_.error != ErrorCode::none) response_.topics.clear();
         auto error = errors_.begin();

@@ -109,7 +109,7 @@ public:
         }
     }
 
-    Result<BytesChain> finish() override {
+    Result<Answered> finish() override {
         ProduceResponse response;
         bool all_well = true;
         for (Topic& topic : topics_) {
@@ -124,7 +124,7 @@ public:
         SOMETIMES(!all_well, "produce/hangs-up-on-a-failure-nobody-waits-for");
         // Nobody waits for an answer; the only way to say that something is wrong is to hang up.
         if (!all_well) return Error::disconnected;
-        return BytesChain();
+        return Answered();
     }
 
 private:

@@ -23,7 +23,7 @@ public:
         error_ = node.groups.sync(request.group_id, std::move(sync), waiting_);
     }
 
-    Result<BytesChain> finish() override {
+    Result<Answered> finish() override {
         SyncGroupResponse response;
         response.error = error_;
         if (error_ == ErrorCode::none) {
