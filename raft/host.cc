@@ -409,7 +409,8 @@ void Host::receive(NodeId from, wire::PeerMessage message) {
     }
     if (std::holds_alternative<wire::Forward>(message.body) ||
         std::holds_alternative<wire::ForwardReply>(message.body)) {
-        if (other_) other_(from, std::move(message));
+        const auto other = others_.find(message.group);
+        if (other != others_.end() && other->second) other->second(from, std::move(message));
         return;
     }
     if (std::holds_alternative<wire::FramesRequest>(message.body) ||

@@ -78,9 +78,10 @@ public:
     std::optional<NodeId> leader_of(GroupId group) const;
     Term term_of(GroupId group) const;
 
-    // A message that is not Raft's, from a peer. Must not wait.
+    // A message that is not Raft's, from a peer and about this group. Must not wait. Nothing:
+    // nobody hears them any more.
     using Other = std::function<void(NodeId from, wire::PeerMessage message)>;
-    void on_other(Other other) { other_ = std::move(other); }
+    void on_other(GroupId about, Other other) { others_[about] = std::move(other); }
     // A group here has got a leader or lost it, or one elsewhere has got one. Must not wait.
     void on_leader_changed(std::function<void(GroupId)> changed) {
         leader_changed_ = std::move(changed);
@@ -163,7 +164,7 @@ private:
     Condition unsaved_changed_;
     Condition deadlines_changed_;
     Condition unused_;
-    Other other_;
+    std::map<GroupId, Other> others_;
     std::function<void(GroupId)> leader_changed_;
     Scope* running_ = nullptr; // While run() runs: for reads on behalf of slow followers.
     Metrics::Gauge groups_gauge_;

@@ -5,6 +5,7 @@
 #include "server/admin/admin.h"
 #include "server/admin/observer.h"
 #include "server/admin/pages.h"
+#include "server/admin/relay.h"
 #include "server/compaction.h"
 #include "server/connection.h"
 #include "server/node.h"
@@ -69,7 +70,7 @@ Result<> Broker::run() {
             [&scope] { scope.cancel(); },
         };
         keep("admin", [&] { return serve_admin(env_, *listeners.admin, config_.admin, actions); });
-        keep("node", [&] { return recover_and_serve(listeners); });
+        keep("node", [&] { return recover_and_serve(listeners, pages); });
         scope.join();
     }
     state_ = Status::State::stopping;
@@ -90,13 +91,14 @@ void Broker::make() {
         env_, config_.group, config_.default_replication_factor(), *host_, *controller_, *space_);
     node_ = std::make_unique<Node>(env_, config_, *host_, *controller_, *groups_, *space_);
     observer_ = std::make_unique<Observer>(*node_);
+    relay_ = std::make_unique<Relay>(env_, *host_);
     foretell_observations(env_.metrics);
 }
 
-Result<> Broker::recover_and_serve(Listeners& listeners) {
+Result<> Broker::recover_and_serve(Listeners& listeners, const Pages& pages) {
     TRY(recover());
     serving_ = true;
-    const Result<> ended = serve(listeners);
+    const Result<> ended = serve(listeners, pages);
     serving_ = false;
     return ended;
 }
@@ -124,7 +126,7 @@ Result<> Broker::recover() {
     return host_->open(controller_->groups(), controller_->catalogue().next_group());
 }
 
-Result<> Broker::serve(Listeners& listeners) {
+Result<> Broker::serve(Listeners& listeners, const Pages& pages) {
     TRY(write_admin_address(env_.disk, listeners.admin->address()));
     Result<> ended;
     Scope scope(env_.fibers);
@@ -147,6 +149,8 @@ Result<> Broker::serve(Listeners& listeners) {
     keep("compaction", [&] { return compaction.run(); });
     scope.spawn("register", [&] { (void)register_self(); }); // Ends by itself or is cancelled.
     keep("observer", [&] { return observer_->run(); });
+    const Relay::Answer answer = [&](const HttpRequest& request) { return pages.tell(request); };
+    keep("relay", [&] { return relay_->run(answer); });
     env_.log.info("serving", {{"node", config_.node_id},
                               {"cluster", config_.cluster_name},
                               {"kafka", to_string(listeners.kafka->address())},

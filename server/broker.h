@@ -18,6 +18,7 @@ namespace pyralog::server {
 
 class Catalogue;
 class Observer;
+class Relay;
 struct Node;
 
 class Broker {
@@ -42,15 +43,16 @@ public:
     const raft::Host* host() const { return serving_ ? host_.get() : nullptr; }
     const Catalogue* catalogue() const;
     const Observer* observer() const { return serving_ ? observer_.get() : nullptr; }
+    Relay& relay() const { return *relay_; }
 
 private:
     struct Listeners;
 
     void make();
     Result<> listen(Listeners& listeners);
-    Result<> recover_and_serve(Listeners& listeners);
+    Result<> recover_and_serve(Listeners& listeners, const class Pages& pages);
     Result<> recover();
-    Result<> serve(Listeners& listeners);
+    Result<> serve(Listeners& listeners, const Pages& pages);
     Result<> accept_clients(Listener& listener);
     Result<> register_self();
 
@@ -62,6 +64,7 @@ private:
     std::unique_ptr<class Coordinator> groups_;
     std::unique_ptr<Node> node_;
     std::unique_ptr<Observer> observer_;
+    std::unique_ptr<Relay> relay_;
     Status::State state_ = Status::State::starting;
     bool serving_ = false;
 };

@@ -35,8 +35,9 @@ void describe(Codec& field, Answer& a) {
 Controller::Controller(Environment& env, raft::Host& host, std::vector<NodeId> members)
     : env_(env), host_(host), members_(members), catalogue_(std::move(members)),
       changed_(env.fibers), applied_changed_(env.fibers) {
-    host_.on_other(
-        [this](NodeId from, wire::PeerMessage message) { receive(from, std::move(message)); });
+    host_.on_other(controller_group, [this](NodeId from, wire::PeerMessage message) {
+        receive(from, std::move(message));
+    });
     host_.on_leader_changed([this](GroupId) { changed_.notify_all(); });
 }
 

@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
     case cli::CommandLine::Command::stop: return cli::stop_node(line, program);
     case cli::CommandLine::Command::status: return cli::show_status(line, program);
     case cli::CommandLine::Command::config: return cli::show_config(line, program);
+    case cli::CommandLine::Command::metrics: return cli::show_metrics(line, program);
     case cli::CommandLine::Command::log_digest: return cli::show_digest(line, program);
     case cli::CommandLine::Command::log_verify: return cli::verify_logs(line, program);
     case cli::CommandLine::Command::log_dump: return cli::dump_logs(line, program);

@@ -10,9 +10,9 @@ using wire::kafka::ErrorCode;
 constexpr std::string_view requests_name = "pyralog_requests_total";
 constexpr std::string_view requests_help = "Requests of clients, by API.";
 constexpr std::string_view request_bytes_name = "pyralog_request_bytes_total";
-constexpr std::string_view request_bytes_help = "Bytes of these requests.";
+constexpr std::string_view request_bytes_help = "Bytes of requests of clients, by API.";
 constexpr std::string_view answer_bytes_name = "pyralog_answer_bytes_total";
-constexpr std::string_view answer_bytes_help = "Bytes of their answers.";
+constexpr std::string_view answer_bytes_help = "Bytes of answers to clients, by API.";
 constexpr std::string_view time_name = "pyralog_request_seconds";
 constexpr std::string_view time_help =
     "From a request to the end of its answer. Fetch, JoinGroup and SyncGroup wait for what is to "

@@ -1,6 +1,7 @@
 #include "server/admin/admin.h"
 
 #include <array>
+#include <list>
 
 namespace pyralog::server {
 
@@ -45,16 +46,67 @@ private:
     int unsaid_ = 0;
 };
 
+// Who is at the door. The fibers that still read are known one by one, in the order in which they
+// came: each has a Scope of its own, which ends without it when his place is wanted.
+class Clients {
+public:
+    Clients(Environment& env, const AdminConfig& config)
+        : env_(env), config_(config), changed_(env.fibers) {}
+
+    struct Reader {
+        Scope* scope;
+        Time began;
+    };
+
+    void add() { ++count_; }
+    void remove() {
+        --count_;
+        changed_.notify_all();
+    }
+    std::list<Reader>::iterator began_to_read(Scope& scope) {
+        changed_.notify_all();
+        return readers_.insert(readers_.end(), {&scope, env_.clock.now()});
+    }
+    void has_read(std::list<Reader>::iterator reader) { readers_.erase(reader); }
+
+    Result<> wait_for_room() {
+        while (count_ >= config_.connections_max) {
+            const Time now = env_.clock.now();
+            for (const Reader& reader : readers_)
+                if (reader.began + admin_grace <= now && !reader.scope->cancelled()) {
+                    reader.scope->cancel();
+                    break;
+                }
+            const Deadline again(env_.fibers, now + admin_grace / 10);
+            const Result<> waited = changed_.wait([&] { return count_ < config_.connections_max; });
+            if (!waited.ok() && waited.error() != Error::timed_out) return waited;
+        }
+        return {};
+    }
+
+private:
+    Environment& env_;
+    const AdminConfig& config_;
+    Condition changed_;
+    std::int64_t count_ = 0;
+    std::list<Reader> readers_;
+};
+
 struct Client {
     Environment& env;
     Stream& stream;
     const AdminConfig& config;
     const AdminActions& actions;
     Complaints& complaints;
+    Clients& clients;
 
     Result<> serve() {
-        const Deadline patience(env.fibers, env.clock.now() + config.patience);
-        const AdminAnswer answer = TRY(read());
+        const Time end = env.clock.now() + config.patience;
+        const ParsedRequest request = TRY(read_until(end));
+        const Deadline patience(env.fibers, end);
+        const AdminAnswer answer = std::holds_alternative<HttpRequest>(request)
+                                       ? actions.answer(std::get<HttpRequest>(request))
+                                       : AdminAnswer{std::get<HttpResponse>(request)};
         const int status = answer.response.status;
         if (status >= 400 && status < 500)
             complaints.add(stream.peer(), status, answer.response.body);
@@ -66,15 +118,26 @@ struct Client {
         return {};
     }
 
-    Result<AdminAnswer> read() {
+    Result<ParsedRequest> read_until(Time end) {
+        Result<ParsedRequest> request = Error::cancelled;
+        Scope reading(env.fibers);
+        const auto place = clients.began_to_read(reading);
+        reading.spawn("admin request", [&] {
+            const Deadline patience(env.fibers, end);
+            request = read();
+        });
+        reading.join();
+        clients.has_read(place);
+        return request;
+    }
+
+    // Never nothing.
+    Result<ParsedRequest> read() {
         std::string bytes;
         std::array<std::byte, piece_bytes> piece;
         for (;;) {
-            const ParsedRequest parsed = parse_http_request(bytes);
-            if (const auto* request = std::get_if<HttpRequest>(&parsed))
-                return actions.answer(*request);
-            if (const auto* refusal = std::get_if<HttpResponse>(&parsed))
-                return AdminAnswer{*refusal};
+            ParsedRequest parsed = parse_http_request(bytes);
+            if (!std::holds_alternative<std::monostate>(parsed)) return parsed;
             const std::size_t count = TRY(stream.read_some(piece));
             if (count == 0) return Error::disconnected;
             bytes.append(reinterpret_cast<const char*>(piece.data()), count);
@@ -99,11 +162,9 @@ Result<> serve_admin(Environment& env, Listener& listener, const AdminConfig& co
                      const AdminActions& actions) {
     AdminMetrics metrics(env.metrics);
     Complaints complaints(env, metrics.refused);
-    Condition changed(env.fibers);
-    std::int64_t clients = 0;
+    Clients clients(env, config);
     Scope scope(env.fibers);
     for (;;) {
-        TRY(changed.wait([&] { return clients < config.connections_max; }));
         Result<std::unique_ptr<Stream>> accepted = listener.accept();
         if (!accepted.ok()) {
             if (accepted.error() == Error::cancelled) return Error::cancelled;
@@ -111,15 +172,15 @@ Result<> serve_admin(Environment& env, Listener& listener, const AdminConfig& co
             TRY(env.fibers.sleep_until(env.clock.now() + accept_pause));
             continue;
         }
-        ++clients;
+        TRY(clients.wait_for_room());
+        clients.add();
         metrics.served.add();
         metrics.open.add(1);
         scope.spawn("admin client", [&, stream = std::move(accepted).value()] {
             // Who has gone, or was too slow, needs no answer.
-            (void)Client{env, *stream, config, actions, complaints}.serve();
-            --clients;
+            (void)Client{env, *stream, config, actions, complaints, clients}.serve();
             metrics.open.add(-1);
-            changed.notify_all();
+            clients.remove();
         });
     }
 }

@@ -4,10 +4,10 @@
 // its own, without a password, so it listens on the local machine unless somebody says otherwise.
 // What can be asked there is in pages.h.
 //
-// One request for each connection, a fiber for each, and never more of them than
-// admin.connections_max: the others wait where the system keeps them. From the first byte of the
-// request to the last of the answer nobody has longer than admin.patience, so who is slow, or says
-// nothing, holds his place for that long and no longer.
+// One request for each connection, and never more of them than admin.connections_max: the others
+// wait where the system keeps them. From the first byte of the request to the last of the answer
+// nobody has longer than admin.patience. While others wait, who has not sent his whole request
+// within admin_grace gives his place away: so a crowd that says nothing keeps nobody out for long.
 #pragma once
 
 #include "core/env/environment.h"
@@ -19,6 +19,7 @@
 
 namespace pyralog::server {
 
+constexpr Duration admin_grace = 500ms;
 // Requests that are refused are told in the log; of more than this in a second, how many.
 constexpr int admin_complaints_max = 5;
 // How long an answer may take to be read before the stream is closed behind it.

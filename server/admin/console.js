@@ -6,8 +6,8 @@ const refreshMs = 2000;
 const patienceMs = 6000;
 const rowsMax = 300;
 
-const seen = { answeredAt: 0, failure: "", cluster: null, history: [], topics: [], partitions: [],
-               leftOut: 0, groups: [], groupsNote: "", lags: new Map() };
+const seen = { answeredAt: 0, failure: "", cluster: null, histories: new Map(), history: [],
+               topics: [], partitions: [], interval: 2000, leftOut: 0, groups: [], groupsNote: "", lags: new Map() };
 const byId = (id) => document.getElementById(id);
 
 // make("td", {class: "number"}, "text", child...)
@@ -64,19 +64,31 @@ async function ask(path) {
   }
 }
 
+// Each node has its own part: this one asks the others, and whoever does not answer is left out.
+async function askAll(path, ids) {
+  const answers = await Promise.all(ids.map((id) =>
+    ask(path + (path.includes("?") ? "&" : "?") + "node=" + id).catch(() => null)));
+  return new Map(ids.map((id, i) => [id, answers[i]]).filter(([, answer]) => answer));
+}
+
 async function refresh() {
   try {
-    const [cluster, history, topics, partitions, groups] = await Promise.all([
-      ask("/v1/cluster"), ask("/v1/history"), ask("/v1/topics"),
-      ask("/v1/partitions?limit=5000"), ask("/v1/groups")]);
+    const [cluster, topics] = await Promise.all([ask("/v1/cluster"), ask("/v1/topics")]);
+    const ids = cluster.nodes.filter((node) => node.is_up).map((node) => node.id);
+    const [histories, partitions, groups] = await Promise.all([
+      askAll("/v1/history", ids), askAll("/v1/partitions?limit=5000", ids),
+      askAll("/v1/groups", ids)]);
+    if (!partitions.has(cluster.node)) throw new Error("its partitions are not told");
     seen.cluster = cluster;
-    seen.interval = history.interval_ms;
-    seen.history = history.moments;
     seen.topics = topics.topics;
-    seen.partitions = partitions.partitions;
-    seen.leftOut = partitions.left_out;
-    seen.groups = groups.groups;
-    seen.groupsNote = groups.is_loading ? "Some groups are still being loaded." : "";
+    seen.histories = histories;
+    seen.partitions = partitionsOf(cluster.node, partitions);
+    seen.leftOut = partitions.get(cluster.node).left_out;
+    seen.groups = [...groups.values()].flatMap((part) =>
+      part.groups.map((group) => ({ ...group, node: part.node })));
+    seen.groups.sort((a, b) => (a.id < b.id ? -1 : 1));
+    seen.groupsNote = [...groups.values()].some((part) => part.is_loading)
+      ? "Some groups are still being loaded." : "";
     seen.answeredAt = Date.now();
     seen.failure = "";
     rememberLags();
@@ -89,6 +101,48 @@ async function refresh() {
   }
   seen.failed = false;
   show();
+}
+
+// Of each partition what its leader says, who knows most of it; else what this node does. And what
+// only the owner of a damaged log knows.
+function partitionsOf(self, parts) {
+  const best = new Map();
+  for (const [node, part] of parts) {
+    for (const partition of part.partitions) {
+      const key = partition.topic + "/" + partition.partition;
+      const known = best.get(key);
+      const leads = partition.role === "leader";
+      if (!known || leads || (node === self && known.role !== "leader"))
+        best.set(key, { ...partition, damaged: known ? known.damaged : [] });
+      if (partition.damages && !leads) best.get(key).damaged.push([node, partition.why]);
+    }
+  }
+  for (const partition of best.values()) {
+    for (const [node, why] of partition.damaged) {
+      if (partition.state === "ok") partition.state = "repairing";
+      partition.why += (partition.why ? "; " : "") + "on node " + node + ": " + why;
+    }
+  }
+  return [...best.values()].sort((a, b) =>
+    a.topic < b.topic ? -1 : a.topic > b.topic ? 1 : a.partition - b.partition);
+}
+
+// The moments of one node; or of all, counted back from now, with sums, and of times the longest.
+function momentsOf(who) {
+  const parts = [...seen.histories].filter(([id]) => who === "all" || String(id) === who)
+    .map(([, part]) => part.moments);
+  const length = Math.max(0, ...parts.map((moments) => moments.length));
+  const all = [];
+  for (let back = length; back > 0; --back) {
+    const sum = {};
+    for (const moments of parts) {
+      for (const [name, value] of Object.entries(moments[moments.length - back] || {}))
+        sum[name] = name.endsWith("_us") || name === "at_ms"
+          ? Math.max(sum[name] || 0, value) : (sum[name] || 0) + value;
+    }
+    all.push(sum);
+  }
+  return all;
 }
 
 // What the node does not keep: how lags went while the page was open.
@@ -138,13 +192,28 @@ function show() {
   byId("self").textContent = "node " + cluster.node;
   byId("level").textContent = "log level " + cluster.log_level;
   showTiles(cluster);
-  showCharts(byId("charts"), seen.history, seen.interval);
+  showHistory();
   showProblems(cluster);
   showNodes(cluster);
   showTopics();
   showPartitions();
   showGroups();
   document.body.dataset.ready = "yes";
+}
+
+function showHistory() {
+  const who = byId("who"), ids = [...seen.histories.keys()].map(String);
+  const wanted = ["all", ...ids];
+  if ([...who.options].map((option) => option.value).join() !== wanted.join()) {
+    const chosen = who.value || "all";
+    who.replaceChildren(...wanted.map((id) =>
+      make("option", { value: id }, id === "all" ? "all nodes" : "node " + id)));
+    who.value = wanted.includes(chosen) ? chosen : "all";
+  }
+  for (const part of seen.histories.values()) seen.interval = part.interval_ms;
+  seen.history = momentsOf(who.value);
+  document.body.dataset.nodes = ids.length;
+  showCharts(byId("charts"), seen.history, seen.interval);
 }
 
 function tile(name, value, more, kind) {
@@ -171,7 +240,7 @@ function showTiles(cluster) {
     tile("Without leader", count(cluster.partitions_without_leader), "partitions",
          cluster.partitions_without_leader ? "bad" : ""),
     tile("Not well", count(unwell), "partitions, for any reason", unwell ? "warn" : ""),
-    tile("Consumer lag", count(lag), seen.groups.length + " groups here"), disk);
+    tile("Consumer lag", count(lag), seen.groups.length + (seen.groups.length === 1 ? " group" : " groups")), disk);
 }
 
 function showProblems(cluster) {
@@ -242,10 +311,12 @@ function replicas(partition, down) {
 }
 
 function showPartitions() {
-  const words = byId("filter").value.trim(), only = byId("only").checked;
+  const words = byId("filter").value.trim(), only = byId("only").checked,
+        inner = byId("inner").checked;
   const down = new Set(seen.cluster.nodes.filter((node) => !node.is_up).map((node) => node.id));
   const wanted = seen.partitions.filter((partition) =>
-    partition.topic.includes(words) && (!only || partition.state !== "ok"));
+    partition.topic.includes(words) && (!only || partition.state !== "ok")
+    && (inner || !partition.topic.startsWith("__")));
   document.body.dataset.partitions = wanted.length;
   byId("partitions-count").textContent = wanted.length === seen.partitions.length
     ? seen.partitions.length : wanted.length + " of " + seen.partitions.length;
@@ -270,15 +341,16 @@ const groupClass = { "Stable": "good", "Empty": "", "PreparingRebalance": "warn"
 function showGroups() {
   byId("groups-note").textContent = seen.groupsNote;
   table(byId("groups"),
-    [["Group", "mono"], ["State"], ["Members", "number"], ["Assignor"], ["Generation", "number"],
+    [["Group", "mono"], ["State"], ["Coordinated by"], ["Members", "number"], ["Assignor"], ["Generation", "number"],
      ["Lag", "number"], ["While this page is open"], ["By topic", "wide"]],
     seen.groups.slice(0, rowsMax).map((group) => [
-      group.id, pill(groupClass[group.state] || "", group.state), group.members.length,
+      group.id, pill(groupClass[group.state] || "", group.state),
+      make("span", { class: "node" }, String(group.node)), group.members.length,
       group.protocol || "–", group.generation, count(lagOf(group)),
       sparkline(seen.lags.get(group.id) || []),
       group.topics.map((topic) => topic.topic + " " + count(topic.lag)
         + (topic.partitions_unknown ? " (" + topic.partitions_unknown + " unknown)" : "")).join(", ")]),
-    "No group is coordinated here. Other nodes may have some.");
+    "There are no groups.");
 }
 
 // ---- The page itself ----
@@ -300,8 +372,9 @@ function begin() {
   });
   const topic = /topic=([^&]*)/.exec(location.hash);
   if (topic) byId("filter").value = decodeURIComponent(topic[1]);
-  for (const id of ["filter", "only"])
+  for (const id of ["filter", "only", "inner"])
     byId(id).addEventListener("input", () => { if (seen.cluster) showPartitions(); });
+  byId("who").addEventListener("input", () => { if (seen.cluster) showHistory(); });
   setInterval(() => {
     byId("age").textContent = seen.answeredAt
       ? "as of " + lasting(Date.now() - seen.answeredAt) + " ago" : "";

@@ -42,7 +42,7 @@ public:
     static constexpr Duration interval = 2s;
     static constexpr std::size_t moments_max = 150; // Five minutes.
 
-    explicit Observer(const Node& node) : node_(node) {}
+    explicit Observer(const Node& node) : node_(node), began_(node.env.clock.now()) {}
 
     // Looks, until cancelled.
     Result<> run();
@@ -81,6 +81,7 @@ private:
     void gather_groups(Metrics::Families& families) const;
 
     const Node& node_;
+    const Time began_;
     std::map<GroupId, std::int64_t> ends_;              // Of what is led here, at the last look.
     std::map<std::pair<GroupId, NodeId>, Time> behind_; // Followers that lack some of that, since.
     std::int64_t entries_behind_ = 0;

@@ -3,6 +3,7 @@
 #include "server/admin/console.h"
 #include "server/admin/json.h"
 #include "server/admin/observer.h"
+#include "server/admin/relay.h"
 
 #include <algorithm>
 #include <array>
@@ -14,6 +15,7 @@ struct Page {
     std::string_view path, methods;
     Answer answer;
     std::string_view what;
+    bool of_any_node = false; // ?node=N asks that one.
 
     static const std::array<Page, 14> all;
     static const Page* find(std::string_view path) {
@@ -39,12 +41,13 @@ constexpr std::array<Page, 14> Page::all{{
     {"/readyz", "GET", &Pages::readiness, "200 while the node can serve, else 503 and why"},
     {"/metrics", "GET", &Pages::metrics, "what it has counted, for Prometheus"},
     {"/v1/status", "GET", &Pages::status, "what `pyralog status` shows"},
-    {"/v1/cluster", "GET", &Pages::cluster, "the nodes, and how each is"},
-    {"/v1/topics", "GET", &Pages::topics, "the topics"},
+    {"/v1/cluster", "GET", &Pages::cluster, "the nodes, and how each is", true},
+    {"/v1/topics", "GET", &Pages::topics, "the topics", true},
     {"/v1/partitions", "GET", &Pages::partitions,
-     "the partitions, and why one is not well; ?topic=NAME &partition=N &state=STATE &limit=N"},
-    {"/v1/groups", "GET", &Pages::groups, "the consumer groups that this node coordinates"},
-    {"/v1/history", "GET", &Pages::history, "the last five minutes of this node"},
+     "the partitions, and why one is not well; ?topic=NAME &partition=N &state=STATE &limit=N",
+     true},
+    {"/v1/groups", "GET", &Pages::groups, "the consumer groups that a node coordinates", true},
+    {"/v1/history", "GET", &Pages::history, "the last five minutes of a node", true},
     {"/v1/log-level", "GET, PUT", &Pages::log_level, "the least that is logged; PUT changes it"},
     {"/v1/stop", "POST", &Pages::stop, "202, and the node shuts down"},
 }};
@@ -109,7 +112,33 @@ AdminAnswer Pages::answer(const HttpRequest& request) const {
         refusal.allow = page->methods;
         return {std::move(refusal)};
     }
+    const auto node = request.parameter("node");
+    const bool is_for_another = node && *node != std::to_string(config_.node_id);
+    if (is_for_another && !page->of_any_node)
+        return {plain(400, "each node has this page for itself alone: ask that node")};
+    if (is_for_another) return {relayed(*node, request)};
     return {(this->*page->answer)(request), page->answer == &Pages::stop};
+}
+
+HttpResponse Pages::relayed(std::string_view node, const HttpRequest& request) const {
+    const auto number = parse_integer(node);
+    const std::vector<NodeId> members = config_.member_ids();
+    const bool is_member = number && std::ranges::any_of(members, [&](NodeId member) {
+                               return member.value == *number;
+                           });
+    if (!is_member) return problem(404, "the cluster has no node \"" + std::string(node) + '"');
+    if (!broker_.observer()) return problem(503, recovering);
+    const std::string named = "node " + std::string(node);
+    const auto answer = broker_.relay().ask(NodeId(static_cast<std::int32_t>(*number)), request);
+    if (answer.ok()) return answer.value();
+    return problem(503, answer.error() == Error::timed_out ? named + " does not answer"
+                                                           : named + " could not be asked");
+}
+
+HttpResponse Pages::tell(const HttpRequest& request) const {
+    const Page* const page = Page::find(request.path);
+    if (!page || !page->of_any_node) return problem(404, "that node has no such page");
+    return (this->*page->answer)(request);
 }
 
 std::string Pages::list() {

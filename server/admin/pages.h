@@ -22,6 +22,9 @@ public:
     // May wait, for what a page needs of the store of small facts.
     AdminAnswer answer(const HttpRequest& request) const;
 
+    // The same for another node, which may have what is under /v1/ and only read.
+    HttpResponse tell(const HttpRequest& request) const;
+
     // For a person: each page, a line.
     static std::string list();
 
@@ -43,6 +46,7 @@ private:
     HttpResponse log_level(const HttpRequest&) const;
     HttpResponse stop(const HttpRequest&) const;
 
+    HttpResponse relayed(std::string_view node, const HttpRequest& request) const;
     std::vector<std::string> unready() const;
 
     Environment& env_;

@@ -154,6 +154,30 @@ TEST_CASE("series of partitions are written up to their bound, and sums are of a
     CHECK(has(metrics, "\npyralog_partitions_left_out 3\n"));
 }
 
+TEST_CASE("what another node knows can be asked of this one", "[server]") {
+    Cluster cluster(3, with_doors());
+    cluster.make_topic("log", 3, 3);
+    CHECK(has(get(cluster, "/v1/history", "node=2"), "{\"node\":2,"));
+    CHECK(has(get(cluster, "/v1/history", "node=1"), "{\"node\":1,"));
+    const std::string told = get(cluster, "/v1/partitions", "topic=log&partition=1&node=3");
+    CHECK(told.starts_with("{\"node\":3,\"partitions\":[{\"topic\":\"log\",\"partition\":1,"));
+    CHECK(ask(cluster, NodeId(1), {"GET", "/v1/topics", "node=4"}).value().status == 404);
+    CHECK(ask(cluster, NodeId(1), {"GET", "/v1/partitions", "node=2&topic=no"}).value().status ==
+          404);
+    // Not what changes something, and not what each node has for itself.
+    for (const HttpRequest& request : {HttpRequest{"PUT", "/v1/log-level", "node=2", "debug"},
+                                       HttpRequest{"POST", "/v1/stop", "node=2", ""},
+                                       HttpRequest{"GET", "/metrics", "node=2", ""}})
+        CHECK(ask(cluster, NodeId(1), request).value().status == 400);
+    CHECK(cluster.world.environment(NodeId(2)).log.least() != Level::debug);
+    cluster.world.kill(NodeId(2));
+    const Duration asked = cluster.world.now();
+    const auto silent = ask(cluster, NodeId(1), {"GET", "/v1/history", "node=2"});
+    CHECK(silent.value().status == 503);
+    CHECK(silent.value().body == "{\"error\":\"node 2 does not answer\"}\n");
+    CHECK(cluster.world.now() - asked < 3s);
+}
+
 TEST_CASE("the log level can be read and changed, and is what it was after a start", "[server]") {
     Cluster cluster(1, with_doors());
     CHECK(has(get(cluster, "/v1/log-level"), "\"configured\":\"info\"}"));

@@ -16,6 +16,7 @@ struct Known {
 };
 
 constexpr Known ready{"pyralog_ready", "1 while this node can serve: what /readyz says."};
+constexpr Known uptime{"pyralog_uptime_seconds", "For how long this node has been serving."};
 constexpr Known controller_known{"pyralog_controller_known",
                                  "1 while this node knows who leads the cluster."};
 constexpr Known nodes_up{"pyralog_nodes_up",
@@ -59,15 +60,21 @@ constexpr Known left_out{"pyralog_partitions_left_out",
 constexpr Known leader{"pyralog_partition_leader",
                        "Of each partition on this node: the number of the node that leads, 0 if "
                        "none is known."};
-constexpr Known term{"pyralog_partition_term", "The number of its leader's term."};
-constexpr Known start_offset{"pyralog_partition_start_offset", "Where its log begins."};
-constexpr Known committed_offset{"pyralog_partition_committed_offset",
-                                 "Where it ends for consumers, as far as this node knows."};
-constexpr Known end_offset{"pyralog_partition_end_offset", "Where its log ends on this node."};
-constexpr Known behind_entries{"pyralog_follower_behind_entries",
-                               "What a follower of a partition led here lacks, in batches."};
-constexpr Known behind_seconds{"pyralog_follower_behind_seconds",
-                               "For how long it has not caught up; 0 if it does."};
+constexpr Known term{"pyralog_partition_term",
+                     "Of each partition on this node: its term, which rises with each leader."};
+constexpr Known start_offset{"pyralog_partition_start_offset",
+                             "Of each partition on this node: where its log begins."};
+constexpr Known committed_offset{
+    "pyralog_partition_committed_offset",
+    "Of each partition on this node: where it ends for consumers, as far as this node knows."};
+constexpr Known end_offset{"pyralog_partition_end_offset",
+                           "Of each partition on this node: where its log ends here."};
+constexpr Known behind_entries{
+    "pyralog_follower_behind_entries",
+    "Of each follower of a partition led here: what it lacks, in batches."};
+constexpr Known behind_seconds{
+    "pyralog_follower_behind_seconds",
+    "Of each follower of a partition led here: for how long it has not caught up; 0 if it does."};
 
 constexpr Known group_members{"pyralog_consumer_group_members",
                               "Members of all consumer groups that this node coordinates."};
@@ -76,22 +83,48 @@ constexpr Known group_states{"pyralog_consumer_groups_by_state",
 constexpr Known group_lag{"pyralog_consumer_group_lag",
                           "Records of a topic that a group has not yet committed, of the "
                           "partitions that have a replica on the coordinating node."};
-constexpr Known group_unknown{"pyralog_consumer_group_partitions_unknown",
-                              "Partitions of which that is not known there."};
+constexpr Known group_unknown{
+    "pyralog_consumer_group_partitions_unknown",
+    "Partitions of which the lag of a group is not known on the coordinating node."};
 constexpr Known groups_left_out{"pyralog_consumer_group_lag_left_out",
                                 "Groups and topics beyond admin.series_max, which have no lines of "
                                 "their own."};
 
-constexpr std::array<Known, 34> all{
-    ready,          controller_known, nodes_up,       nodes,
-    peer_up,        peer_seconds,     peer_queue,     disk_hangs,
-    disk_short,     journal_full,     request_memory, answer_memory,
-    log_level,      topics,           here,           led,
-    without_leader, under_replicated, damaged,        refusing,
-    not_preferred,  left_out,         leader,         term,
-    start_offset,   committed_offset, end_offset,     behind_entries,
-    behind_seconds, group_members,    group_states,   group_lag,
-    group_unknown,  groups_left_out};
+constexpr std::array<Known, 35> all{ready,
+                                    uptime,
+                                    controller_known,
+                                    nodes_up,
+                                    nodes,
+                                    peer_up,
+                                    peer_seconds,
+                                    peer_queue,
+                                    disk_hangs,
+                                    disk_short,
+                                    journal_full,
+                                    request_memory,
+                                    answer_memory,
+                                    log_level,
+                                    topics,
+                                    here,
+                                    led,
+                                    without_leader,
+                                    under_replicated,
+                                    damaged,
+                                    refusing,
+                                    not_preferred,
+                                    left_out,
+                                    leader,
+                                    term,
+                                    start_offset,
+                                    committed_offset,
+                                    end_offset,
+                                    behind_entries,
+                                    behind_seconds,
+                                    group_members,
+                                    group_states,
+                                    group_lag,
+                                    group_unknown,
+                                    groups_left_out};
 
 void tell(Families& families, const Known& known, std::int64_t value,
           std::string_view labels = {}) {
@@ -165,6 +198,7 @@ void Observer::gather_node(Families& families) const {
     const auto peers = node_.host.transport().peers();
     const auto hangs = node_.host.disk_hangs_since();
     tell(families, ready, unready().empty());
+    tell(families, uptime, seconds(now - began_));
     tell(families, controller_known, node_.host.leader_of(controller_group).has_value());
     tell(families, nodes, static_cast<std::int64_t>(node_.config.member_ids().size()));
     tell(families, nodes_up,

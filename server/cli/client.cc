@@ -1,6 +1,7 @@
-// `pyralog status` and `pyralog stop`: the other side of server/admin/admin.h.
+// `pyralog status`, `metrics` and `stop`: the other side of server/admin/admin.h.
 #include "io/real/world.h"
 #include "server/admin/admin.h"
+#include "server/broker.h"
 #include "server/cli/program.h"
 
 #include <nlohmann/json.hpp>
@@ -112,6 +113,29 @@ int show_status(const CommandLine& line, const Program& program) {
         return exit_failed;
     }
     std::fputs(line.as_json ? answer.value().body.c_str() : for_people(status).c_str(), stdout);
+    return 0;
+}
+
+int show_metrics(const CommandLine& line, const Program& program) {
+    if (line.as_reference) {
+        // A node that is made and never runs has all members, and nothing to count.
+        const server::Config config;
+        real::World world(real::IoConfig{.node = {}, .data_dir = {}, .log_level = Level::error});
+        (void)world.run([&](Environment& env) -> Result<> { // It cannot fail.
+            std::fputs(server::Broker(env, config).metrics_reference().c_str(), stdout);
+            return {};
+        });
+        return 0;
+    }
+    const auto address = find_node(line, program);
+    if (!address) return exit_failed;
+    const auto answer = ask(*address, {"GET", "/metrics"});
+    if (!answer.ok() || answer.value().status != 200) {
+        complain_of_silence(line, program, *address,
+                            answer.ok() ? Error::malformed : answer.error());
+        return exit_failed;
+    }
+    std::fputs(answer.value().body.c_str(), stdout);
     return 0;
 }
 

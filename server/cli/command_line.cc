@@ -154,7 +154,7 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
     app.add_option("--set", sets, "Any setting, as NAME=VALUE; may be repeated")
         ->type_name("NAME=VALUE")
         ->allow_extra_args(false);
-    app.add_option("--admin", admin, "status, stop: the admin address of the node")
+    app.add_option("--admin", admin, "status, stop, metrics: the admin address of the node")
         ->type_name("HOST:PORT");
 
     CLI::App* const start = app.add_subcommand("start", "Run a node until it is told to stop");
@@ -164,6 +164,8 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
     status->add_flag("--json", line.as_json, "For programs");
     show->add_flag("--json", line.as_json, "For programs");
     show->add_flag("--reference", line.as_reference, "Every setting with its bounds, as Markdown");
+    CLI::App* const metrics = app.add_subcommand("metrics", "Show what the node has counted");
+    metrics->add_flag("--reference", line.as_reference, "What it may count, as Markdown");
     add_log_commands(app, line);
     add_disk_commands(app, line);
     std::string bootstrap;
@@ -179,14 +181,17 @@ std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
     }
 
     if (app.get_subcommands().empty())
-        return Farewell{mistake("say what to do: start, stop, status, config, log, disk or group"),
-                        2};
+        return Farewell{
+            mistake("say what to do: start, stop, status, config, metrics, log, disk or "
+                    "group"),
+            2};
 
     using Command = CommandLine::Command;
     if (start->parsed()) line.command = Command::start;
     if (stop->parsed()) line.command = Command::stop;
     if (status->parsed()) line.command = Command::status;
     if (show->parsed()) line.command = Command::config;
+    if (metrics->parsed()) line.command = Command::metrics;
     if (config->count() > 0) line.config_file = file;
     if (auto mistaken = take_address("--admin", admin, line.admin)) return std::move(*mistaken);
     if (auto mistaken = take_address("--bootstrap", bootstrap, line.bootstrap))

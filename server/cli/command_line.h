@@ -21,6 +21,7 @@ struct CommandLine {
         stop,
         status,
         config,
+        metrics,
         log_digest,
         log_verify,
         log_dump,
@@ -37,7 +38,7 @@ struct CommandLine {
     std::optional<Address> admin;
     bool as_json = false;
     std::vector<std::string> directories; // `log`: of stopped nodes; `disk`: of any.
-    bool as_reference = false;            // `config`: the table for README.md.
+    bool as_reference = false;            // `config`, `metrics`: the table for the documents.
     std::optional<std::int64_t> group;    // `log dump`: of this one only.
     std::optional<Address> bootstrap;     // `group`: a broker, as clients reach it.
     std::vector<std::string> names;       // `group`: of groups.

@@ -46,6 +46,7 @@ void complain(const std::string& line);
 
 int show_config(const CommandLine& line, const Program& program);
 int show_status(const CommandLine& line, const Program& program);
+int show_metrics(const CommandLine& line, const Program& program);
 int stop_node(const CommandLine& line, const Program& program);
 int show_digest(const CommandLine& line, const Program& program);
 int verify_logs(const CommandLine& line, const Program& program);
