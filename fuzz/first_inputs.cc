@@ -14,6 +14,7 @@
 #include "core/wire/record_batch.h"
 #include "fuzz/frames.h"
 #include "fuzz/target.h"
+#include "server/admin/http.h"
 #include "server/config.h"
 
 #include <string>
@@ -161,6 +162,20 @@ Inputs config_files() {
     return inputs;
 }
 
+Inputs http_messages() {
+    constexpr std::string_view requests[] = {
+        "GET /v1/partitions?topic=a%2Fb&limit=1 HTTP/1.1\r\nHost: a:9094\r\n\r\n",
+        "PUT /v1/log-level HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\ndebug",
+        "GET / HTTP/1.0\r\nX: \t y \r\n\r\n",
+    };
+    Inputs inputs;
+    for (const std::string_view text : requests)
+        inputs.push_back(with_bytes_before({0}, Bytes::copy_of(text)));
+    const std::string response = server::format_http_response({200, "text/plain", "ok\n", {}});
+    inputs.push_back(with_bytes_before({3}, Bytes::copy_of(response)));
+    return inputs;
+}
+
 } // namespace
 
 std::vector<std::vector<std::byte>> first_inputs(const Target& target) {
@@ -168,6 +183,7 @@ std::vector<std::vector<std::byte>> first_inputs(const Target& target) {
     if (target.name == "record_batch") return batches();
     if (target.name == "peer_packet") return packets();
     if (target.name == "config_file") return config_files();
+    if (target.name == "http_request") return http_messages();
     if (target.name == "kafka_request")
         return requests<ProduceRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
                         FindCoordinatorRequest, ApiVersionsRequest, CreateTopicsRequest,

@@ -6,6 +6,7 @@ namespace {
 
 constexpr Target all[] = {
     {"config_file", "a configuration file, and the settings that it makes", run_config_file},
+    {"http_request", "what comes to the admin port, or from one", run_http_request},
     {"journal_image", "a journal file with good, odd, stale and harmed rounds", run_journal_image},
     {"kafka_request", "a request of a Kafka client", run_kafka_request},
     {"log_history", "appends, cuts, votes, crashes and damage on a simulated disk",

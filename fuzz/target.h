@@ -25,6 +25,7 @@ std::span<const Target> targets();
 const Target* find_target(std::string_view name); // Null: there is none.
 
 bool run_config_file(std::span<const std::byte> input);
+bool run_http_request(std::span<const std::byte> input);
 bool run_journal_image(std::span<const std::byte> input);
 bool run_kafka_request(std::span<const std::byte> input);
 bool run_log_history(std::span<const std::byte> input);

@@ -310,6 +310,13 @@ function replicas(partition, down) {
            + (down.has(node) ? ", cannot be reached" : "") }, String(node))));
 }
 
+// Null: its leader has not heard of that follower since it was elected.
+function lacked(followers) {
+  const known = followers.map((follower) => follower.behind_entries).filter((lack) => lack !== null);
+  const most = known.length ? count(Math.max(...known)) : "0";
+  return known.length < followers.length ? (most === "0" ? "?" : "≥ " + most) : most;
+}
+
 function showPartitions() {
   const words = byId("filter").value.trim(), only = byId("only").checked,
         inner = byId("inner").checked;
@@ -330,7 +337,7 @@ function showPartitions() {
       partition.is_here ? partition.start_offset : "–",
       partition.is_here ? partition.committed_offset : "–",
       partition.role === "leader"
-        ? count(Math.max(0, ...partition.followers.map((follower) => follower.behind_entries))) : "",
+        ? lacked(partition.followers) : "",
       pill(stateClass[partition.state], partition.state), partition.why]),
     seen.partitions.length ? "None is like that." : "There are no partitions yet.");
 }

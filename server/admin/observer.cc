@@ -5,6 +5,16 @@
 
 namespace pyralog::server {
 
+namespace {
+
+// What a follower lacks. A leader that has not heard of it since it was elected does not know.
+std::optional<std::int64_t> lacks(const raft::Consensus& leader, const raft::Progress& follower) {
+    if (follower.is_probing() && follower.matched() == Position()) return {};
+    return std::max<std::int64_t>(leader.end().index - follower.matched().index, 0);
+}
+
+} // namespace
+
 Result<> Observer::run() {
     for (;;) {
         TRY(node_.env.fibers.sleep_until(node_.env.clock.now() + interval));
@@ -32,7 +42,7 @@ void Observer::look_at_followers(Time now) {
             const raft::Progress* const progress = consensus.progress(follower);
             if (!progress) continue; // That is us.
             const std::int64_t matched = progress->matched().index;
-            entries_behind_ += std::max<std::int64_t>(consensus.end().index - matched, 0);
+            entries_behind_ += lacks(consensus, *progress).value_or(0);
             if (then == ends_.end() || matched >= then->second) continue;
             const auto known = behind_.find({id, follower});
             behind[{id, follower}] = known == behind_.end() ? now - interval : known->second;
@@ -109,10 +119,8 @@ PartitionView Observer::view(GroupId id, std::vector<NodeId> replicas) const {
             const raft::Progress* const progress = group.consensus().progress(replica);
             if (!group.leads() || !progress) continue;
             const auto since = behind_.find({id, replica});
-            const std::int64_t lacks = std::max<std::int64_t>(
-                group.consensus().end().index - progress->matched().index, 0);
-            facts.behind.push_back(
-                {replica, lacks, since == behind_.end() ? Duration(0) : now - since->second});
+            facts.behind.push_back({replica, lacks(group.consensus(), *progress),
+                                    since == behind_.end() ? Duration(0) : now - since->second});
         }
     }
     seen.verdict = judge(facts);

@@ -176,7 +176,7 @@ void tell(Families& families, const PartitionView& seen) {
     tell(families, end_offset, seen.end.value, which);
     for (const PartitionFacts::Behind& one : facts.behind) {
         const std::string follower = which + ',' + label("follower", one.node);
-        tell(families, behind_entries, one.entries, follower);
+        if (one.entries) tell(families, behind_entries, *one.entries, follower);
         tell(families, behind_seconds, seconds(one.lasting), follower);
     }
 }

@@ -57,10 +57,12 @@ void judge_led(const PartitionFacts& facts, std::vector<Verdict>& found) {
         const bool is_known = std::any_of(facts.unreachable.begin(), facts.unreachable.end(),
                                           [&](const auto& u) { return u.node == one.node; });
         if (is_known || one.lasting < behind_after) continue;
-        found.push_back({State::under_replicated,
-                         named(one.node) + " has not caught up for " + in_words(one.lasting) +
-                             ", and lacks " +
-                             count_of(static_cast<std::size_t>(one.entries), "entry", "entries")});
+        found.push_back(
+            {State::under_replicated,
+             named(one.node) + " has not caught up for " + in_words(one.lasting) +
+                 (one.entries ? ", and lacks " + count_of(static_cast<std::size_t>(*one.entries),
+                                                          "entry", "entries")
+                              : ", and has not told this leader what it lacks")});
     }
     if (facts.damages > 0) found.push_back({State::repairing, repair(facts)});
     if (!facts.is_here || facts.role != raft::Role::leader) return;

@@ -38,7 +38,7 @@ struct PartitionFacts {
     // Of the followers, if the leader is here: who has not had all of it for so long.
     struct Behind {
         NodeId node;
-        std::int64_t entries = 0;
+        std::optional<std::int64_t> entries; // None: a new leader has not heard of it yet.
         Duration lasting{0};
     };
     std::vector<Behind> behind;

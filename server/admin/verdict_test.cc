@@ -74,6 +74,9 @@ TEST_CASE("who cannot be reached, or lags for long, makes a partition under-repl
     facts.behind = {{NodeId(2), 120, behind_after}};
     CHECK(judge(facts).state == State::under_replicated);
     CHECK(judge(facts).why == "node 2 has not caught up for 10 s, and lacks 120 entries");
+    facts.behind = {{NodeId(2), std::nullopt, behind_after}};
+    CHECK(judge(facts).why ==
+          "node 2 has not caught up for 10 s, and has not told this leader what it lacks");
     facts.behind = {{NodeId(2), 120, behind_after - 1ns}};
     CHECK(judge(facts).state == State::ok);
 }
