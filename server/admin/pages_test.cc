@@ -1,4 +1,6 @@
 // The pages of nodes that serve, as an operator asks for them.
+#include "core/wire/kafka/produce.h"
+#include "core/wire/record_batch.h"
 #include "server/admin/admin.h"
 #include "server/admin/observer.h"
 #include "server/test_cluster.h"
@@ -34,6 +36,20 @@ std::string get(Cluster& cluster, std::string path, std::string query = {},
     const auto answer = ask(cluster, node, {"GET", std::move(path), std::move(query)});
     REQUIRE(answer.ok());
     return answer.value().body;
+}
+
+// Writes one record; the error that the answer tells.
+ErrorCode write(Cluster& cluster, NodeId node, const std::string& topic) {
+    wire::RecordBatchBuilder builder;
+    builder.add("key", "value", 1000);
+    wire::kafka::ProduceRequest request;
+    request.acks = -1;
+    request.timeout_ms = 5000;
+    request.topics.push_back({topic, {{0, builder.build()}}});
+    Client client = cluster.connect(node);
+    const ErrorCode error = client.ask(request, 9).topics.at(0).partitions.at(0).error;
+    client.hang_up();
+    return error;
 }
 
 bool has(const std::string& text, std::string_view part) {
@@ -115,6 +131,50 @@ TEST_CASE("who has lost a majority is told who is missing, and since when", "[se
     CHECK(has(get(cluster, "/metrics", "", here), "\npyralog_ready 0\n"));
     CHECK(has(get(cluster, "/metrics", "", here), "\npyralog_partitions_without_leader 1\n"));
     CHECK(ask(cluster, here, {"GET", "/healthz"}).value().status == 200);
+}
+
+TEST_CASE("a follower that can be reached and does not keep up is told after a while", "[server]") {
+    Cluster cluster(3, with_doors());
+    cluster.make_topic("log", 1, 3);
+    const NodeId leader = cluster.leader_of("log");
+    const NodeId slow = leader == NodeId(1) ? NodeId(2) : NodeId(1);
+    CHECK(write(cluster, leader, "log") == ErrorCode::none);
+    cluster.world.run_for(Observer::interval * 2);
+    cluster.world.disk(slow).hang_until(cluster.world.now() + 60s);
+    CHECK(write(cluster, leader, "log") == ErrorCode::none);
+    cluster.world.run_for(behind_after / 2);
+    CHECK(has(get(cluster, "/v1/partitions", "topic=log", leader), "\"state\":\"ok\""));
+    cluster.world.run_for(behind_after);
+    const std::string told = get(cluster, "/v1/partitions", "topic=log", leader);
+    CHECK(has(told, "\"state\":\"under-replicated\",\"why\":\"node " + std::to_string(slow.value) +
+                        " has not caught up for 1"));
+    CHECK(has(told, ", and lacks 1 entry\""));
+    const std::string metrics = get(cluster, "/metrics", "", leader);
+    CHECK(has(metrics, "\npyralog_partitions_under_replicated 1\n"));
+    CHECK(has(metrics, "pyralog_follower_behind_entries{topic=\"log\",partition=\"0\",follower=\"" +
+                           std::to_string(slow.value) + "\"} 1\n"));
+    // It knows itself what ails it.
+    CHECK(has(get(cluster, "/readyz", "", slow), "the disk has not answered for "));
+    cluster.world.run_for(60s);
+    CHECK(has(get(cluster, "/v1/partitions", "topic=log", leader), "\"state\":\"ok\""));
+}
+
+TEST_CASE("what clients ask and are told is counted, by API and error", "[server]") {
+    Cluster cluster(1, with_doors());
+    cluster.make_topic("log");
+    CHECK(write(cluster, NodeId(1), "log") == ErrorCode::none);
+    CHECK(write(cluster, NodeId(1), "none") == ErrorCode::unknown_topic_or_partition);
+    const std::string metrics = get(cluster, "/metrics");
+    CHECK(has(metrics, "\npyralog_requests_total{api=\"Produce\"} 2\n"));
+    CHECK(has(metrics, "\npyralog_request_errors_total{api=\"Produce\","
+                       "error=\"UNKNOWN_TOPIC_OR_PARTITION\"} 1\n"));
+    CHECK(has(metrics, "\npyralog_request_seconds_count{api=\"Produce\"} 2\n"));
+    CHECK(has(metrics, "\npyralog_records_written_total 1\n"));
+    cluster.world.run_for(Observer::interval * 2);
+    const std::string history = get(cluster, "/v1/history");
+    CHECK(has(history, "\"records_written\":1,"));
+    CHECK(has(history, "\"errors\":1,"));
+    CHECK(has(history, "\"produces\":2,"));
 }
 
 TEST_CASE("a node that recovers says so, and is healthy", "[server]") {
