@@ -49,6 +49,9 @@ constexpr Known under_replicated{"pyralog_partitions_under_replicated",
                                  "not caught up for 10 s."};
 constexpr Known damaged{"pyralog_partitions_damaged",
                         "Partitions of which some of the log on this node cannot be read."};
+constexpr Known damages{"pyralog_log_damages",
+                        "Places of logs on this node that cannot be read, as far as is known; of "
+                        "each log 64 at most."};
 constexpr Known refusing{"pyralog_partitions_refusing",
                          "Partitions led here that take no records for now."};
 constexpr Known not_preferred{"pyralog_partitions_not_preferred",
@@ -90,41 +93,16 @@ constexpr Known groups_left_out{"pyralog_consumer_group_lag_left_out",
                                 "Groups and topics beyond admin.series_max, which have no lines of "
                                 "their own."};
 
-constexpr std::array<Known, 35> all{ready,
-                                    uptime,
-                                    controller_known,
-                                    nodes_up,
-                                    nodes,
-                                    peer_up,
-                                    peer_seconds,
-                                    peer_queue,
-                                    disk_hangs,
-                                    disk_short,
-                                    journal_full,
-                                    request_memory,
-                                    answer_memory,
-                                    log_level,
-                                    topics,
-                                    here,
-                                    led,
-                                    without_leader,
-                                    under_replicated,
-                                    damaged,
-                                    refusing,
-                                    not_preferred,
-                                    left_out,
-                                    leader,
-                                    term,
-                                    start_offset,
-                                    committed_offset,
-                                    end_offset,
-                                    behind_entries,
-                                    behind_seconds,
-                                    group_members,
-                                    group_states,
-                                    group_lag,
-                                    group_unknown,
-                                    groups_left_out};
+constexpr std::array<Known, 36> all{
+    ready,         uptime,         controller_known, nodes_up,
+    nodes,         peer_up,        peer_seconds,     peer_queue,
+    disk_hangs,    disk_short,     journal_full,     request_memory,
+    answer_memory, log_level,      topics,           here,
+    led,           without_leader, under_replicated, damaged,
+    damages,       refusing,       not_preferred,    left_out,
+    leader,        term,           start_offset,     committed_offset,
+    end_offset,    behind_entries, behind_seconds,   group_members,
+    group_states,  group_lag,      group_unknown,    groups_left_out};
 
 void tell(Families& families, const Known& known, std::int64_t value,
           std::string_view labels = {}) {
@@ -139,7 +117,7 @@ std::int64_t seconds(Duration time) { return time.count() / 1'000'000'000; }
 
 struct Sums {
     std::int64_t here = 0, led = 0, without_leader = 0, under_replicated = 0, damaged = 0;
-    std::int64_t refusing = 0, not_preferred = 0, left_out = 0;
+    std::int64_t damages = 0, refusing = 0, not_preferred = 0, left_out = 0;
 
     void add(const PartitionView& seen) {
         const PartitionFacts& facts = seen.facts;
@@ -149,6 +127,7 @@ struct Sums {
         without_leader += !facts.leader;
         under_replicated += leads && seen.verdict.is_under_replicated;
         damaged += facts.damages > 0;
+        damages += static_cast<std::int64_t>(facts.damages);
         refusing += seen.verdict.state == Verdict::State::refusing;
         not_preferred += leads && seen.preferred != facts.leader;
     }
@@ -160,6 +139,7 @@ void tell(Families& families, const Sums& sums) {
     tell(families, without_leader, sums.without_leader);
     tell(families, under_replicated, sums.under_replicated);
     tell(families, damaged, sums.damaged);
+    tell(families, damages, sums.damages);
     tell(families, refusing, sums.refusing);
     tell(families, not_preferred, sums.not_preferred);
     tell(families, left_out, sums.left_out);
