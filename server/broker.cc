@@ -214,6 +214,7 @@ std::string Broker::metrics() const {
 std::string Broker::metrics_reference() {
     make();
     const Retention retention(env_, config_.topic, *host_, *controller_);
+    const Compaction compaction(env_, config_.topic, *host_, *controller_, *space_);
     const AdminMetrics admin(env_.metrics);
     Metrics::Families families;
     env_.metrics.gather(families);
