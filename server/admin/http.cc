@@ -180,8 +180,9 @@ ParsedResponse parse_http_response(std::string_view bytes) {
     const std::string_view head = bytes.substr(0, *end);
     beast::response_parser<beast::empty_body> parser;
     if (has_odd_lines(head)) return BadResponse{};
-    (void)read_head(parser, head); // As above.
-    if (!parser.is_header_done() || parser.get().version() != 11 || parser.chunked() ||
+    const boost::system::error_code error = read_head(parser, head);
+    if (error == beast::error::bad_version || !parser.is_header_done() ||
+        parser.get().version() != 11 || parser.chunked() ||
         parser.get().count(beast::field::transfer_encoding) > 0 ||
         parser.get().count(beast::field::content_length) != 1)
         return BadResponse{};
