@@ -4,8 +4,10 @@
 #include "core/wire/kafka/create_topics.h"
 #include "core/wire/kafka/delete_records.h"
 #include "core/wire/kafka/delete_topics.h"
+#include "core/wire/kafka/describe_producers.h"
 #include "core/wire/kafka/fetch.h"
 #include "core/wire/kafka/find_coordinator.h"
+#include "core/wire/kafka/init_producer_id.h"
 #include "core/wire/kafka/list_offsets.h"
 #include "core/wire/kafka/metadata.h"
 #include "core/wire/kafka/offset_for_leader_epoch.h"
@@ -187,7 +189,8 @@ std::vector<std::vector<std::byte>> first_inputs(const Target& target) {
     if (target.name == "kafka_request")
         return requests<ProduceRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
                         FindCoordinatorRequest, ApiVersionsRequest, CreateTopicsRequest,
-                        DeleteTopicsRequest, DeleteRecordsRequest, OffsetForLeaderEpochRequest>();
+                        DeleteTopicsRequest, DeleteRecordsRequest, OffsetForLeaderEpochRequest,
+                        InitProducerIdRequest, DescribeProducersRequest>();
     return recipes(target);
 }
 

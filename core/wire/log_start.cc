@@ -4,17 +4,49 @@
 
 namespace pyralog::wire {
 
-BytesChain trim_payload(const Trim& trim) { return {encode(trim)}; }
+namespace {
 
-Result<Trim> trim_of(const Frame& frame) {
+struct TrimAndProducers {
+    Trim trim;
+    std::optional<ProducerTable> producers;
+};
+
+template <class Codec>
+void describe(Codec& field, TrimAndProducers& t) {
+    field(t.trim);
+    if constexpr (Codec::reads) {
+        if (field.remaining() > 0) field(t.producers.emplace());
+    } else if (t.producers) {
+        field(*t.producers);
+    }
+}
+
+Result<TrimAndProducers> read_trim(const Frame& frame) {
     CHECK(frame.kind == Frame::Kind::trim);
-    const Result<Trim> read = decode<Trim>(joined(frame.payload));
+    Result<TrimAndProducers> read = decode<TrimAndProducers>(joined(frame.payload));
     if (!read.ok()) return Error::corrupt;
-    const Trim& trim = read.value();
+    const Trim& trim = read.value().trim;
     const bool is_before = trim.first.index >= 0 && trim.first.index <= frame.first.index &&
                            trim.first.offset >= Offset() && trim.offset <= frame.first.offset;
     if (!is_before || !LogStart{trim.first, {}, trim.offset}.is_sensible()) return Error::corrupt;
-    return trim;
+    const auto& producers = read.value().producers;
+    if (producers &&
+        (producers->as_of.index < trim.first.index || producers->as_of.index > frame.first.index ||
+         producers->as_of.offset > frame.first.offset))
+        return Error::corrupt;
+    return read;
+}
+
+} // namespace
+
+BytesChain trim_payload(const Trim& trim, const std::optional<ProducerTable>& producers) {
+    return {encode(TrimAndProducers{trim, producers})};
+}
+
+Result<Trim> trim_of(const Frame& frame) { return TRY(read_trim(frame)).trim; }
+
+Result<std::optional<ProducerTable>> producers_of(const Frame& frame) {
+    return TRY(read_trim(frame)).producers;
 }
 
 Frame start_frame(GroupId group, const LogStart& start) {

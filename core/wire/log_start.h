@@ -8,6 +8,7 @@
 
 #include "core/base/terms.h"
 #include "core/wire/frame.h"
+#include "core/wire/producers.h"
 
 namespace pyralog::wire {
 
@@ -23,10 +24,12 @@ void describe(Codec& field, Trim& t) {
     field(t.first, t.offset);
 }
 
-// The payload of a trim, and what it says. Error::corrupt if this is not one, or if it speaks of
-// what lies behind itself.
-BytesChain trim_payload(const Trim& trim);
+// The payload of a trim, and what it says. What is remembered of producers may follow: batches that
+// told of them go with what is trimmed. Error::corrupt if this is not one, or if it speaks of what
+// lies behind itself.
+BytesChain trim_payload(const Trim& trim, const std::optional<ProducerTable>& producers = {});
 Result<Trim> trim_of(const Frame& frame);
+Result<std::optional<ProducerTable>> producers_of(const Frame& frame);
 
 // A start, and what it says: all of it stands in the header, so none of it is lost alone.
 // Error::corrupt if this is not one.

@@ -40,9 +40,11 @@ enum class ApiKey : std::int16_t {
     create_topics = 19,
     delete_topics = 20,
     delete_records = 21,
+    init_producer_id = 22,
     offset_for_leader_epoch = 23,
     delete_groups = 42,
     offset_delete = 47,
+    describe_producers = 61,
 };
 
 // The versions that the structs describe, both ends included, as Kafka announces them. What a
@@ -57,7 +59,7 @@ struct Api {
 
 inline constexpr std::int16_t never_flexible = 32767;
 
-inline constexpr std::array<Api, 20> apis{{
+inline constexpr std::array<Api, 22> apis{{
     {ApiKey::produce, "Produce", 0, 9, 9},
     {ApiKey::fetch, "Fetch", 4, 12, 12},
     {ApiKey::list_offsets, "ListOffsets", 1, 7, 6},
@@ -75,9 +77,11 @@ inline constexpr std::array<Api, 20> apis{{
     {ApiKey::create_topics, "CreateTopics", 2, 7, 5},
     {ApiKey::delete_topics, "DeleteTopics", 1, 6, 4},
     {ApiKey::delete_records, "DeleteRecords", 0, 2, 2},
+    {ApiKey::init_producer_id, "InitProducerId", 0, 5, 2},
     {ApiKey::offset_for_leader_epoch, "OffsetForLeaderEpoch", 2, 4, 4},
     {ApiKey::delete_groups, "DeleteGroups", 0, 2, 2},
     {ApiKey::offset_delete, "OffsetDelete", 0, 0, never_flexible},
+    {ApiKey::describe_producers, "DescribeProducers", 0, 0, 0},
 }};
 
 // Nothing, if it is none of ours.

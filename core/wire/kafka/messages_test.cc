@@ -4,9 +4,11 @@
 #include "core/wire/kafka/delete_records.h"
 #include "core/wire/kafka/delete_topics.h"
 #include "core/wire/kafka/describe_groups.h"
+#include "core/wire/kafka/describe_producers.h"
 #include "core/wire/kafka/fetch.h"
 #include "core/wire/kafka/find_coordinator.h"
 #include "core/wire/kafka/heartbeat.h"
+#include "core/wire/kafka/init_producer_id.h"
 #include "core/wire/kafka/join_group.h"
 #include "core/wire/kafka/leave_group.h"
 #include "core/wire/kafka/list_groups.h"
@@ -94,7 +96,8 @@ const std::vector<Message>& messages() {
                     DeleteTopicsRequest, DeleteRecordsRequest, OffsetForLeaderEpochRequest,
                     OffsetCommitRequest, OffsetFetchRequest, JoinGroupRequest, HeartbeatRequest,
                     LeaveGroupRequest, SyncGroupRequest, DescribeGroupsRequest, ListGroupsRequest,
-                    DeleteGroupsRequest, OffsetDeleteRequest>();
+                    DeleteGroupsRequest, OffsetDeleteRequest, InitProducerIdRequest,
+                    DescribeProducersRequest>();
     return all;
 }
 
