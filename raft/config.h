@@ -16,6 +16,8 @@ struct RaftConfig {
     int appends_in_flight_max = 4;
     std::int64_t uncommitted_entries_max = 65536;
     bool pre_vote = true;
+    int producers_max = 10'000;
+    std::size_t producers_snapshot_bytes = 64_MiB;
 
     template <class Visitor>
     void describe(Visitor& setting) {
@@ -36,6 +38,13 @@ struct RaftConfig {
                 "How many batches a leader takes in before a majority has stored them.");
         setting("raft.pre_vote", pre_vote,
                 "Ask if an election could be won before disturbing the leader with a new term.");
+        setting("raft.producers_max", producers_max, Bounds<int>{1, 20'000},
+                "Idempotent producers that a partition remembers; more are refused until some have "
+                "been forgotten.");
+        setting("raft.producers_snapshot_bytes", producers_snapshot_bytes,
+                Bounds<std::size_t>{4_KiB, 1_GiB},
+                "When a partition has grown by this much, each replica stores what it remembers of "
+                "its producers: after a restart no more than that is read again.");
     }
 
     // So much before its time a heartbeat goes out if its leader is asked then. Half of the way, so

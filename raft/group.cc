@@ -36,6 +36,8 @@ Group::Group(Environment& env, Host& host, GroupId id, const RaftConfig& config,
                                  std::to_string(env.random.next())),
                  env.clock.now()),
       committed_(log_->segments_end()), changed_(env.fibers) {
+    // Of what is yet to be committed all passes through here.
+    if (committed_.index == 0) followed_ = 0;
     log_->on_damage([this] { host_.repair_->want(id_); });
 }
 
@@ -143,10 +145,14 @@ Result<Offset> Group::trim(Offset offset) {
         const bool trimmed = !found.ok() && found.error() == Error::not_found;
         SOMETIMES(trimmed, "group/trimmed-while-it-looked-for-the-place");
         if (!found.ok() && !trimmed) return found.error();
+        // What goes with the records is needed, of those who sent them.
+        TRY(load_producers());
+        if (!serves()) return Error::not_leader;
         // What is found behind it may not stay there.
         if (found.ok()) {
             const wire::Trim trim{std::min(found.value(), committed_), offset};
-            TRY(settle(TRY(propose(wire::Frame::Kind::trim, wire::trim_payload(trim)))));
+            TRY(settle(TRY(propose(wire::Frame::Kind::trim,
+                                   wire::trim_payload(trim, producers_for_trim(forget_none))))));
         }
     }
     return log_->log_start().offset;
@@ -216,6 +222,7 @@ Result<CompactionWork> Group::compact(const BatchReader& reader, std::size_t key
                                       const CompactionPace& pace) {
     return noticed(log_->compact(reader, key_bytes_max, pace));
 }
+template Result<std::vector<wire::Frame>> Group::noticed(Result<std::vector<wire::Frame>>);
 
 // A trim that can be read again moves the log's start, of which Consensus must know before it says
 // anything.
@@ -335,7 +342,10 @@ void Group::input_done(std::vector<wire::Frame> material) {
     const bool moved = committed_ != effects.committed;
     committed_ = effects.committed;
     barriers_passed_ = effects.barriers_passed;
-    if (moved) log_->set_committed(committed_);
+    if (moved) {
+        follow_producers();
+        log_->set_committed(committed_);
+    }
     const bool trimmed = consensus_.start() != log_->start();
     if (trimmed) consensus_.trimmed(log_->start());
     if (effects.needs_disk()) host_.when_durable(*this, std::move(effects));
@@ -350,6 +360,8 @@ void Group::input_done(std::vector<wire::Frame> material) {
 // Tells the Host of a new leader. True if there is one, or there is none any more.
 bool Group::told_of_leader() {
     if (leader_told_ == consensus_.leader() && term_told_ == consensus_.term()) return false;
+    if (!leads() && sequencer_) sequencer_->deposed();
+    if (leads() && producers() && !producers()->all().empty() && BUG(M34)) sequencer_->restore({});
     const bool leader_changed = leader_told_ != consensus_.leader();
     leader_told_ = consensus_.leader();
     term_told_ = consensus_.term();
@@ -380,6 +392,7 @@ void Group::persist(const Reset& step, std::vector<wire::Frame>&) {
     env_.log.info("log begins anew",
                   {{"group", id_}, {"start", step.start.first}, {"end_before", log_->end()}});
     log_->reset(step.start);
+    if (followed_) lose_producers();
 }
 
 void Group::persist(const wire::Vote& step, std::vector<wire::Frame>&) {

@@ -15,7 +15,9 @@
 #include "core/wire/peer.h"
 #include "core/wire/record_batch.h"
 #include "raft/consensus.h"
+#include "raft/sequencer.h"
 
+#include <limits>
 #include <memory>
 #include <optional>
 #include <set>
@@ -51,6 +53,34 @@ public:
 
     // The same for this replica's disk alone, which is what Kafka's acks=1 asks for.
     Result<> settle_here(const Proposal& proposal);
+
+    // The same for a batch of an idempotent producer, who may send it again, and has others under
+    // way. Only what was appended has a proposal; what was before has its first offset.
+    // Error::unavailable also while it is not known yet what he has sent before, and nothing was
+    // appended.
+    struct Sequenced {
+        Sequencer::Verdict verdict = Sequencer::Verdict::append;
+        Proposal proposal;
+        Offset offset;
+    };
+    Result<Sequenced> propose_in_sequence(const wire::RecordBatch& batch);
+
+    // He will send this one again, before those that he has sent behind it.
+    void refused(const wire::BatchHeader& batch);
+
+    // Returns once all records before `end` are committed, which are in the log of the leader of
+    // this term. Error::unavailable: it may never be so.
+    Result<> settle_up_to(Offset end, Term term);
+
+    // All idempotent producers that are known here, by id, as far as batches are committed. Waits,
+    // perhaps for the disk. Error::unavailable if it cannot be known here yet.
+    Result<> load_producers();
+    const Producers* producers() const; // Null until then.
+    // Stores what is known of them, so that the log need not be read that far again. Waits.
+    Result<> store_producers();
+    // Forgets those of whom nothing was committed since, on all replicas. Waits. Errors as
+    // settle().
+    Result<> forget_producers(std::int64_t seen_before_ms);
 
     // Forgets the records before `offset`, on all replicas, and returns when none of them will ever
     // have a leader that still knows them. The answer is the first offset that is left, which is
@@ -135,6 +165,14 @@ private:
     Result<Proposal> propose(wire::Frame::Kind kind, BytesChain payload);
     bool told_of_leader();
     bool is_agreeing() const;
+
+    // group_producers.cc
+    static constexpr std::int64_t forget_none = std::numeric_limits<std::int64_t>::min();
+    void follow_producers();
+    void take_producers(const wire::Frame& entry);
+    void lose_producers();
+    Sequencer& sequencer();
+    std::optional<wire::ProducerTable> producers_for_trim(std::int64_t seen_from_ms) const;
     template <class T>
     Result<T> noticed(Result<T> read);
 
@@ -148,6 +186,11 @@ private:
     std::uint64_t barriers_passed_ = 0;
     Condition changed_;
     std::vector<Condition*> watchers_;
+    // What is known of producers; null while nothing is. All entries before the index are taken
+    // into account; none: it was not read yet what they were.
+    std::unique_ptr<Sequencer> sequencer_;
+    std::optional<std::int64_t> followed_;
+    std::uint64_t grown_bytes_ = 0; // Since what is known was last stored.
     std::set<NodeId> reading_for_; // Followers for whom entries are being read from the disk.
     Term agreeing_term_;           // Of the last proposal of a compaction,
     std::int64_t agreeing_ = -1;   // and its place.

@@ -38,6 +38,7 @@ Host::Host(Environment& env, Settings settings, wire::Hello self,
       segment_writer_(std::make_unique<SegmentWriter>(env, *journal_, settings.log)),
       transport_(env, settings.transport, std::move(self), std::move(peers)),
       repair_(std::make_unique<Repair>(env, *this)), low_water_(env, *this),
+      producers_(env, *this),
       unsaved_changed_(env.fibers), deadlines_changed_(env.fibers), unused_(env.fibers),
       groups_gauge_(env.metrics, "pyralog_raft_groups", "Raft groups with a replica on this node."),
       elections_(env.metrics, "pyralog_elections_won_total",
@@ -114,6 +115,7 @@ Result<> Host::recover(const std::vector<Member>& groups, GroupId untold) {
         if (!group.log().damages().empty()) group.log_is_damaged();
     }
     TRY(forget_others(untold));
+    TRY(producers_.forget_others());
     env_.log.info("recovered", {{"groups", groups_.size()},
                                 {"journal_frames", frames},
                                 {"took", env_.clock.now() - began}});
@@ -206,6 +208,7 @@ Result<> Host::remove(GroupId id) {
     group.close();
     SOMETIMES(group.in_use(), "host/removed-a-group-in-use");
     TRY(unused_.wait([&] { return !group.in_use(); }));
+    TRY(producers_.forget(id));
     segment_writer_->remove(group.log());
     if (const auto deadline = deadline_of_.find(id); deadline != deadline_of_.end()) {
         deadlines_.erase({deadline->second, id});
@@ -253,6 +256,8 @@ Result<> Host::run(std::unique_ptr<Listener> listener) {
     keep("deadlines", [this] { return keep_deadlines(); });
     keep("disk watch", [this] { return watch_disk(); });
     keep("repair", [this] { return repair_->run(); });
+    for (int i = 0; i < ProducerKeeper::at_once; ++i)
+        keep("producers", [this] { return producers_.run(); });
     keep("scrub", [this] { return repair_->scrub(); });
     if (listener) keep("peers", [this, &listener] { return transport_.run(std::move(listener)); });
     scope.join();

@@ -22,6 +22,7 @@
 #include "core/log/segment_writer.h"
 #include "raft/group.h"
 #include "raft/low_water.h"
+#include "raft/producer_keeper.h"
 #include "raft/repair.h"
 #include "raft/transport.h"
 
@@ -104,6 +105,7 @@ private:
     friend class Group;
     friend class GroupRef;
     friend class Repair;
+    friend class ProducerKeeper;
 
     struct Unsaved {
         GroupId group;
@@ -151,6 +153,7 @@ private:
     Transport transport_;
     std::unique_ptr<Repair> repair_;
     LowWater low_water_;
+    ProducerKeeper producers_;
     std::map<GroupId, std::unique_ptr<Group>> groups_;
     std::map<GroupId, Leader> leaders_elsewhere_;
     std::deque<std::pair<NodeId, wire::PeerMessage>> early_; // For groups that are not here yet.

@@ -64,6 +64,7 @@ public:
                         hello.node = self;
                         hello.incarnation = env.random.next();
                         Host host(env, {raft_, journal_, log_, transport_}, hello, {});
+                        TRY(env.kv.open());
                         TRY(host.open(members()));
                         TRY(compare(host));
                         Scope scope(env.fibers);

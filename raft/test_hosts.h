@@ -78,6 +78,7 @@ public:
                        for (const NodeId other : nodes)
                            if (other != node) peers.push_back({other, address_of(other)});
                        Host host(env, {raft, journal, log, peer}, hello, std::move(peers));
+                       TRY(env.kv.open());
                        TRY(host.open(groups, untold));
                        auto listener = TRY(env.network.listen(address_of(node)));
                        Scope scope(env.fibers);

@@ -159,6 +159,9 @@ public:
     // of this time or later. What of them lies before `clean` is clean.
     Compactable compactable(Position clean, std::optional<std::int64_t> newest_ms) const;
 
+    // An entry that is in memory, as all are that no segment has; else null. Until the next change.
+    const wire::Frame* in_memory(std::int64_t index) const;
+
     // What is known to be damaged, in order. Of what is in segments that is what somebody has tried
     // to read, and of all together not more than is worth asking for at once.
     static constexpr std::size_t damages_max = 64;
@@ -211,7 +214,6 @@ private:
     bool is_damaged_before(Position end) const;
 
     Error unread(Error error, bool is_trimmed) const;
-    const wire::Frame* in_memory(std::int64_t index) const;
     const wire::Frame& cached(const wire::Frame& frame) const;
     std::size_t place_in_tail(Offset offset) const;
     Segment* segment_at(std::int64_t index) const;
