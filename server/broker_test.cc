@@ -452,8 +452,13 @@ TEST_CASE("a batch that is not sound is refused with the code for its flaw", "[s
           ErrorCode::unsupported_compression_type);
     const Bytes zstd = assembled([](wire::BatchHeader& h) { h.attributes = 4; }, "xx");
     CHECK(refused(zstd, 6) == ErrorCode::unsupported_compression_type);
-    CHECK(refused(RecordBatchBuilder().add({}, "a").from(7, 0, 0).build()) ==
-          ErrorCode::unknown_producer_id);
+    const auto in_transaction = [](wire::BatchHeader& h) {
+        h.attributes = wire::BatchHeader::transactional_bit;
+        h.producer_id = 7;
+        h.producer_epoch = 0;
+        h.base_sequence = 0;
+    };
+    CHECK(refused(assembled(in_transaction, std::string(20, 'x'))) == ErrorCode::invalid_txn_state);
     CHECK(list_offsets(client, "log", ListOffsetsRequest::latest).offset == 0);
     CHECK(refused(good) == ErrorCode::none);
 }

@@ -16,6 +16,7 @@ constexpr std::int32_t partitions_max = 10'000;
 constexpr std::string_view topic_prefix = "catalogue/topic/";
 constexpr std::string_view node_prefix = "catalogue/node/";
 constexpr std::string_view next_group_key = "catalogue/next_group";
+constexpr std::string_view producer_ids_prefix = "catalogue/producer_ids/";
 
 std::string key(std::string_view prefix, std::string_view name) {
     return std::string(prefix) + std::string(name);
@@ -54,6 +55,11 @@ void describe(Codec& field, CreateTopic& c) {
 template <class Codec>
 void describe(Codec& field, DeleteTopic& c) {
     field(c.name);
+}
+
+template <class Codec>
+void describe(Codec& field, TakeProducerIds& c) {
+    field(c.node, c.request);
 }
 
 Bytes encode_command(const Command& command) {
@@ -120,6 +126,31 @@ Catalogue::Applied Catalogue::on(const DeleteTopic& command) {
     return applied;
 }
 
+// Where the next block begins follows from those that were given out: a node has one of its own,
+// and keeps the last.
+Catalogue::Applied Catalogue::on(const TakeProducerIds& command) {
+    Applied applied;
+    if (std::ranges::find(members_, command.node) == members_.end()) {
+        applied.outcome = Outcome::not_found;
+        return applied;
+    }
+    const auto last = producer_ids_.find(command.node);
+    const bool is_again = last != producer_ids_.end() && last->second.request == command.request;
+    SOMETIMES(is_again, "catalogue/producer-ids-taken-again");
+    if (is_again) return applied;
+    ProducerIdBlock& block = producer_ids_[command.node];
+    block = {command.request, next_producer_id_};
+    next_producer_id_ += producer_ids_in_block;
+    applied.changes.put(key(producer_ids_prefix, std::to_string(command.node.value)),
+                        wire::encode(block).text());
+    return applied;
+}
+
+const Catalogue::ProducerIdBlock* Catalogue::producer_ids(NodeId node) const {
+    const auto found = producer_ids_.find(node);
+    return found == producer_ids_.end() ? nullptr : &found->second;
+}
+
 Result<> Catalogue::restore(std::string_view key, std::string_view value) {
     if (key.starts_with(topic_prefix)) {
         Result<Topic> read = wire::decode<Topic>(Bytes::copy_of(value));
@@ -134,6 +165,13 @@ Result<> Catalogue::restore(std::string_view key, std::string_view value) {
         const auto address = parse_address(value);
         if (!id || !std::in_range<std::int32_t>(*id) || !address) return Error::corrupt;
         nodes_[NodeId(static_cast<std::int32_t>(*id))] = *address;
+    } else if (key.starts_with(producer_ids_prefix)) {
+        const auto id = parse_integer(key.substr(producer_ids_prefix.size()));
+        const auto block = wire::decode<ProducerIdBlock>(Bytes::copy_of(value));
+        if (!id || !std::in_range<std::int32_t>(*id) || !block.ok()) return Error::corrupt;
+        producer_ids_[NodeId(static_cast<std::int32_t>(*id))] = block.value();
+        next_producer_id_ =
+            std::max(next_producer_id_, block.value().first + producer_ids_in_block);
     } else if (key == next_group_key) {
         const auto next = parse_integer(value);
         if (!next || *next < 1) return Error::corrupt;

@@ -66,7 +66,11 @@ struct CreateTopic {
 struct DeleteTopic {
     std::string name;
 };
-using Command = std::variant<RegisterNode, CreateTopic, DeleteTopic>;
+struct TakeProducerIds {
+    NodeId node;  // That will hand them out.
+    Uuid request; // Drawn by whoever proposes it: he may do so again.
+};
+using Command = std::variant<RegisterNode, CreateTopic, DeleteTopic, TakeProducerIds>;
 
 Bytes encode_command(const Command& command);
 Result<Command> decode_command(Bytes bytes);
@@ -102,6 +106,14 @@ public:
     const std::map<std::string, Topic, std::less<>>& topics() const { return topics_; }
     const std::map<NodeId, Address>& nodes() const { return nodes_; }
     GroupId next_group() const { return GroupId(next_group_); } // That will be given out.
+    // The last block of ids that this node took; null if it never did.
+    static constexpr std::int64_t producer_ids_in_block = 1000;
+    struct ProducerIdBlock {
+        Uuid request;
+        std::int64_t first = 0;
+        bool operator==(const ProducerIdBlock&) const = default;
+    };
+    const ProducerIdBlock* producer_ids(NodeId node) const;
     const Topic* find(std::string_view name) const;
     const Topic* find(const Uuid& id) const;
     const Topic::Partition* find(std::string_view name, std::int32_t partition) const;
@@ -110,12 +122,20 @@ private:
     Applied on(const RegisterNode& command);
     Applied on(const CreateTopic& command);
     Applied on(const DeleteTopic& command);
+    Applied on(const TakeProducerIds& command);
 
     std::vector<NodeId> members_;
     std::map<std::string, Topic, std::less<>> topics_;
     std::map<NodeId, Address> nodes_;
     std::int64_t next_group_ = 1;
+    std::int64_t next_producer_id_ = 0;
+    std::map<NodeId, ProducerIdBlock> producer_ids_;
 };
+
+template <class Codec>
+void describe(Codec& field, Catalogue::ProducerIdBlock& b) {
+    field(b.request, b.first);
+}
 
 // A topic's id: random, and never zero.
 Uuid draw_uuid(Random& random);

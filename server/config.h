@@ -69,6 +69,7 @@ struct TopicConfig {
     Duration retention_interval = 5min;
     Duration compaction_interval = 15s;
     std::size_t compaction_key_bytes_max = 128_MiB;
+    Duration producer_expiration = 24h;
 
     template <class Visitor>
     void describe(Visitor& setting);
@@ -270,6 +271,10 @@ void TopicConfig::describe(Visitor& setting) {
             Bounds<std::size_t>{4_KiB, 64_GiB},
             "The memory for keys while a partition is compacted, one at a time. With less than its "
             "keys take, that is done in several passes.");
+    setting("topic.producer_expiration", producer_expiration,
+            Bounds<Duration>{1s, std::chrono::days(36'500)},
+            "An idempotent producer of whom a partition has had nothing for so long is forgotten "
+            "there.");
 }
 
 template <class Visitor>

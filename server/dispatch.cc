@@ -13,7 +13,7 @@ using wire::kafka::ApiKey;
 
 // Produce is announced from version 0 on, though 0 to 2 are refused: librdkafka up to 2.11 sends
 // everything uncompressed to a broker that does not cover version 0 (KAFKA-18659).
-constexpr std::array<Served, 20> table{{
+constexpr std::array<Served, 22> table{{
     {ApiKey::produce, 3, 9, 0, start_produce},
     {ApiKey::fetch, 4, 12, 4, start_fetch},
     {ApiKey::list_offsets, 1, 7, 1, start_list_offsets},
@@ -31,9 +31,11 @@ constexpr std::array<Served, 20> table{{
     {ApiKey::create_topics, 2, 7, 2, start_create_topics},
     {ApiKey::delete_topics, 1, 6, 1, start_delete_topics},
     {ApiKey::delete_records, 0, 2, 0, start_delete_records},
+    {ApiKey::init_producer_id, 0, 5, 0, start_init_producer_id},
     {ApiKey::offset_for_leader_epoch, 2, 4, 2, start_offset_for_leader_epoch},
     {ApiKey::delete_groups, 0, 2, 0, start_delete_groups},
     {ApiKey::offset_delete, 0, 0, 0, start_offset_delete},
+    {ApiKey::describe_producers, 0, 0, 0, start_describe_producers},
 }};
 
 } // namespace

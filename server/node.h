@@ -9,6 +9,7 @@
 #include "server/config.h"
 #include "server/controller.h"
 #include "server/groups/coordinator.h"
+#include "server/producers/producer_ids.h"
 #include "server/request_meter.h"
 #include "server/space_watch.h"
 
@@ -20,6 +21,7 @@ struct Node {
     Node(Environment& e, const Config& c, raft::Host& h, Controller& o, Coordinator& g,
          const SpaceWatch& s)
         : env(e), config(c), host(h), controller(o), groups(g), space(s),
+          producer_ids(e, o, h.self()),
           records_written(e.metrics, "pyralog_records_written_total",
                           "Records that clients were told are stored."),
           write_latency(e.metrics, "pyralog_write_latency_seconds",
@@ -36,6 +38,7 @@ struct Node {
     Controller& controller;
     Coordinator& groups;
     const SpaceWatch& space;
+    ProducerIds producer_ids;
     Metrics::Counter records_written;
     Metrics::Histogram write_latency;
     Metrics::Counter fetched_bytes;

@@ -31,11 +31,24 @@ Result<> Retention::look() {
     std::vector<std::pair<GroupId, TopicSettings::Retention>> partitions;
     for (const auto& [name, topic] : controller_.catalogue().topics()) {
         const TopicSettings::Retention rules = topic.settings.retention(config_);
-        if (rules == TopicSettings::Retention()) continue;
         for (const Topic::Partition& partition : topic.partitions)
             partitions.emplace_back(partition.group, rules);
     }
-    for (const auto& [group, rules] : partitions) TRY(look_at(group, rules));
+    for (const auto& [group, rules] : partitions) {
+        if (rules != TopicSettings::Retention()) TRY(look_at(group, rules));
+        TRY(forget_producers(group));
+    }
+    return {};
+}
+
+Result<> Retention::forget_producers(GroupId id) {
+    const raft::GroupRef group = host_.find(id);
+    if (!group || !group->serves()) return {};
+    const Deadline deadline(env_.fibers, env_.clock.now() + patience);
+    const Result<> forgotten =
+        group->forget_producers(env_.clock.wall().unix_ms - config_.producer_expiration / 1ms);
+    if (!forgotten.ok() && forgotten.error() == Error::cancelled) return Error::cancelled;
+    SOMETIMES(!forgotten.ok(), "retention/nobody-agreed-on-producers");
     return {};
 }
 

@@ -1,8 +1,8 @@
 // server/retention.h
 //
 // Deletes what is too old, and what is too much: each leader looks at its partitions now and then,
-// and has the group agree on where the log begins from then on. The controller's log is not among
-// them.
+// and has the group agree on where the log begins from then on; and on which idempotent producers
+// are forgotten. The controller's log is not among them.
 #pragma once
 
 #include "core/env/environment.h"
@@ -23,6 +23,7 @@ public:
 private:
     Result<> look();
     Result<> look_at(GroupId group, const TopicSettings::Retention& rules);
+    Result<> forget_producers(GroupId group);
 
     Environment& env_;
     const TopicConfig& config_;

@@ -36,6 +36,8 @@ StartResult start_describe_groups(Node&, RequestParts);
 StartResult start_list_groups(Node&, RequestParts);
 StartResult start_delete_groups(Node&, RequestParts);
 StartResult start_offset_delete(Node&, RequestParts);
+StartResult start_init_producer_id(Node&, RequestParts);
+StartResult start_describe_producers(Node&, RequestParts);
 
 // ApiVersions in a version that we do not have: what to ask instead (KIP-511).
 StartResult refuse_api_versions(std::int32_t correlation_id);

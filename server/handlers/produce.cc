@@ -2,6 +2,7 @@
 // what is waited for is the disks.
 #include "core/wire/kafka/produce.h"
 
+#include "core/base/bug.h"
 #include "core/base/probe.h"
 #include "server/handlers/handlers.h"
 #include "server/kafka_batches.h"
@@ -40,7 +41,62 @@ struct Written {
     raft::GroupRef group;
     raft::Group::Proposal proposal;
     std::int32_t records = 0;
+    // Stored before, or about to be: in this term.
+    struct Known {
+        Offset first, end;
+        Term term;
+    };
+    std::optional<Known> known;
 };
+
+// An idempotent producer who is refused now sends the same batch again, and may have sent the next
+// ones already: those must not come before it.
+ErrorCode refuse_for_now(const Node::Replica& replica, const wire::BatchHeader& header,
+                         ErrorCode error) {
+    if (header.has_producer()) replica.group->refused(header);
+    return error;
+}
+
+ErrorCode to_code(raft::Sequencer::Verdict verdict) {
+    using Verdict = raft::Sequencer::Verdict;
+    SOMETIMES(verdict == Verdict::duplicate, "produce/known-already");
+    SOMETIMES(verdict == Verdict::out_of_order, "produce/out-of-order");
+    SOMETIMES(verdict == Verdict::old_epoch, "produce/old-epoch");
+    SOMETIMES(verdict == Verdict::too_many, "produce/too-many-producers");
+    switch (verdict) {
+    case Verdict::append:
+    case Verdict::duplicate: return ErrorCode::none;
+    case Verdict::out_of_order: return ErrorCode::out_of_order_sequence_number;
+    case Verdict::old_epoch: return ErrorCode::invalid_producer_epoch;
+    case Verdict::too_many: return ErrorCode::policy_violation;
+    }
+    return ErrorCode::unknown_server_error;
+}
+
+ErrorCode to_code_of_proposal(Error error) {
+    SOMETIMES(error == Error::unavailable, "produce/refused-as-full");
+    return error == Error::unavailable ? ErrorCode::not_enough_replicas : server::to_code(error);
+}
+
+ErrorCode append(Node::Replica replica, const wire::RecordBatch& batch, Written& written) {
+    written.records = batch.records();
+    if (batch.header().has_producer()) {
+        const auto sequenced = replica.group->propose_in_sequence(batch);
+        if (!sequenced.ok())
+            return refuse_for_now(replica, batch.header(), to_code_of_proposal(sequenced.error()));
+        const auto [verdict, proposal, first] = sequenced.value();
+        if (const ErrorCode error = to_code(verdict); error != ErrorCode::none) return error;
+        written.proposal = proposal;
+        if (verdict == raft::Sequencer::Verdict::duplicate)
+            written.known = {first, first + batch.records(), replica.group->term()};
+    } else {
+        const auto proposal = replica.group->propose(batch);
+        if (!proposal.ok()) return to_code_of_proposal(proposal.error());
+        written.proposal = proposal.value();
+    }
+    written.group = std::move(replica.group);
+    return ErrorCode::none;
+}
 
 ErrorCode propose(Node& node, std::int16_t version, const std::string& topic,
                   ProduceRequest::Partition& partition, Written& written) {
@@ -48,7 +104,8 @@ ErrorCode propose(Node& node, std::int16_t version, const std::string& topic,
     if (is_internal(topic)) return ErrorCode::invalid_topic;
     Node::Replica replica = node.replica(topic, partition.index);
     // Refusing the first batch of several under way would have the client send it after the others.
-    if (const ErrorCode error = check_writable(replica); error != ErrorCode::none) return error;
+    const ErrorCode writable = check_writable(replica);
+    if (writable != ErrorCode::none && (!replica.group || !partition.records)) return writable;
     SOMETIMES(!partition.records, "produce/no-records");
     if (!partition.records) return ErrorCode::invalid_record;
     if (partition.records->size() > node.config.topic.message_bytes_max) {
@@ -58,14 +115,15 @@ ErrorCode propose(Node& node, std::int16_t version, const std::string& topic,
     auto parsed = wire::RecordBatch::parse(std::move(*partition.records));
     if (const auto* flaw = std::get_if<wire::BatchFlaw>(&parsed)) return to_code(*flaw);
     const auto& batch = std::get<wire::RecordBatch>(parsed);
+    if (writable != ErrorCode::none) return refuse_for_now(replica, batch.header(), writable);
     if (batch.header().compression() == wire::Compression::zstd && version < zstd_from_version) {
         REACHABLE("produce/zstd-too-early");
         return ErrorCode::unsupported_compression_type;
     }
-    // No producer ids are given out, so nobody can rightly have one.
-    if (batch.header().is_transactional() || batch.header().has_producer()) {
-        REACHABLE("produce/names-a-producer");
-        return ErrorCode::unknown_producer_id;
+    // There are no transactions here yet, so nobody can rightly be in one.
+    if (batch.header().is_transactional()) {
+        REACHABLE("produce/in-a-transaction");
+        return ErrorCode::invalid_txn_state;
     }
     SOMETIMES(!batch.records_are_sound(), "produce/unsound-records");
     if (!batch.records_are_sound()) return ErrorCode::invalid_record;
@@ -76,17 +134,9 @@ ErrorCode propose(Node& node, std::int16_t version, const std::string& topic,
     }
     if (node.space.is_short()) {
         REACHABLE("produce/refused-for-space");
-        return ErrorCode::kafka_storage_error;
+        return refuse_for_now(replica, batch.header(), ErrorCode::kafka_storage_error);
     }
-    const auto proposal = replica.group->propose(batch);
-    SOMETIMES(!proposal.ok() && proposal.error() == Error::unavailable, "produce/refused-as-full");
-    if (!proposal.ok())
-        return proposal.error() == Error::unavailable ? ErrorCode::not_enough_replicas
-                                                      : server::to_code(proposal.error());
-    written.group = std::move(replica.group);
-    written.proposal = proposal.value();
-    written.records = batch.records();
-    return ErrorCode::none;
+    return append(std::move(replica), batch, written);
 }
 
 class Produce : public Started {
@@ -137,13 +187,13 @@ private:
         ProduceResponse::Partition partition;
         partition.index = written.index;
         partition.error = written.error;
+        SOMETIMES(written.error == ErrorCode::policy_violation, "produce/explains-itself");
+        if (written.error == ErrorCode::policy_violation)
+            partition.error_message = "this partition remembers raft.producers_max idempotent "
+                                      "producers, and takes no more until some have been idle for "
+                                      "topic.producer_expiration";
         if (written.error != ErrorCode::none) return partition;
-        Result<> settled;
-        if (acks_ != 0) {
-            const Deadline deadline(node_.env.fibers, until_);
-            settled = acks_ == acks_all ? written.group->settle(written.proposal)
-                                        : written.group->settle_here(written.proposal);
-        }
+        const Result<> settled = acks_ == 0 ? Result<>() : wait_for(written);
         if (!settled.ok()) {
             SOMETIMES(settled.error() == Error::not_leader, "produce/overruled");
             SOMETIMES(settled.error() == Error::timed_out, "produce/timed-out");
@@ -157,10 +207,22 @@ private:
                                                       : ErrorCode::not_enough_replicas_after_append;
             return partition;
         }
-        node_.records_written.add(static_cast<std::uint64_t>(written.records));
-        partition.base_offset = written.proposal.place.first.offset.value;
+        if (!written.known) node_.records_written.add(static_cast<std::uint64_t>(written.records));
+        partition.base_offset =
+            (written.known ? written.known->first : written.proposal.place.first.offset).value;
         partition.log_start_offset = written.group->log().log_start().offset.value;
         return partition;
+    }
+
+    Result<> wait_for(const Written& written) {
+        const Deadline deadline(node_.env.fibers, until_);
+        raft::Group& group = *written.group;
+        // What was stored before is answered when it would have been.
+        if (written.known && !BUG(P01))
+            return group.settle_up_to(written.known->end, written.known->term);
+        if (written.known) return {};
+        return acks_ == acks_all ? group.settle(written.proposal)
+                                 : group.settle_here(written.proposal);
     }
 
     Node& node_;
