@@ -135,6 +135,7 @@ private:
 template <class Codec>
 void describe(Codec& field, Catalogue::ProducerIdBlock& b) {
     field(b.request, b.first);
+    if constexpr (Codec::reads) field.require(b.first >= 0 && b.first <= INT64_MAX / 2);
 }
 
 // A topic's id: random, and never zero.

@@ -52,7 +52,7 @@ bool same(const Catalogue& a, const Catalogue& b) {
 // Few names, so that they meet.
 Command any_command() {
     const auto name = std::string(1, *rc::gen::inRange('a', 'e'));
-    switch (*rc::gen::inRange(0, 3)) {
+    switch (*rc::gen::inRange(0, 4)) {
     case 0: {
         const auto node = NodeId(*rc::gen::inRange(1, 5));
         const auto port = *rc::gen::arbitrary<std::uint16_t>();
@@ -63,6 +63,7 @@ Command any_command() {
         const auto replicas = *rc::gen::inRange(0, 5);
         return create(name, partitions, replicas, *rc::gen::arbitrary<std::uint8_t>());
     }
+    case 2: return TakeProducerIds{NodeId(*rc::gen::inRange(0, 5)), id_of(*rc::gen::inRange(0, 4))};
     default: return DeleteTopic{name};
     }
 }
@@ -181,6 +182,37 @@ TEST_CASE("a command comes back as it went, and no shorter piece is one", "[serv
           Error::malformed);
     CHECK(decode_command(joined({encode_command(DeleteTopic{"a"}), Bytes::copy_of("x")})).error() ==
           Error::malformed);
+}
+
+TEST_CASE("each block of producer ids is given once, and again to who asks again", "[server]") {
+    Kept kept;
+    const auto take = [&](int node, std::uint8_t request) -> std::int64_t {
+        const auto applied = kept.apply(TakeProducerIds{NodeId(node), id_of(request)});
+        if (applied.outcome != Outcome::done) return -1;
+        return kept.catalogue.producer_ids(NodeId(node))->first;
+    };
+    CHECK(kept.catalogue.producer_ids(NodeId(1)) == nullptr);
+    CHECK(take(1, 0) == 0);
+    CHECK(take(1, 0) == 0);
+    CHECK(take(2, 0) == 1000);
+    CHECK(take(1, 7) == 2000);
+    CHECK(take(2, 0) == 1000);
+    CHECK(take(9, 1) == -1);
+    Kept restored;
+    for (const auto& [key, value] : kept.stored)
+        REQUIRE(restored.catalogue.restore(key, value).ok());
+    kept = restored;
+    CHECK(take(1, 7) == 2000);
+    CHECK(take(3, 1) == 3000);
+    const auto again = [&](std::string_view key, std::int64_t first) {
+        const Bytes block = wire::encode(Catalogue::ProducerIdBlock{{}, first});
+        return kept.catalogue.restore(key, block.text());
+    };
+    CHECK(again("catalogue/producer_ids/3", 3000).ok());
+    CHECK(again("catalogue/producer_ids/x", 3000).error() == Error::corrupt);
+    CHECK(again("catalogue/producer_ids/3", -1).error() == Error::corrupt);
+    CHECK(again("catalogue/producer_ids/3", INT64_MAX - 5).error() == Error::corrupt);
+    CHECK(kept.catalogue.restore("catalogue/producer_ids/1", "x").error() == Error::corrupt);
 }
 
 TEST_CASE("the stored form restores the same catalogue", "[server][model]") {
