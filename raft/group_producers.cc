@@ -162,6 +162,7 @@ Result<> Group::load_producers() {
                 loading->known.replace(*stored);
                 loading->next = stored->as_of.index;
                 loading->is_complete = true;
+                if (loading->next < committed_.index && BUG(P06)) loading->next = committed_.index;
             }
             continue;
         }

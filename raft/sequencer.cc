@@ -20,7 +20,7 @@ bool is_before(std::int32_t one, std::int32_t other) {
 } // namespace
 
 const wire::Producer* Sequencer::find(std::int64_t id, Term term) const {
-    if (term == ahead_term_ || BUG(P02))
+    if (term == ahead_term_)
         if (const auto ahead = ahead_.find(id); ahead != ahead_.end()) return &ahead->second;
     return known_.find(id);
 }
@@ -61,13 +61,8 @@ Sequencer::Decision Sequencer::decide(const wire::BatchHeader& batch, Term term,
     return {Verdict::out_of_order, {}};
 }
 
-void Sequencer::deposed() {
-    if (!ahead_.empty() && BUG(P02)) return;
-    ahead_.clear();
-}
-
 void Sequencer::proposed(const wire::BatchHeader& batch, Offset offset, Term term) {
-    if (term != ahead_term_ && !BUG(P02)) ahead_.clear();
+    if (term != ahead_term_) ahead_.clear();
     ahead_term_ = term;
     auto ahead = ahead_.find(batch.producer_id);
     if (ahead == ahead_.end()) {
@@ -76,6 +71,7 @@ void Sequencer::proposed(const wire::BatchHeader& batch, Offset offset, Term ter
     }
     note_batch(ahead->second, batch, offset);
     refused_.erase(batch.producer_id);
+    if (BUG(P02)) known_.apply(batch, offset, 0);
 }
 
 void Sequencer::refused(const wire::BatchHeader& batch) {

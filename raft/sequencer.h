@@ -37,7 +37,7 @@ public:
     void refused(const wire::BatchHeader& batch);
 
     // Nothing that this replica has appended counts any more.
-    void deposed();
+    void deposed() { ahead_.clear(); }
 
     // As Producers: of what is committed.
     void apply(const wire::BatchHeader& batch, Offset offset, std::int64_t now_ms);

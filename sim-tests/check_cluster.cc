@@ -344,6 +344,21 @@ bool ClusterCheck::settled() const {
     });
 }
 
+namespace {
+
+// As far as they have read their logs at all. When they saw it is not the same.
+bool remember_the_same(const raft::Group& one, const raft::Group& other) {
+    if (!one.producers() || !other.producers()) return true;
+    const auto& here = one.producers()->all();
+    const auto& there = other.producers()->all();
+    return std::ranges::equal(here, there, [](const auto& a, const auto& b) {
+        return a.first == b.first && a.second.epoch == b.second.epoch &&
+               a.second.batches == b.second.batches;
+    });
+}
+
+} // namespace
+
 std::optional<Finding> ClusterCheck::compare_prefixes() {
     for (const NodeId node : cluster_.nodes()) {
         if (cluster_.damaged(node)) continue;
@@ -366,6 +381,12 @@ std::optional<Finding> ClusterCheck::compare_prefixes() {
                                   std::to_string(node.value) + ", and at " +
                                   place_of(other->second->log().log_start()) + " on node " +
                                   std::to_string(first.value));
+            if (const auto other = others.find(id);
+                other != others.end() && !remember_the_same(*group, *other->second))
+                return report(oracle::producers_differ,
+                              group_name(id) + ": nodes " + std::to_string(node.value) + " and " +
+                                  std::to_string(first.value) +
+                                  " do not remember the same of its producers");
             std::int64_t index = start.first.index;
             for (; index < end; ++index) {
                 const NodeMedia::Entry* const here = mine.find(index);

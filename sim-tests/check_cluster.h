@@ -38,6 +38,8 @@ inline constexpr std::string_view catalogues_differ = "catalogues-differ";
 inline constexpr std::string_view went_back = "went-back";
 // Committed, and in the end not the same bytes on every disk.
 inline constexpr std::string_view prefixes_differ = "prefixes-differ";
+// Two replicas have the same log, and do not remember the same of its idempotent producers.
+inline constexpr std::string_view producers_differ = "producers-differ";
 } // namespace oracle
 
 // Something that a replica has just done, and a good moment to strike.
@@ -93,7 +95,7 @@ public:
     // a node whose disk was damaged only this is asked: if it runs, has it got back all that it
     // knows to be damaged?
     bool settled() const;
-    // And then: is it the same on all disks, to the byte?
+    // And then: is it the same on all disks, to the byte? And what is known of producers?
     std::optional<Finding> compare_prefixes();
 
     // Hears of each change of a replica: of its role, vote, log or what it knows to be committed.

@@ -151,6 +151,38 @@ TEST_CASE("a replica that tells less than it told before is found", "[simtest]")
     }
 }
 
+TEST_CASE("replicas that remember different things of their producers are found", "[simtest]") {
+    Plan plan = CalmCluster::calm_plan(5);
+    plan.workload.repeaters = 1;
+    plan.config.log.segment_flush_bytes = 4_KiB;
+    CalmCluster stage(plan);
+    CHECK(stage.run(3s) == "good");
+    const auto settle = [&] {
+        for (int i = 0; i < 10'000 && !stage.check.settled(); ++i) stage.run(100us);
+        REQUIRE(stage.check.settled());
+        return stage.check.compare_prefixes();
+    };
+    CHECK_FALSE(settle());
+    const NodeId node(2);
+    const auto& [id, group] = *stage.cluster.host(node)->groups().rbegin();
+    CHECK_FALSE(group->producers()->all().empty());
+    // It has stored a producer that there never was, for when it starts again.
+    const std::string key = "producers/" + std::to_string(id.value);
+    const wire::ProducerTable table{group->committed(), {{4711, 0, 0, 0, {{0, 0, Offset(0)}}}}};
+    stage.world.kill(node);
+    stage.world.boot(node, [key, table](Environment& env) {
+        CHECK(env.kv.open().ok());
+        CHECK(env.kv.commit(KvStore::Batch().put(key, wire::encode(table).text())).ok());
+    });
+    stage.run(100ms);
+    stage.finding.reset();
+    stage.cluster.start(node);
+    CHECK(stage.run(3s) == "good");
+    const auto finding = settle();
+    REQUIRE(finding);
+    CHECK(finding->oracle == oracle::producers_differ);
+}
+
 TEST_CASE("two nodes that have applied as much and store different things are found", "[simtest]") {
     CalmCluster stage;
     CHECK(stage.run(2s) == "good");

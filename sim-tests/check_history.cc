@@ -42,16 +42,17 @@ public:
             for (const Rule rule :
                  {&Judge::check_compacted_log, &Judge::check_start, &Judge::check_compacted_answers,
                   &Judge::check_keys, &Judge::check_order_in_time,
-                  &Judge::check_order_on_connections, &Judge::check_passed_over,
-                  &Judge::check_watermarks, &Judge::check_ends, &Judge::check_told_in_time,
-                  &Judge::check_leaders})
+                  &Judge::check_order_on_connections, &Judge::check_next_refused,
+                  &Judge::check_passed_over, &Judge::check_watermarks, &Judge::check_ends,
+                  &Judge::check_told_in_time, &Judge::check_leaders})
                 if (auto finding = (this->*rule)()) return finding;
             return {};
         }
         for (const Rule rule :
              {&Judge::check_log, &Judge::check_start, &Judge::check_before_start,
               &Judge::check_batches, &Judge::check_answers, &Judge::check_order_in_time,
-              &Judge::check_order_on_connections, &Judge::check_reads, &Judge::check_watermarks,
+              &Judge::check_order_on_connections, &Judge::check_sequences,
+              &Judge::check_next_refused, &Judge::check_reads, &Judge::check_watermarks,
               &Judge::check_ends, &Judge::check_told_in_time, &Judge::check_leaders})
             if (auto finding = (this->*rule)()) return finding;
         return {};
@@ -254,6 +255,42 @@ private:
                                  " which was sent first on the same connection");
             before = produce;
         }
+        return {};
+    }
+
+    // What an idempotent producer has sent to this partition under one id. Batches of which nobody
+    // knows were perhaps deleted: but not behind one that was not.
+    std::optional<Finding> check_sequences() {
+        struct Line {
+            const Produce* missing = nullptr;
+            bool is_kept = false; // What comes now was not deleted, or is not there.
+        };
+        std::map<std::pair<std::int32_t, std::int64_t>, Line> lines;
+        for (const Produce* produce : produces_) {
+            if (!produce->in_sequence) continue;
+            Line& line = lines[{produce->client, produce->connection}];
+            const std::int64_t place = place_of(*produce);
+            if (place == nowhere) {
+                if ((line.is_kept || start_ == 0) && !line.missing) line.missing = produce;
+                continue;
+            }
+            if (line.missing)
+                return found(oracle::sequence_gap, to_string(ident(*produce, 0)) + " is" +
+                                                       at(place) + ", and " +
+                                                       to_string(ident(*line.missing, 0)) +
+                                                       " which came before it is not in the log");
+            line.is_kept |= place >= start_;
+        }
+        return {};
+    }
+
+    std::optional<Finding> check_next_refused() {
+        for (const SequenceRefused& refused : history_.sequences_refused())
+            if (refused.partition == partition_)
+                return found(oracle::sequence_refused,
+                             "client " + std::to_string(refused.client) + " was told " +
+                                 std::string(to_string(refused.error)) + " for sequence " +
+                                 std::to_string(refused.sequence) + ", which was the next");
         return {};
     }
 
@@ -560,7 +597,23 @@ std::optional<Finding> report(std::string_view oracle, std::string detail) {
     return Finding{oracle, std::move(detail)};
 }
 
+namespace {
+
+std::optional<Finding> check_ids(const History& history) {
+    std::map<std::int64_t, std::int32_t> owners;
+    for (const History::IdGiven& given : history.ids_given())
+        if (const auto [owner, is_new] = owners.try_emplace(given.id, given.client); !is_new)
+            return report(oracle::id_given_twice,
+                          "producer id " + std::to_string(given.id) + " was given to client " +
+                              std::to_string(owner->second) + " and to client " +
+                              std::to_string(given.client));
+    return {};
+}
+
+} // namespace
+
 std::optional<Finding> check_history(const History& history) {
+    if (auto finding = check_ids(history)) return finding;
     for (std::size_t i = 0; i < history.partition_count(); ++i)
         if (auto finding = Judge(history, static_cast<std::int32_t>(i)).judge()) return finding;
     return {};

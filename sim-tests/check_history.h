@@ -80,6 +80,12 @@ inline constexpr std::string_view deleted_unasked = "deleted-unasked";
 // Somebody was told that a log begins behind what he asked to be deleted, or at some other place,
 // and it begins before that.
 inline constexpr std::string_view undeleted = "undeleted";
+// Of an idempotent producer a batch is in the log, and one that he had sent before it is not.
+inline constexpr std::string_view sequence_gap = "sequence-gap";
+// He was told that a batch is not the next one, and it was.
+inline constexpr std::string_view sequence_refused = "sequence-refused";
+// Two producers have one id.
+inline constexpr std::string_view id_given_twice = "id-given-twice";
 } // namespace oracle
 
 // Every oracle speaks through this. Nothing, if it is muted (io/sim/mute.h).

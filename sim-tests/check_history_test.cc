@@ -1,5 +1,7 @@
 #include "sim-tests/check_history.h"
 
+#include "sim-tests/kafka_client.h"
+
 #include "core/base/random.h"
 
 #include <algorithm>
@@ -27,6 +29,19 @@ public:
         produce.connection = connection != 0 ? connection : ++connections_;
         produce.partition = partition_;
         produce.acks = acks;
+        produce.first_number = next_number_[client] + 1;
+        produce.records = records;
+        produce.invoked = tick();
+        next_number_[client] += records;
+        return history.invoke(produce);
+    }
+    // The same, by an idempotent producer, as often as it takes.
+    std::size_t send_in_sequence(std::int32_t client, std::int64_t line, std::int32_t records = 1) {
+        Produce produce;
+        produce.client = client;
+        produce.connection = -line;
+        produce.in_sequence = true;
+        produce.partition = partition_;
         produce.first_number = next_number_[client] + 1;
         produce.records = records;
         produce.invoked = tick();
@@ -403,6 +418,68 @@ TEST_CASE("a fetch that tells of a start which the log does not have is found", 
     story.read(0, {}, 3);
     story.tell_fetched_start(2);
     CHECK(story.verdict() == "undeleted");
+}
+
+TEST_CASE("a batch of an idempotent producer that is missing before another is found",
+          "[simtest]") {
+    Story story;
+    const std::size_t one = story.send_in_sequence(1, 7, 2), two = story.send_in_sequence(1, 7, 2),
+                      three = story.send_in_sequence(1, 7);
+    SECTION("what is missing at the end was not stored yet") {
+        story.lay(one);
+        CHECK(story.verdict() == "good");
+    }
+    SECTION("in the middle it is a gap, told or not") {
+        story.lay(one);
+        story.lay(three);
+        CHECK(story.verdict() == "sequence-gap");
+    }
+    SECTION("and at the beginning") {
+        story.lay(two);
+        CHECK(story.verdict() == "sequence-gap");
+    }
+    SECTION("unless it was deleted, perhaps") {
+        story.lay(two);
+        story.lay(three);
+        story.remove(1);
+        story.forget(1);
+        CHECK(story.verdict() == "good");
+    }
+    SECTION("but not behind one that was not") {
+        story.store(2);
+        story.lay(one);
+        story.lay(three);
+        story.remove(1);
+        story.forget(1);
+        CHECK(story.verdict() == "sequence-gap");
+    }
+    SECTION("on whatever connections, they are in order") {
+        story.lay(one);
+        story.lay(three);
+        story.lay(two);
+        CHECK(story.verdict() == "out-of-order");
+    }
+    SECTION("under another id he may go on") {
+        story.lay(one);
+        story.lay(story.send_in_sequence(1, 8));
+        CHECK(story.verdict() == "good");
+    }
+}
+
+TEST_CASE("a producer who is told that the next batch is not the next is found", "[simtest]") {
+    Story story;
+    story.store(1);
+    story.history.refused_next({1, 0, story.tick(), 5, kafka::ErrorCode::invalid_producer_epoch});
+    CHECK(story.verdict() == "sequence-refused");
+}
+
+TEST_CASE("an id that two producers were given is found", "[simtest]") {
+    Story story;
+    story.history.given_id(1, 1000);
+    story.history.given_id(2, 1001);
+    CHECK(story.verdict() == "good");
+    story.history.given_id(2, 1000);
+    CHECK(story.verdict() == "id-given-twice");
 }
 
 TEST_CASE("of what has been deleted, too, nothing may be told in two ways", "[simtest]") {

@@ -3,8 +3,10 @@
 #include "core/base/probe.h"
 #include "core/wire/kafka/create_topics.h"
 #include "core/wire/kafka/delete_topics.h"
+#include "core/wire/kafka/describe_producers.h"
 #include "core/wire/kafka/fetch.h"
 #include "core/wire/kafka/find_coordinator.h"
+#include "core/wire/kafka/init_producer_id.h"
 #include "core/wire/kafka/list_offsets.h"
 #include "core/wire/kafka/offset_for_leader_epoch.h"
 #include "core/wire/kafka/produce.h"
@@ -38,10 +40,10 @@ public:
             if (targets_.empty()) continue;
             target_ = targets_[random_.below(targets_.size())];
             constexpr std::array questions{
-                &Explorer::offsets, &Explorer::offsets, &Explorer::epochs,  &Explorer::epochs,
-                &Explorer::many,    &Explorer::many,    &Explorer::create,  &Explorer::remove,
-                &Explorer::topics,  &Explorer::refused, &Explorer::refused, &Explorer::refused,
-                &Explorer::others,
+                &Explorer::offsets, &Explorer::offsets,   &Explorer::epochs,  &Explorer::epochs,
+                &Explorer::many,    &Explorer::many,      &Explorer::create,  &Explorer::remove,
+                &Explorer::topics,  &Explorer::refused,   &Explorer::refused, &Explorer::refused,
+                &Explorer::others,  &Explorer::producers,
             };
             const auto question = questions[random_.below(questions.size())];
             if (!(this->*question)().ok()) forget();
@@ -210,14 +212,24 @@ private:
         const bool large = often(2); // Seldom: on a slow link it takes all that there is.
         builder.add(std::nullopt, std::string(large ? large_batch_bytes : 20, 'x'));
         const std::uint64_t flaw = random_.below(9);
-        if (flaw == 0) builder.from(7, 0, 0);
         const Bytes batch = builder.build();
-        if (large || flaw == 0) return batch;
+        if (large) return batch;
         std::vector<std::byte> bytes(batch.view().begin(), batch.view().end());
         const auto parsed = wire::RecordBatch::parse(batch);
         wire::BatchHeader header = std::get<wire::RecordBatch>(parsed).header();
         constexpr std::size_t magic_at = 16;
+        // Refused in all versions, for this or for that.
+        const auto in_no_transaction = [&] {
+            header.attributes |= wire::BatchHeader::transactional_bit;
+            header.producer_id = 7;
+            header.producer_epoch = 0;
+            header.base_sequence = 0;
+        };
         switch (flaw) {
+        case 0:
+            in_no_transaction();
+            return wire::assemble(header, batch.slice(wire::BatchHeader::size,
+                                                      batch.size() - wire::BatchHeader::size));
         case 1: bytes.back() ^= std::byte{1}; break;   // Not what the checksum says.
         case 2: bytes[magic_at] = std::byte{1}; break; // Of before Kafka 0.11.
         case 3: bytes.resize(30); break;
@@ -225,11 +237,7 @@ private:
         case 5: // Of zstd, which not all versions may say.
         case 6: // Of a compression that nobody knows.
             header.attributes = static_cast<std::int16_t>(flaw == 5 ? 4 : 7);
-            if (flaw == 5) { // Refused in all versions, for this or for that.
-                header.producer_id = 7;
-                header.producer_epoch = 0;
-                header.base_sequence = 0;
-            }
+            if (flaw == 5) in_no_transaction();
             return wire::assemble(header, Bytes::copy_of(std::string(20, 'x')));
         case 7: // Records that are none, with a good checksum.
             return wire::assemble(header, Bytes::copy_of(std::string(20, '\x7f')));
@@ -261,6 +269,26 @@ private:
         for (const auto& topic : told.topics)
             for (const auto& partition : topic.partitions)
                 SOMETIMES(partition.error != ErrorCode::none, "client/refused-as-it-should-be");
+        return {};
+    }
+
+    // Ids that nobody will use, and whose ids are in use.
+    Result<> producers() {
+        if (often(50)) {
+            kafka::InitProducerIdRequest init;
+            if (often(30)) init.transactional_id = often(50) ? "" : "transaction";
+            if (often(30)) init.producer_id = 5;
+            if (often(30)) init.producer_epoch = 1;
+            const auto told = TRY(TRY(leader())->call(init));
+            SOMETIMES(told.error == ErrorCode::none, "client/given-an-id-for-nothing");
+            return {};
+        }
+        kafka::DescribeProducersRequest request;
+        request.topics.push_back({target_.name.topic, {target_.name.partition, 9999}});
+        const auto told = TRY(TRY(leader())->call(request));
+        for (const auto& topic : told.topics)
+            for (const auto& partition : topic.partitions)
+                SOMETIMES(!partition.producers.empty(), "client/sees-producers");
         return {};
     }
 

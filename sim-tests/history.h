@@ -5,13 +5,14 @@
 //
 // Every record that is ever sent has a value of its own, which tells who sent it and as which of
 // his records. So a value that is read back names the request that it came with, and if it is the
-// very value: a record's Ident decides its bytes. A producer that tries again sends new records, so
-// each Ident may show up once at most.
+// very value: a record's Ident decides its bytes. A producer that tries again sends new records,
+// and an idempotent one may send the same ones again, so each Ident may show up once at most.
 #pragma once
 
 #include "core/base/bytes.h"
 #include "core/base/time.h"
 #include "core/base/types.h"
+#include "core/wire/kafka/api.h"
 #include "sim-tests/group_history.h"
 
 #include <compare>
@@ -65,11 +66,15 @@ enum class Outcome : std::uint8_t {
     refused, // An answer which says that it is not in the log, and never will be.
 };
 
-// One batch, sent once.
+// One batch, sent once; or `in_sequence`, by an idempotent producer, until he was told.
 struct Produce {
     std::int32_t client = 0;
-    std::int64_t connection = 0; // Requests on one connection are carried out in their order.
-    std::int32_t partition = 0;  // History::partition().
+    // Requests on one connection are carried out in their order, and so are the batches that an
+    // idempotent producer sends to a partition under one id, on whatever connections: less than
+    // zero stands for these.
+    std::int64_t connection = 0;
+    bool in_sequence = false;
+    std::int32_t partition = 0; // History::partition().
     Acks acks = Acks::all;
     std::int64_t first_number = 0; // Of its records' idents.
     std::int32_t records = 0;
@@ -125,6 +130,15 @@ struct StartTold {
     std::int64_t asked = 0; // Not before this one, if it was asked for by a deletion.
 };
 
+// An idempotent producer sent the batch that came next, and was told that it does not.
+struct SequenceRefused {
+    std::int32_t client = 0;
+    std::int32_t partition = 0;
+    Duration completed{0};
+    std::int32_t sequence = 0;
+    wire::kafka::ErrorCode error = wire::kafka::ErrorCode::none;
+};
+
 // What no client knows: since when there was a leader of this epoch.
 struct Elected {
     std::int32_t partition = 0;
@@ -152,6 +166,9 @@ public:
     // that the key is deleted, and the topic `forgets` such.
     void compacts(const std::string& topic, bool forgets) { compacted_[topic] = forgets; }
     void elected(Elected leader) { elected_.push_back(leader); }
+    void refused_next(SequenceRefused refused) { sequences_refused_.push_back(refused); }
+    // A client was given this producer id.
+    void given_id(std::int32_t client, std::int64_t id) { ids_given_.push_back({client, id}); }
 
     // All of a partition, read when everything was quiet, whose topic still exists, from where it
     // was told to begin. Records in the order in which they were returned.
@@ -167,6 +184,12 @@ public:
     const std::vector<Elected>& elected() const { return elected_; }
     const std::vector<Deletion>& deletions() const { return deletions_; }
     const std::vector<StartTold>& starts() const { return starts_; }
+    const std::vector<SequenceRefused>& sequences_refused() const { return sequences_refused_; }
+    struct IdGiven {
+        std::int32_t client = 0;
+        std::int64_t id = 0;
+    };
+    const std::vector<IdGiven>& ids_given() const { return ids_given_; }
     bool may_expire(std::int32_t partition) const {
         return expiring_.contains(name(partition).topic);
     }
@@ -193,6 +216,8 @@ private:
     std::vector<Elected> elected_;
     std::vector<Deletion> deletions_;
     std::vector<StartTold> starts_;
+    std::vector<SequenceRefused> sequences_refused_;
+    std::vector<IdGiven> ids_given_;
     std::set<std::string> expiring_;
     std::map<std::string, bool> compacted_; // And whether it forgets.
     std::map<std::int32_t, Log> logs_;

@@ -45,6 +45,9 @@ constexpr std::array kept_settings{
     "log.segment_age",
     "topic.retention_time",
     "topic.retention_bytes",
+    "topic.producer_expiration",
+    "raft.producers_max",
+    "raft.producers_snapshot_bytes",
     "group.offsets_partitions",
     "group.groups_max",
     "group.members_max",
@@ -124,6 +127,17 @@ void draw_forgetting(Plan& plan, Random random) {
     std::vector<Setting> settings = settings_of(plan.config);
     if (plan.workload.groups.all() == 0 && often(random, 70))
         set(settings, "group.offsets_retention", scaled(random, 100ms, 10s));
+}
+
+// Where an idempotent producer is judged he is not forgotten, and mostly there is room for him.
+void draw_producers(Plan& plan, Random random) {
+    std::vector<Setting> settings = settings_of(plan.config);
+    const std::int64_t most = often(random, 15) ? scaled(random, 1, 4) : 10'000;
+    set(settings, "raft.producers_max", most);
+    set_size(settings, "raft.producers_snapshot_bytes", scaled(random, 4 << 10, 1 << 20));
+    const Duration expiration = scaled(random, 1s, 20s);
+    set(settings, "topic.producer_expiration",
+        plan.workload.repeaters > 0 ? Duration(std::chrono::days(3650)) : expiration);
 }
 
 void draw_config(server::Config& config, Random& random) {
@@ -355,6 +369,7 @@ void edit_workload(WorkloadPlan& plan, const PlanEdits& edits) {
     for (TopicPlan& topic : plan.topics)
         topic.partitions = std::min(topic.partitions, edits.partitions.value_or(topic.partitions));
     plan.producers = std::min(plan.producers, edits.producers.value_or(plan.producers));
+    plan.repeaters = std::min(plan.repeaters, edits.producers.value_or(plan.repeaters));
     plan.consumers = std::min(plan.consumers, edits.consumers.value_or(plan.consumers));
     if (!edits.plain_clients) return;
     plan.vandal = plan.explorer = plan.groups.explored = false;
@@ -448,6 +463,7 @@ Plan draw_plan(std::uint64_t seed, const PlanEdits& edits) {
         plan.workload.topics.front().partitions = static_cast<std::int32_t>(scaled(shape, 4, 64));
     if (often(shape, 6) && !edits.plain_settings) draw_crowd(plan, shape);
     if (!edits.plain_settings) draw_forgetting(plan, root.fork("swarm/forgetting"));
+    if (!edits.plain_settings) draw_producers(plan, root.fork("swarm/producers"));
     edit_workload(plan.workload, edits);
     if (edits.length) plan.length = *edits.length;
     if (edits.engine) plan.engine = *edits.engine;

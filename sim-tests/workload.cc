@@ -132,6 +132,8 @@ WorkloadPlan draw_workload(Random random, int nodes) {
     }
     plan.sent_bytes_max = stored_bytes_max / static_cast<std::size_t>(nodes);
     if (often(random, 30)) plan.passing_topics = static_cast<int>(random.between(2, 8));
+    Random repeaters = random.fork("repeaters");
+    if (often(repeaters, 50)) plan.repeaters = static_cast<int>(repeaters.between(1, 2));
     return plan;
 }
 
@@ -171,6 +173,8 @@ std::vector<Workload::Program> Workload::programs() {
     add("admin", [this](Environment& env) { administer(env); });
     for (int i = 0; i < plan_.producers; ++i)
         add("producer", [this, self = next](Environment& env) { produce(env, self); });
+    for (int i = 0; i < plan_.repeaters; ++i)
+        add("repeater", [this, self = next](Environment& env) { repeat(env, self); });
     for (int i = 0; i < plan_.consumers; ++i)
         add("consumer", [this, self = next](Environment& env) { consume(env, self); });
     if (std::ranges::any_of(plan_.topics, &TopicPlan::pruned))

@@ -4,7 +4,8 @@
 // node of the world with a number from first_client on, and writes down what it asked and saw in
 // the one History of the run.
 //
-// Producers send records that exist once and describe themselves; consumers read from anywhere; an
+// Producers send records that exist once and describe themselves; repeaters are idempotent, and
+// send the same ones until they are told that they are stored; consumers read from anywhere; an
 // admin makes the topics, and may delete one; a pruner deletes their first records; members of
 // groups share out partitions, and commit and read offsets; a vandal sends what no client should.
 // None of them gives up: what fails is noted as what it is, and the next thing is tried.
@@ -61,6 +62,7 @@ struct GroupsPlan {
 struct WorkloadPlan {
     std::vector<TopicPlan> topics;
     int producers = 1;
+    int repeaters = 0;
     int consumers = 1;
     bool vandal = false;
     bool prober = false; // See prober.h; Run starts it.
@@ -130,6 +132,7 @@ public:
 private:
     friend class Client;
     friend class Producer;
+    friend class Repeater;
     friend class Consumer;
     friend class Finisher;
     friend class Admin;
@@ -137,6 +140,7 @@ private:
     friend class Member;
 
     void produce(Environment& env, NodeId self);
+    void repeat(Environment& env, NodeId self);
     void consume(Environment& env, NodeId self);
     void administer(Environment& env);
     void prune(Environment& env, NodeId self);

@@ -1,5 +1,6 @@
 #include "server/producers/producer_ids.h"
 
+#include "core/base/bug.h"
 #include "core/base/probe.h"
 
 namespace pyralog::server {
@@ -26,6 +27,12 @@ Result<std::int64_t> ProducerIds::take() {
 
 Result<> ProducerIds::take_block() {
     const Uuid request = draw_uuid(random_);
+    const Catalogue::ProducerIdBlock* const last = controller_.catalogue().producer_ids(self_);
+    if (end_ == 0 && last && BUG(P07)) {
+        next_ = last->first;
+        end_ = next_ + Catalogue::producer_ids_in_block;
+        return {};
+    }
     const Outcome outcome = TRY(controller_.submit(TakeProducerIds{self_, request}));
     const Catalogue::ProducerIdBlock* const block = controller_.catalogue().producer_ids(self_);
     // One that was asked for before, and came through later, may have taken its place.

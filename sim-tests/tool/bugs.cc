@@ -169,7 +169,10 @@ std::vector<PlantedBug> what_clients_see() {
           moved, not_contiguous, out_of_order, refused_yet_stored, watermark, catalogues_differ},
          {}},
         {"M33", "the log's start races with reads and cuts", {}, "retention"},
-        {"M34", "a new leader does not know the producers", {}, "idempotent producers"},
+        {"M34",
+         "a new leader does not know the producers",
+         {duplicated, out_of_order, moved, sequence_gap, producers_differ},
+         {}},
         {"M35", "a marker is written before its prepare is durable", {}, "transactions"},
         {"M36", "a leader counts itself that is no voter", {}, "membership"},
         {"M37", "a removed node comes back with its old disk", {}, "membership"},
@@ -195,6 +198,39 @@ std::vector<PlantedBug> what_members_see() {
          {zombie_accepted, generation_went_back, two_assign, shared_twice},
          {},
          rare_bug_budget},
+    };
+}
+
+// P: what brokers get wrong about idempotent producers.
+std::vector<PlantedBug> what_producers_see() {
+    using namespace oracle;
+    return {
+        {"P01",
+         "a repeated batch is acknowledged before the first is committed",
+         {acknowledged_not_durable, acknowledged_lost, moved},
+         {}},
+        {"P02",
+         "what a leader appended counts for good, also when it is overruled",
+         {acknowledged_lost, acknowledged_not_durable, moved, sequence_refused, sequence_gap,
+          duplicated, producers_differ},
+         {}},
+        {"P03",
+         "a batch is taken though one before it is missing",
+         {sequence_gap, out_of_order},
+         {}},
+        {"P04",
+         "what is trimmed is forgotten of its producers",
+         {duplicated, sequence_gap, producers_differ},
+         {}},
+        {"P05",
+         "a new producer's batch is taken though the one before it was refused",
+         {sequence_gap, out_of_order, sequence_refused},
+         {}},
+        {"P06",
+         "what came after a snapshot of producers is not read again",
+         {duplicated, sequence_refused, out_of_order, producers_differ},
+         {}},
+        {"P07", "a node hands out its ids again after a restart", {id_given_twice}, {}},
     };
 }
 
@@ -230,7 +266,7 @@ const std::vector<PlantedBug>& planted_bugs() {
         std::vector<PlantedBug> all;
         for (auto* part :
              {votes_and_terms, disks_and_restarts, reads_and_progress, what_clients_see,
-              what_members_see, what_is_compacted, what_is_not_deterministic})
+              what_members_see, what_producers_see, what_is_compacted, what_is_not_deterministic})
             std::ranges::copy(part(), std::back_inserter(all));
         return all;
     }();
