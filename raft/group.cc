@@ -152,7 +152,7 @@ Result<Offset> Group::trim(Offset offset) {
         if (found.ok()) {
             const wire::Trim trim{std::min(found.value(), committed_), offset};
             TRY(settle(TRY(propose(wire::Frame::Kind::trim,
-                                   wire::trim_payload(trim, producers_for_trim(forget_none))))));
+                                   wire::trim_payload(trim, producers_to_carry(forget_none))))));
         }
     }
     return log_->log_start().offset;
@@ -162,9 +162,13 @@ Result<> Group::agree(const wire::Compaction& compaction) {
     if (closing_) return Error::not_found;
     if (!serves()) return Error::not_leader;
     if (compaction.to.end.index > committed_.index) return Error::malformed;
+    // What goes with the records is needed, of those who sent them.
+    TRY(load_producers());
+    if (!serves()) return Error::not_leader;
     if (is_agreeing()) return Error::unavailable;
     const Proposal proposal =
-        TRY(propose(wire::Frame::Kind::compaction, wire::compaction_payload(compaction)));
+        TRY(propose(wire::Frame::Kind::compaction,
+                    wire::compaction_payload(compaction, producers_to_carry(forget_none))));
     agreeing_ = proposal.place.first.index;
     agreeing_term_ = proposal.term;
     return settle(proposal);
@@ -215,6 +219,7 @@ Result<T> Group::noticed(Result<T> read) {
         unfit_until_ = env_.clock.now() + unfit_timeouts * config_.election_timeout;
     return read;
 }
+template Result<std::vector<wire::Frame>> Group::noticed(Result<std::vector<wire::Frame>>);
 
 Result<std::optional<wire::Compaction>> Group::compaction() { return noticed(log_->compaction()); }
 
@@ -222,7 +227,6 @@ Result<CompactionWork> Group::compact(const BatchReader& reader, std::size_t key
                                       const CompactionPace& pace) {
     return noticed(log_->compact(reader, key_bytes_max, pace));
 }
-template Result<std::vector<wire::Frame>> Group::noticed(Result<std::vector<wire::Frame>>);
 
 // A trim that can be read again moves the log's start, of which Consensus must know before it says
 // anything.

@@ -172,7 +172,7 @@ private:
     void take_producers(const wire::Frame& entry);
     void lose_producers();
     Sequencer& sequencer();
-    std::optional<wire::ProducerTable> producers_for_trim(std::int64_t seen_from_ms) const;
+    std::optional<wire::ProducerTable> producers_to_carry(std::int64_t seen_from_ms) const;
     template <class T>
     Result<T> noticed(Result<T> read);
 
@@ -191,9 +191,9 @@ private:
     std::unique_ptr<Sequencer> sequencer_;
     std::optional<std::int64_t> followed_;
     std::uint64_t grown_bytes_ = 0; // Since what is known was last stored.
-    std::set<NodeId> reading_for_; // Followers for whom entries are being read from the disk.
-    Term agreeing_term_;           // Of the last proposal of a compaction,
-    std::int64_t agreeing_ = -1;   // and its place.
+    std::set<NodeId> reading_for_;  // Followers for whom entries are being read from the disk.
+    Term agreeing_term_;            // Of the last proposal of a compaction,
+    std::int64_t agreeing_ = -1;    // and its place.
     std::optional<NodeId> leader_told_;
     Term term_told_;
     Time unfit_until_;

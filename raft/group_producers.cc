@@ -1,5 +1,6 @@
 // What a Group knows of its idempotent producers: followed as entries are committed, read from its
-// log when it does not know it, and carried by trims, which take the batches away that told of it.
+// log when it does not know it, and carried by trims and compactions, which take the batches away
+// that told of it.
 #include "core/base/bug.h"
 #include "core/base/buggify.h"
 #include "core/base/probe.h"
@@ -11,6 +12,14 @@ namespace pyralog::raft {
 namespace {
 
 constexpr std::size_t load_bytes_max = 1_MiB; // Of a log, in one read.
+
+// What an entry carries that takes batches away. That it makes no sense, the log says itself.
+std::optional<wire::ProducerTable> table_in(const wire::Frame& entry) {
+    Result<std::optional<wire::ProducerTable>> told = std::optional<wire::ProducerTable>();
+    if (entry.kind == wire::Frame::Kind::trim) told = wire::producers_of_trim(entry);
+    if (entry.kind == wire::Frame::Kind::compaction) told = wire::producers_of_compaction(entry);
+    return told.ok() ? std::move(told).value() : std::nullopt;
+}
 
 } // namespace
 
@@ -59,9 +68,9 @@ Result<> Group::forget_producers(std::int64_t seen_before_ms) {
     if (!followed_ || !sequencer_ || !sequencer_->known().any_seen_before(seen_before_ms))
         return {};
     const LogStart start = log_->log_start();
-    return settle(TRY(propose(wire::Frame::Kind::trim,
-                              wire::trim_payload({start.first, start.offset},
-                                                 producers_for_trim(seen_before_ms)))));
+    return settle(TRY(
+        propose(wire::Frame::Kind::trim, wire::trim_payload({start.first, start.offset},
+                                                            producers_to_carry(seen_before_ms)))));
 }
 
 // ---- As entries are committed ----
@@ -96,9 +105,8 @@ void Group::take_producers(const wire::Frame& entry) {
     followed_ = entry.first.index + 1;
     if (const auto batch = wire::producer_batch_of(entry)) {
         sequencer().apply(*batch, entry.first.offset, env_.clock.wall().unix_ms);
-    } else if (entry.kind == wire::Frame::Kind::trim) {
-        const auto told = wire::producers_of(entry);
-        if (told.ok() && told.value()) sequencer().replace(*told.value());
+    } else if (const auto table = table_in(entry)) {
+        sequencer().replace(*table);
     }
 }
 
@@ -110,8 +118,8 @@ void Group::lose_producers() {
     host_.producers_.want(id_);
 }
 
-// A trim takes records away, and with them what is known of those who sent them.
-std::optional<wire::ProducerTable> Group::producers_for_trim(std::int64_t seen_from_ms) const {
+// A trim or a compaction takes records away, and with them what is known of those who sent them.
+std::optional<wire::ProducerTable> Group::producers_to_carry(std::int64_t seen_from_ms) const {
     CHECK(followed_);
     if (!sequencer_ || sequencer_->known().all().empty() || BUG(P04)) return {};
     return sequencer_->known().table({*followed_, committed_.offset}, seen_from_ms);
@@ -133,14 +141,13 @@ struct Loading {
         next = entry.first.index + 1;
         if (const auto batch = wire::producer_batch_of(entry)) {
             known.apply(*batch, entry.first.offset, now_ms);
-        } else if (entry.kind == wire::Frame::Kind::trim) {
-            const auto trim = wire::trim_of(entry);
-            const auto told = wire::producers_of(entry);
-            if (!trim.ok() || !told.ok()) return; // Of which the log tells.
-            if (told.value()) known.replace(*told.value());
-            // It says all about what it has taken away, or else there was nothing to say.
-            is_complete |= trim.value().first.index >= begun;
+            return;
         }
+        if (const auto table = table_in(entry)) known.replace(*table);
+        if (entry.kind != wire::Frame::Kind::trim) return;
+        // It says all about what it has taken away, or else there was nothing to say.
+        const auto trim = wire::trim_of(entry);
+        is_complete |= trim.ok() && trim.value().first.index >= begun;
     }
 };
 

@@ -193,6 +193,25 @@ TEST_CASE("what is trimmed takes nothing away of what is known of those who sent
     CHECK(remembered(hosts, leader) == expected);
 }
 
+TEST_CASE("what says how far a log is compacted tells of those whose batches may go", "[raft]") {
+    Hosts hosts(1);
+    hosts.start_all();
+    const NodeId leader = hosts.leader();
+    REQUIRE(send(hosts, leader, 7, 0) == appended(0));
+    REQUIRE(send(hosts, leader, 7, 1) == appended(1));
+    const auto compact = [](Environment&, Host& host) -> Result<Offset> {
+        const GroupRef group = host.find(group_one);
+        const Position end = group->committed();
+        TRY(group->agree({{end, Offset(0)}, Offset(0), 0}));
+        const auto frames = TRY(group->log().read_frames(end, group->committed(), 1_KiB));
+        const auto table = TRY(wire::producers_of_compaction(frames.at(0)));
+        if (!table || table->as_of != end || table->producers.size() != 1) return Error::malformed;
+        return Offset(table->producers[0].batches.back().last_sequence);
+    };
+    CHECK(hosts.on(leader, compact).value() == Offset(1));
+    CHECK(send(hosts, leader, 7, 1) == known(1));
+}
+
 TEST_CASE("a replica that begins anew while it runs forgets what is no longer all", "[raft]") {
     Hosts hosts(3);
     use_segments(hosts);

@@ -17,17 +17,47 @@ bool is_sensible(const Compacted& compacted) {
            compacted.deleted >= Offset() && compacted.deleted <= compacted.end.offset;
 }
 
+struct CompactionAndProducers {
+    Compaction compaction;
+    std::optional<ProducerTable> producers;
+};
+
+template <class Codec>
+void describe(Codec& field, CompactionAndProducers& c) {
+    field(c.compaction);
+    if constexpr (Codec::reads) {
+        if (field.remaining() > 0) field(c.producers.emplace());
+    } else if (c.producers) {
+        field(*c.producers);
+    }
+}
+
+Result<CompactionAndProducers> read_compaction(const Frame& frame) {
+    CHECK(frame.kind == Frame::Kind::compaction);
+    Result<CompactionAndProducers> read = decode<CompactionAndProducers>(joined(frame.payload));
+    if (!read.ok() || !is_sensible(read.value().compaction.to)) return Error::corrupt;
+    const Position end = read.value().compaction.to.end;
+    if (end.index > frame.first.index || end.offset > frame.first.offset) return Error::corrupt;
+    const auto& producers = read.value().producers;
+    if (producers && (producers->as_of.index < end.index || !producers->is_before(frame.first)))
+        return Error::corrupt;
+    return read;
+}
+
 } // namespace
 
-BytesChain compaction_payload(const Compaction& compaction) { return {encode(compaction)}; }
+BytesChain compaction_payload(const Compaction& compaction,
+                              const std::optional<ProducerTable>& producers) {
+    return {encode(CompactionAndProducers{compaction, producers})};
+}
 
 Result<Compaction> compaction_of(const Frame& frame) {
-    CHECK(frame.kind == Frame::Kind::compaction);
-    const Result<Compaction> read = decode<Compaction>(joined(frame.payload));
-    if (!read.ok() || !is_sensible(read.value().to)) return Error::corrupt;
-    const Position end = read.value().to.end;
-    if (end.index > frame.first.index || end.offset > frame.first.offset) return Error::corrupt;
-    return read;
+    const auto read = TRY(read_compaction(frame));
+    return read.compaction;
+}
+
+Result<std::optional<ProducerTable>> producers_of_compaction(const Frame& frame) {
+    return TRY(read_compaction(frame)).producers;
 }
 
 Bytes encode(const CompactedNote& note) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "core/wire/frame.h"
+#include "core/wire/producers.h"
 
 #include <optional>
 #include <span>
@@ -44,10 +45,12 @@ void describe(Codec& field, Compaction& c) {
     field(c.to, c.waiting, c.waiting_since_ms);
 }
 
-// The payload of a compaction, and what it says. Error::corrupt if this is not one, or if it speaks
-// of what lies behind itself.
-BytesChain compaction_payload(const Compaction& compaction);
+// The payload of a compaction, and what it says. What is remembered of producers may follow, as in
+// a trim. Error::corrupt if this is not one, or if it speaks of what lies behind itself.
+BytesChain compaction_payload(const Compaction& compaction,
+                              const std::optional<ProducerTable>& producers = {});
 Result<Compaction> compaction_of(const Frame& frame);
+Result<std::optional<ProducerTable>> producers_of_compaction(const Frame& frame);
 
 // The file in which a replica notes how far it has come.
 struct CompactedNote {

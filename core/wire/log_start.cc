@@ -31,8 +31,7 @@ Result<TrimAndProducers> read_trim(const Frame& frame) {
     if (!is_before || !LogStart{trim.first, {}, trim.offset}.is_sensible()) return Error::corrupt;
     const auto& producers = read.value().producers;
     if (producers &&
-        (producers->as_of.index < trim.first.index || producers->as_of.index > frame.first.index ||
-         producers->as_of.offset > frame.first.offset))
+        (producers->as_of.index < trim.first.index || !producers->is_before(frame.first)))
         return Error::corrupt;
     return read;
 }
@@ -45,7 +44,7 @@ BytesChain trim_payload(const Trim& trim, const std::optional<ProducerTable>& pr
 
 Result<Trim> trim_of(const Frame& frame) { return TRY(read_trim(frame)).trim; }
 
-Result<std::optional<ProducerTable>> producers_of(const Frame& frame) {
+Result<std::optional<ProducerTable>> producers_of_trim(const Frame& frame) {
     return TRY(read_trim(frame)).producers;
 }
 

@@ -29,7 +29,7 @@ void describe(Codec& field, Trim& t) {
 // lies behind itself.
 BytesChain trim_payload(const Trim& trim, const std::optional<ProducerTable>& producers = {});
 Result<Trim> trim_of(const Frame& frame);
-Result<std::optional<ProducerTable>> producers_of(const Frame& frame);
+Result<std::optional<ProducerTable>> producers_of_trim(const Frame& frame);
 
 // A start, and what it says: all of it stands in the header, so none of it is lost alone.
 // Error::corrupt if this is not one.

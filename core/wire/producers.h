@@ -37,6 +37,10 @@ struct ProducerTable {
     Position as_of; // All entries before it are taken into account, and nothing else.
     std::vector<Producer> producers; // By their ids, rising.
     bool operator==(const ProducerTable&) const = default;
+
+    bool is_before(Position place) const {
+        return as_of.index <= place.index && as_of.offset <= place.offset;
+    }
 };
 
 template <class Codec>
