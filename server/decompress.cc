@@ -6,10 +6,10 @@
 #include <zstd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <limits>
 #include <string>
+#include <vector>
 
 namespace pyralog::server {
 
@@ -41,7 +41,7 @@ public:
 private:
     const std::size_t size_max_;
     std::string text_;
-    std::array<char, piece_bytes> piece_{};
+    std::vector<char> piece_ = std::vector<char>(piece_bytes); // Too much for a fiber's stack.
 };
 
 std::optional<Bytes> from_gzip(const Bytes& bytes, std::size_t size_max) {
