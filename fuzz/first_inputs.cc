@@ -1,17 +1,32 @@
 #include "core/base/crc32c.h"
 #include "core/wire/arbitrary_test.h"
+#include "core/wire/kafka/add_offsets_to_txn.h"
+#include "core/wire/kafka/add_partitions_to_txn.h"
+#include "core/wire/kafka/alter_configs.h"
 #include "core/wire/kafka/api_versions.h"
+#include "core/wire/kafka/client_quotas.h"
+#include "core/wire/kafka/create_partitions.h"
 #include "core/wire/kafka/create_topics.h"
 #include "core/wire/kafka/delete_records.h"
 #include "core/wire/kafka/delete_topics.h"
+#include "core/wire/kafka/describe_cluster.h"
+#include "core/wire/kafka/describe_configs.h"
+#include "core/wire/kafka/describe_log_dirs.h"
 #include "core/wire/kafka/describe_producers.h"
+#include "core/wire/kafka/describe_topic_partitions.h"
+#include "core/wire/kafka/describe_transactions.h"
+#include "core/wire/kafka/elect_leaders.h"
+#include "core/wire/kafka/end_txn.h"
 #include "core/wire/kafka/fetch.h"
 #include "core/wire/kafka/find_coordinator.h"
 #include "core/wire/kafka/init_producer_id.h"
 #include "core/wire/kafka/list_offsets.h"
+#include "core/wire/kafka/list_reassignments.h"
+#include "core/wire/kafka/list_transactions.h"
 #include "core/wire/kafka/metadata.h"
 #include "core/wire/kafka/offset_for_leader_epoch.h"
 #include "core/wire/kafka/produce.h"
+#include "core/wire/kafka/txn_offset_commit.h"
 #include "core/wire/peer.h"
 #include "core/wire/record_batch.h"
 #include "fuzz/frames.h"
@@ -105,6 +120,7 @@ Inputs packets() {
     hello.incarnation = 12345;
     hello.kafka_host = "localhost";
     hello.kafka_port = 9092;
+    hello.grpc = "b.example:9095";
     add(to_peer(hello));
     wire::Packet packet;
     packet.messages.push_back({GroupId(1), wire::VoteRequest{}, {}});
@@ -187,10 +203,16 @@ std::vector<std::vector<std::byte>> first_inputs(const Target& target) {
     if (target.name == "config_file") return config_files();
     if (target.name == "http_request") return http_messages();
     if (target.name == "kafka_request")
-        return requests<ProduceRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
-                        FindCoordinatorRequest, ApiVersionsRequest, CreateTopicsRequest,
-                        DeleteTopicsRequest, DeleteRecordsRequest, OffsetForLeaderEpochRequest,
-                        InitProducerIdRequest, DescribeProducersRequest>();
+        return requests<
+            ProduceRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
+            FindCoordinatorRequest, ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
+            DeleteRecordsRequest, OffsetForLeaderEpochRequest, InitProducerIdRequest,
+            DescribeProducersRequest, DescribeConfigsRequest, AlterConfigsRequest,
+            IncrementalAlterConfigsRequest, CreatePartitionsRequest, DescribeClusterRequest,
+            DescribeTopicPartitionsRequest, DescribeLogDirsRequest, ElectLeadersRequest,
+            ListReassignmentsRequest, DescribeClientQuotasRequest, AlterClientQuotasRequest,
+            AddPartitionsToTxnRequest, AddOffsetsToTxnRequest, EndTxnRequest,
+            TxnOffsetCommitRequest, DescribeTransactionsRequest, ListTransactionsRequest>();
     return recipes(target);
 }
 

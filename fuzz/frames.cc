@@ -8,7 +8,7 @@ wire::Frame some_frame(Input& input, GroupId group, Position at, Term term, bool
     using Kind = wire::Frame::Kind;
     constexpr Kind kinds[] = {Kind::records, Kind::records, Kind::term_start, Kind::members,
                               Kind::trim,    Kind::vote,    Kind::cut,        Kind::mark,
-                              Kind::seal,    Kind::start};
+                              Kind::seal,    Kind::start,   Kind::begin};
     constexpr std::size_t entry_kinds = 5;
     constexpr std::uint64_t usual_payload = 160, payload_max = 6000;
 

@@ -1,11 +1,23 @@
 // The frame of a Kafka request, without its size.
+#include "core/wire/kafka/add_offsets_to_txn.h"
+#include "core/wire/kafka/add_partitions_to_txn.h"
+#include "core/wire/kafka/alter_configs.h"
 #include "core/wire/kafka/api_versions.h"
+#include "core/wire/kafka/client_quotas.h"
+#include "core/wire/kafka/create_partitions.h"
 #include "core/wire/kafka/create_topics.h"
 #include "core/wire/kafka/delete_groups.h"
 #include "core/wire/kafka/delete_records.h"
 #include "core/wire/kafka/delete_topics.h"
+#include "core/wire/kafka/describe_cluster.h"
+#include "core/wire/kafka/describe_configs.h"
 #include "core/wire/kafka/describe_groups.h"
+#include "core/wire/kafka/describe_log_dirs.h"
 #include "core/wire/kafka/describe_producers.h"
+#include "core/wire/kafka/describe_topic_partitions.h"
+#include "core/wire/kafka/describe_transactions.h"
+#include "core/wire/kafka/elect_leaders.h"
+#include "core/wire/kafka/end_txn.h"
 #include "core/wire/kafka/fetch.h"
 #include "core/wire/kafka/find_coordinator.h"
 #include "core/wire/kafka/heartbeat.h"
@@ -14,6 +26,8 @@
 #include "core/wire/kafka/leave_group.h"
 #include "core/wire/kafka/list_groups.h"
 #include "core/wire/kafka/list_offsets.h"
+#include "core/wire/kafka/list_reassignments.h"
+#include "core/wire/kafka/list_transactions.h"
 #include "core/wire/kafka/metadata.h"
 #include "core/wire/kafka/offset_commit.h"
 #include "core/wire/kafka/offset_delete.h"
@@ -21,6 +35,7 @@
 #include "core/wire/kafka/offset_for_leader_epoch.h"
 #include "core/wire/kafka/produce.h"
 #include "core/wire/kafka/sync_group.h"
+#include "core/wire/kafka/txn_offset_commit.h"
 #include "fuzz/input.h"
 #include "fuzz/target.h"
 
@@ -66,7 +81,12 @@ using All =
           OffsetForLeaderEpochRequest, OffsetCommitRequest, OffsetFetchRequest, JoinGroupRequest,
           HeartbeatRequest, LeaveGroupRequest, SyncGroupRequest, DescribeGroupsRequest,
           ListGroupsRequest, DeleteGroupsRequest, OffsetDeleteRequest, InitProducerIdRequest,
-          DescribeProducersRequest>;
+          DescribeProducersRequest, DescribeConfigsRequest, AlterConfigsRequest,
+          IncrementalAlterConfigsRequest, CreatePartitionsRequest, DescribeClusterRequest,
+          DescribeTopicPartitionsRequest, DescribeLogDirsRequest, ElectLeadersRequest,
+          ListReassignmentsRequest, DescribeClientQuotasRequest, AlterClientQuotasRequest,
+          AddPartitionsToTxnRequest, AddOffsetsToTxnRequest, EndTxnRequest, TxnOffsetCommitRequest,
+          DescribeTransactionsRequest, ListTransactionsRequest>;
 static_assert(All::count == apis.size(), "a request is missing here");
 
 } // namespace

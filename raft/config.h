@@ -17,6 +17,7 @@ struct RaftConfig {
     std::int64_t uncommitted_entries_max = 65536;
     bool pre_vote = true;
     int producers_max = 10'000;
+    int aborted_max = 100'000;
     std::size_t producers_snapshot_bytes = 64_MiB;
 
     template <class Visitor>
@@ -41,6 +42,9 @@ struct RaftConfig {
         setting("raft.producers_max", producers_max, Bounds<int>{1, 20'000},
                 "Idempotent producers that a partition remembers; more are refused until some have "
                 "been forgotten.");
+        setting("raft.aborted_max", aborted_max, Bounds<int>{1, 1'000'000},
+                "Transactions that came to nothing and of which a partition's log still has "
+                "records; with so many no others begin there until the oldest have been deleted.");
         setting("raft.producers_snapshot_bytes", producers_snapshot_bytes,
                 Bounds<std::size_t>{4_KiB, 1_GiB},
                 "When a partition has grown by this much, each replica stores what it remembers of "

@@ -7,16 +7,12 @@
 #include "core/base/probe.h"
 
 #include <algorithm>
-#include <limits>
 
 namespace pyralog::raft {
 
 namespace {
 
-// Kafka gives a leader epoch 31 bits. Nobody stands in a term beyond this.
-constexpr Term term_max(std::numeric_limits<std::int32_t>::max() - 1);
-
-bool is_term(Term term) { return term >= Term() && term <= term_max; }
+bool is_term(Term term) { return term >= Term() && term <= Consensus::term_max; }
 bool is_position(Position p) { return p.index >= 0 && p.offset >= Offset(); }
 
 // What any replica of ours would send. Terms do not fall along a log, and a leader has nothing from
@@ -28,6 +24,7 @@ bool is_sound(const wire::VoteReply& m) { return is_term(m.term); }
 bool is_sound(const wire::AppendReply& m) {
     return is_term(m.term) && is_position(m.matched) && is_term(m.matched_term);
 }
+bool is_sound(const wire::StandRequest& m) { return is_term(m.term); }
 bool is_sound(const wire::ResetRequest& m) {
     return is_term(m.term) && is_position(m.start.first) && m.start.first.index > 0 &&
            is_term(m.start.before) && m.start.before <= m.term && m.start.is_sensible() &&
@@ -81,6 +78,8 @@ void Consensus::tick(Time now) {
         become_follower(term());
     else
         send_heartbeats(false);
+    end_late_transfer();
+    invite();
     ticked_ = now_;
 }
 
@@ -139,6 +138,7 @@ Time Consensus::deadline() const {
     if (!followers_.empty()) earliest = std::min(earliest, ticked_ + config_.heartbeat_interval);
     for (const auto& [node, follower] : followers_)
         earliest = std::min(earliest, follower.spoken + config_.heartbeat_interval);
+    if (transfer_) earliest = std::min(earliest, transfer_->until);
     return earliest;
 }
 
@@ -172,6 +172,7 @@ void Consensus::become_follower(Term in) {
     role_ = Role::follower;
     leader_.reset();
     followers_.clear();
+    transfer_.reset();
     granted_.clear();
     refused_.clear();
 }

@@ -27,6 +27,7 @@
 #include "raft/progress.h"
 #include "raft/quorum.h"
 
+#include <limits>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -90,6 +91,9 @@ struct Effects {
 
 class Consensus {
 public:
+    // Kafka gives a leader epoch 31 bits. Nobody stands in a term beyond this.
+    static constexpr Term term_max{std::numeric_limits<std::int32_t>::max() - 1};
+
     // What a recovered disk holds: the last vote, a log that ends at `log_end` and is told by its
     // `terms`, which also say where it begins, and of which everything before `committed` is known
     // to be committed. `config` must outlive this, and be valid.
@@ -124,6 +128,11 @@ public:
     // it lies before Effects::committed.
     Result<std::uint64_t> barrier(Time now);
 
+    // On the leader: `to` is to lead in its place, as soon as it has all that is in the log.
+    // Nothing is proposed until it does, or it has taken too long. Error::unavailable if it is not
+    // ready for that, or another transfer is under way. Error::not_found if it could never lead.
+    Result<> transfer(Time now, NodeId to);
+
     // The effects with this ticket, and all before them, are durable. Tickets of effects that need
     // no disk may be left out.
     void persisted(std::uint64_t ticket);
@@ -157,9 +166,15 @@ public:
     const TermTable& terms() const { return terms_; }
     std::uint64_t barriers_asked() const { return barriers_asked_; }
     std::uint64_t barriers_passed() const { return barriers_passed_; }
+    bool is_transferring() const { return transfer_.has_value(); }
     const Progress* progress(NodeId node) const; // On the leader: of a follower. Else null.
 
 private:
+    struct Transfer {
+        NodeId to;
+        Time until;
+    };
+
     // What the disk will hold when some effects have been persisted.
     struct Pending {
         std::uint64_t ticket;
@@ -190,11 +205,16 @@ private:
     bool is_up_to_date(const wire::VoteRequest& request) const;
     void start_election();
     void stand_for_pre_vote();
-    void stand();
-    void ask_for_votes(Term term, bool pre_vote);
+    void stand(bool invited);
+    void ask_for_votes(Term term, bool pre_vote, bool invited);
     void count_vote(NodeId from, bool granted);
     void become_leader();
     Time quorum_lost_at() const;
+
+    // transfer.cc
+    void on(NodeId from, const wire::StandRequest& request);
+    void invite();
+    void end_late_transfer();
 
     // replication.cc
     void on(NodeId from, const wire::AppendRequest& request);
@@ -238,6 +258,7 @@ private:
 
     std::vector<NodeId> granted_, refused_; // Candidate, sorted.
     std::map<NodeId, Progress> followers_;  // Leader: everybody else.
+    std::optional<Transfer> transfer_;      // Leader: who is to lead instead.
     std::uint64_t barriers_asked_ = 0;
     std::uint64_t barriers_sent_ = 0; // So many are covered by a round under way.
     std::uint64_t barriers_passed_ = 0;

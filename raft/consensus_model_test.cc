@@ -67,6 +67,7 @@ private:
         propose_anywhere,
         trim,
         barriers,
+        hand_over,
         reboot,
         crash,
         block,
@@ -126,6 +127,9 @@ private:
         case barriers:
             for (const auto& [each, replica] : group_.replicas)
                 if (replica.consensus) (void)group_.barrier(each);
+            return;
+        case hand_over:
+            if (const auto leader = group_.leader()) (void)group_.transfer(*leader, any_node(dice));
             return;
         case reboot:
             if (r.consensus) group_.crash(node, dice.below(3));

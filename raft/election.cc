@@ -36,7 +36,7 @@ void Consensus::start_election() {
     if (config_.pre_vote)
         stand_for_pre_vote();
     else
-        stand();
+        stand(false);
 }
 
 // Asks if an election could be won, and promises nothing: the term stays, so a replica that was cut
@@ -46,11 +46,11 @@ void Consensus::stand_for_pre_vote() {
     leader_.reset();
     granted_.clear();
     refused_.clear();
-    ask_for_votes(term().next(), true);
+    ask_for_votes(term().next(), true, false);
     count_vote(self_, true);
 }
 
-void Consensus::stand() {
+void Consensus::stand(bool invited) {
     role_ = Role::candidate;
     leader_.reset();
     granted_.clear();
@@ -58,11 +58,11 @@ void Consensus::stand() {
     set_election_deadline();
     vote_ = {term().next(), self_};
     save_vote();
-    ask_for_votes(term(), false); // Our own vote is counted by persisted().
+    ask_for_votes(term(), false, invited); // Our own vote is counted by persisted().
 }
 
-void Consensus::ask_for_votes(Term in, bool pre_vote) {
-    const wire::VoteRequest request{in, pre_vote, terms_.last(), end_};
+void Consensus::ask_for_votes(Term in, bool pre_vote, bool invited) {
+    const wire::VoteRequest request{in, pre_vote, terms_.last(), end_, invited};
     for (const NodeId node : nodes_of(members_)) {
         if (node == self_ || !is_voter(members_, node)) continue;
         if (pre_vote)
@@ -77,8 +77,10 @@ void Consensus::on(NodeId from, const wire::VoteRequest& request) {
     // Who hears its leader has no need of another, and does not even move to the new term: a
     // candidate that cannot hear the leader must not take it from those who can (thesis, 4.2.3).
     // It learns nothing from us, but its answers to the leader will tell the leader of its term.
-    SOMETIMES(request.term > term() && hears_leader(), "raft/vote-not-even-heard");
-    if (request.term > term() && hears_leader()) return;
+    // Unless the leader itself has asked it to.
+    const bool disturbs = request.term > term() && hears_leader() && !request.invited;
+    SOMETIMES(disturbs, "raft/vote-not-even-heard");
+    if (disturbs) return;
     observe_term(request.term);
     const bool is_free = !vote_.candidate || vote_.candidate == from;
     SOMETIMES(request.term < term(), "raft/vote-asked-in-an-old-term");
@@ -140,7 +142,7 @@ void Consensus::count_vote(NodeId from, bool granted) {
         return;
     case VoteResult::won:
         if (role_ == Role::pre_candidate)
-            stand();
+            stand(false);
         else
             become_leader();
     }

@@ -165,6 +165,8 @@ Result<> Group::agree(const wire::Compaction& compaction) {
     // What goes with the records is needed, of those who sent them.
     TRY(load_producers());
     if (!serves()) return Error::not_leader;
+    // Of what is compacted nothing may turn out not to count later.
+    if (compaction.to.end.offset > TRY(stable_end())) return Error::unavailable;
     if (is_agreeing()) return Error::unavailable;
     const Proposal proposal =
         TRY(propose(wire::Frame::Kind::compaction,
@@ -202,8 +204,8 @@ Result<Offset> Group::wait_committed(Offset beyond) {
     return committed_.offset;
 }
 
-Result<BytesChain> Group::read(Offset from, std::size_t bytes_max) {
-    return noticed(log_->read(from, committed_.offset, bytes_max));
+Result<BytesChain> Group::read(Offset from, std::size_t bytes_max, std::optional<Offset> limit) {
+    return noticed(log_->read(from, limit.value_or(committed_.offset), bytes_max));
 }
 
 Result<BytesChain> Group::read_from_time(std::int64_t timestamp_ms, Offset limit, Offset from) {
@@ -255,6 +257,13 @@ void Group::tick(Time now) {
     input_done();
 }
 
+void Group::hand_over(NodeId to) {
+    const Result<> begun = consensus_.transfer(env_.clock.now(), to);
+    SOMETIMES(begun.ok(), "group/gives-the-lead-away");
+    if (begun.ok()) env_.log.info("gives the lead to another node", {{"group", id_}, {"node", to}});
+    input_done();
+}
+
 void Group::give_way(Time now) {
     consensus_.give_way(now);
     input_done();
@@ -301,6 +310,10 @@ void Group::receive(NodeId from, wire::PeerMessage message) {
         value = *request;
     } else if (auto* vote = std::get_if<wire::VoteReply>(&message.body)) {
         value = *vote;
+    } else if (auto* stand = std::get_if<wire::StandRequest>(&message.body)) {
+        value = *stand;
+    } else if (const auto* over = std::get_if<wire::HandOver>(&message.body)) {
+        return hand_over(over->to);
     } else {
         return;
     }

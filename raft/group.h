@@ -72,6 +72,17 @@ public:
     // this term. Error::unavailable: it may never be so.
     Result<> settle_up_to(Offset end, Term term);
 
+    // A transaction of a producer begins here; until it ends, batches of it are taken, and no
+    // others of his. Returns when that is committed, or must not be. May be said again. Waits.
+    // Errors as settle(), and Error::unavailable as propose_in_sequence().
+    Result<Sequencer::Turn> begin_transaction(const wire::TransactionBegin& begin);
+    // It ends: with a marker, of which each epoch of his that is lower is over. Whatever comes of
+    // it late is refused from then on, also that it begins. Waits; the same errors.
+    Result<> end_transaction(const wire::TransactionBegin& begun, wire::TransactionEnd end,
+                             Term coordinator_term);
+    // Of all records before it is known whether they count. Error::unavailable: not here, yet.
+    Result<Offset> stable_end();
+
     // All idempotent producers that are known here, by id, as far as batches are committed. Waits,
     // perhaps for the disk. Error::unavailable if it cannot be known here yet.
     Result<> load_producers();
@@ -111,12 +122,17 @@ public:
     void watch(Condition& changed) { watchers_.push_back(&changed); }
     void unwatch(Condition& changed) { std::erase(watchers_, &changed); }
 
-    // Whole batches of committed records, from the one that holds `from`; never less than one.
-    Result<BytesChain> read(Offset from, std::size_t bytes_max);
+    // Whole batches of committed records, from the one that holds `from` up to `limit`, if there is
+    // one; never less than one.
+    Result<BytesChain> read(Offset from, std::size_t bytes_max, std::optional<Offset> limit = {});
 
     // The first batch that has a record of this time or later, before `limit`, and that ends behind
     // `from`. Error::not_found if there is none.
     Result<BytesChain> read_from_time(std::int64_t timestamp_ms, Offset limit, Offset from = {});
+
+    // If this replica leads, another one is to, once it has all that there is. Does not wait: who
+    // leads then is seen by who does.
+    void hand_over(NodeId to);
 
     GroupId id() const { return id_; }
     bool leads() const { return consensus_.role() == Role::leader; }
@@ -167,6 +183,9 @@ private:
     bool is_agreeing() const;
 
     // group_producers.cc
+    Result<> knows_producers();
+    Result<> settle_all();
+    Result<Proposal> propose_begin(const wire::TransactionBegin& begin);
     static constexpr std::int64_t forget_none = std::numeric_limits<std::int64_t>::min();
     void follow_producers();
     void take_producers(const wire::Frame& entry);

@@ -13,35 +13,31 @@ namespace {
 
 constexpr std::size_t load_bytes_max = 1_MiB; // Of a log, in one read.
 
-// What an entry carries that takes batches away. That it makes no sense, the log says itself.
-std::optional<wire::ProducerTable> table_in(const wire::Frame& entry) {
-    Result<std::optional<wire::ProducerTable>> told = std::optional<wire::ProducerTable>();
-    if (entry.kind == wire::Frame::Kind::trim) told = wire::producers_of_trim(entry);
-    if (entry.kind == wire::Frame::Kind::compaction) told = wire::producers_of_compaction(entry);
-    return told.ok() ? std::move(told).value() : std::nullopt;
-}
-
 } // namespace
 
 // ---- For who serves clients ----
 
-Result<Group::Sequenced> Group::propose_in_sequence(const wire::RecordBatch& batch) {
-    if (closing_) return Error::not_found;
-    if (!leads()) return Error::not_leader;
-    // Until an entry of the own term is committed, what will be of those before it is open.
-    const bool is_known = serves() && followed_;
+// Until an entry of the own term is committed, what will be of those before it is open.
+Result<> Group::knows_producers() {
     SOMETIMES(!serves(), "group/asked-in-sequence-before-it-serves");
     SOMETIMES(serves() && !followed_, "group/asked-in-sequence-before-it-has-loaded");
     if (serves() && !followed_) host_.producers_.want(id_);
-    if (!is_known) return Error::unavailable;
+    if (!serves() || !followed_) return Error::unavailable;
     CHECK(*followed_ >= committed_.index);
+    return {};
+}
+
+Result<Group::Sequenced> Group::propose_in_sequence(const wire::RecordBatch& batch) {
+    if (closing_) return Error::not_found;
+    if (!leads()) return Error::not_leader;
+    TRY(knows_producers());
     const wire::BatchHeader& header = batch.header();
     const Sequencer::Decision decision =
         sequencer().decide(header, term(), static_cast<std::size_t>(config_.producers_max));
     if (decision.verdict != Sequencer::Verdict::append)
         return Sequenced{decision.verdict, {}, decision.offset};
     const Proposal proposal = TRY(propose(batch));
-    sequencer().proposed(header, proposal.place.first.offset, proposal.term);
+    sequencer().proposed(header, proposal.place.first, proposal.term);
     return Sequenced{decision.verdict, proposal, proposal.place.first.offset};
 }
 
@@ -54,6 +50,69 @@ Result<> Group::settle_up_to(Offset end, Term term) {
     SOMETIMES(committed_.offset < end, "group/deposed-before-a-repeated-batch-was-committed");
     if (committed_.offset < end) return Error::unavailable;
     return {};
+}
+
+// All that is in this leader's log by now.
+Result<> Group::settle_all() {
+    const Term term = consensus_.term();
+    const std::int64_t end = consensus_.end().index;
+    const auto is_over = [&] { return !leads() || consensus_.term() != term; };
+    TRY(changed_.wait([&] { return closing_ || committed_.index >= end || is_over(); }));
+    if (closing_) return Error::not_found;
+    if (committed_.index < end) return Error::unavailable;
+    return {};
+}
+
+Result<Group::Proposal> Group::propose_begin(const wire::TransactionBegin& begin) {
+    const Proposal proposal = TRY(propose(wire::Frame::Kind::begin, {wire::encode(begin)}));
+    sequencer().proposed(begin, proposal.place.first, proposal.term);
+    return proposal;
+}
+
+Result<Sequencer::Turn> Group::begin_transaction(const wire::TransactionBegin& begin) {
+    if (closing_) return Error::not_found;
+    if (!leads()) return Error::not_leader;
+    TRY(knows_producers());
+    if (host_.is_backlogged()) return Error::unavailable;
+    const Sequencer::Turn turn =
+        sequencer().may_begin(begin, term(), static_cast<std::size_t>(config_.producers_max),
+                              static_cast<std::size_t>(config_.aborted_max));
+    SOMETIMES(turn == Sequencer::Turn::done, "group/transaction-begins-again");
+    SOMETIMES(turn == Sequencer::Turn::never, "group/transaction-begins-when-it-is-over");
+    if (turn == Sequencer::Turn::done) TRY(settle_all());
+    if (turn == Sequencer::Turn::now) TRY(settle(TRY(propose_begin(begin))));
+    return turn;
+}
+
+// One that has not begun here, and is over, must not begin later: so it does both now.
+Result<> Group::end_transaction(const wire::TransactionBegin& begun, wire::TransactionEnd end,
+                                Term coordinator_term) {
+    if (closing_) return Error::not_found;
+    if (!leads()) return Error::not_leader;
+    TRY(knows_producers());
+    if (host_.is_backlogged()) return Error::unavailable;
+    if (sequencer().may_end(begun, term()) == Sequencer::Turn::done) {
+        REACHABLE("group/transaction-ends-again");
+        return settle_all();
+    }
+    const bool has_begun = sequencer().has_begun(begun, term());
+    SOMETIMES(!has_begun, "group/transaction-ends-before-it-began");
+    if (!has_begun) TRY(propose_begin(begun));
+    if (BUG(T03)) end.commits = true;
+    const wire::RecordBatch marker =
+        wire::marker(end, coordinator_term.value, env_.clock.wall().unix_ms);
+    const Proposal proposal = TRY(propose(marker));
+    sequencer().proposed(end, proposal.place.first, proposal.term);
+    return settle(proposal);
+}
+
+Result<Offset> Group::stable_end() {
+    if (closing_) return Error::not_found;
+    if (!followed_) host_.producers_.want(id_);
+    if (!followed_) return Error::unavailable;
+    if (!sequencer_) return committed_.offset;
+    return std::min(sequencer_->known().first_open().value_or(committed_.offset),
+                    committed_.offset);
 }
 
 const Producers* Group::producers() const {
@@ -92,7 +151,7 @@ void Group::follow_producers() {
                 take_producers(*entry);
             else
                 lose_producers();
-        } else if (!followed_ && is_whole && wire::producer_batch_of(*entry)) {
+        } else if (!followed_ && is_whole && wire::producer_step_of(*entry)) {
             host_.producers_.want(id_); // To know them when this replica leads.
         }
         if (entry) grown_bytes_ += wire::stored_size(*entry);
@@ -103,11 +162,10 @@ void Group::follow_producers() {
 void Group::take_producers(const wire::Frame& entry) {
     CHECK(*followed_ == entry.first.index);
     followed_ = entry.first.index + 1;
-    if (const auto batch = wire::producer_batch_of(entry)) {
-        sequencer().apply(*batch, entry.first.offset, env_.clock.wall().unix_ms);
-    } else if (const auto table = table_in(entry)) {
-        sequencer().replace(*table);
-    }
+    using Kind = wire::Frame::Kind;
+    const bool tells =
+        wire::producer_step_of(entry) || entry.kind == Kind::trim || entry.kind == Kind::compaction;
+    if (tells) sequencer().take(entry, env_.clock.wall().unix_ms);
 }
 
 // What was known is not all any more. The log has it, or will have.
@@ -119,10 +177,13 @@ void Group::lose_producers() {
 }
 
 // A trim or a compaction takes records away, and with them what is known of those who sent them.
+// As of the entry that carries it: all that is before it in this leader's log is committed with it.
 std::optional<wire::ProducerTable> Group::producers_to_carry(std::int64_t seen_from_ms) const {
-    CHECK(followed_);
-    if (!sequencer_ || sequencer_->known().all().empty() || BUG(P04)) return {};
-    return sequencer_->known().table({*followed_, committed_.offset}, seen_from_ms);
+    CHECK(followed_ && serves());
+    if (!sequencer_ || BUG(P04)) return {};
+    const Producers known = sequencer_->foreseen(term(), env_.clock.wall().unix_ms);
+    if (known.all().empty() && !known.has_forgotten()) return {};
+    return known.table(consensus_.end(), seen_from_ms);
 }
 
 // ---- Loading ----
@@ -139,11 +200,7 @@ struct Loading {
 
     void take(const wire::Frame& entry, std::int64_t now_ms) {
         next = entry.first.index + 1;
-        if (const auto batch = wire::producer_batch_of(entry)) {
-            known.apply(*batch, entry.first.offset, now_ms);
-            return;
-        }
-        if (const auto table = table_in(entry)) known.replace(*table);
+        known.take(entry, now_ms);
         if (entry.kind != wire::Frame::Kind::trim) return;
         // It says all about what it has taken away, or else there was nothing to say.
         const auto trim = wire::trim_of(entry);
@@ -189,7 +246,8 @@ Result<> Group::load_producers() {
     SOMETIMES(!loading->is_complete, "group/begun-anew-and-not-told-of-producers-yet");
     if (!loading->is_complete) return Error::unavailable;
     followed_ = loading->next;
-    if (sequencer_ || !loading->known.all().empty()) sequencer().restore(std::move(loading->known));
+    const bool knows_some = !loading->known.all().empty() || loading->known.has_forgotten();
+    if (sequencer_ || knows_some) sequencer().restore(std::move(loading->known));
     return {};
 }
 
@@ -198,7 +256,7 @@ Result<> Group::store_producers() {
     grown_bytes_ = 0;
     // Before the end of what is committed all was followed; a table may be of a later place.
     if (*followed_ != committed_.index) return {};
-    wire::ProducerTable table{committed_, {}};
+    wire::ProducerTable table{committed_, false, {}, {}};
     if (sequencer_) table = sequencer_->known().table(committed_);
     return host_.producers_.store(id_, table);
 }

@@ -301,3 +301,87 @@ TEST_CASE("what is stored of producers goes with their partition", "[raft]") {
     }
     CHECK_FALSE(stored("producers/1"));
 }
+
+namespace {
+
+// What the transaction does there, again and again while the leader does not know yet.
+Hosts::Body begin_of(std::int64_t id, std::int64_t number) {
+    return [=](Environment& env, Host& host) -> Result<Offset> {
+        const GroupRef group = host.find(group_one);
+        for (int i = 0; i < 100; ++i) {
+            const auto turn = group->begin_transaction({id, 0, number});
+            if (turn.ok()) return Offset(static_cast<std::int64_t>(turn.value()));
+            if (turn.error() != Error::unavailable) return turn.error();
+            TRY(env.fibers.sleep_until(env.clock.now() + 10ms));
+        }
+        return Error::timed_out;
+    };
+}
+Hosts::Body end_of(std::int64_t id, std::int64_t number, bool commits) {
+    return [=](Environment& env, Host& host) -> Result<Offset> {
+        const GroupRef group = host.find(group_one);
+        for (int i = 0; i < 100; ++i) {
+            const auto ended = group->end_transaction({id, 0, number}, {id, 0, commits}, Term(1));
+            if (ended.ok()) return group->stable_end();
+            if (ended.error() != Error::unavailable) return ended.error();
+            TRY(env.fibers.sleep_until(env.clock.now() + 10ms));
+        }
+        return Error::timed_out;
+    };
+}
+Hosts::Body stable() {
+    return [](Environment&, Host& host) -> Result<Offset> {
+        const GroupRef group = host.find(group_one);
+        TRY(group->load_producers());
+        return group->stable_end();
+    };
+}
+
+Offset is(Sequencer::Turn turn) { return Offset(static_cast<std::int64_t>(turn)); }
+
+} // namespace
+
+TEST_CASE("whoever leads next knows which transactions are open, and which came to nothing",
+          "[raft]") {
+    using Turn = Sequencer::Turn;
+    Hosts hosts(3);
+    hosts.start_all();
+    const NodeId leader = hosts.leader();
+    CHECK(hosts.on(leader, begin_of(7, 1)).value() == is(Turn::now));
+    CHECK(hosts.on(leader, begin_of(7, 1)).value() == is(Turn::done));
+    CHECK(hosts.produce(leader, "of nobody").value() == Offset(0));
+    CHECK(hosts.on(leader, stable()).value() == Offset(1));
+    const auto sent = hosts.on(leader, [](Environment&, Host& host) -> Result<Offset> {
+        wire::RecordBatchBuilder builder;
+        builder.from(7, 0, 0).mark(wire::BatchHeader::transactional_bit).add({}, "part");
+        const auto parsed = wire::RecordBatch::parse(builder.build());
+        const GroupRef group = host.find(group_one);
+        const auto batch = std::get<wire::RecordBatch>(parsed);
+        const auto sequenced = TRY(group->propose_in_sequence(batch));
+        TRY(group->settle(sequenced.proposal));
+        return sequenced.offset;
+    });
+    CHECK(sent.value() == Offset(1));
+    CHECK(hosts.produce(leader, "of nobody").value() == Offset(2));
+    CHECK(hosts.on(leader, stable()).value() == Offset(1));
+    hosts.world.kill(leader);
+    const NodeId next = hosts.leader({leader});
+    CHECK(hosts.on(next, stable()).value() == Offset(1));
+    CHECK(hosts.on(next, begin_of(7, 1)).value() == is(Turn::done));
+    CHECK(hosts.on(next, end_of(7, 1, false)).value() == Offset(4));
+    CHECK(hosts.on(next, end_of(7, 1, false)).value() == Offset(4));
+    CHECK(hosts.on(next, begin_of(7, 1)).value() == is(Turn::never));
+    // What goes with a trim is carried by it, and what is left stays known.
+    CHECK(hosts.on(next, trim_at(2)).value() == Offset(2));
+    restart_all(hosts);
+    const NodeId last = hosts.leader();
+    CHECK(hosts.on(last, stable()).ok());
+    CHECK(hosts.group(last).producers()->aborted() ==
+          std::vector<wire::AbortedTransaction>{{7, Offset(1), Offset(3)}});
+    CHECK(hosts.on(last, begin_of(7, 1)).value() == is(Turn::never));
+    // A transaction that ends where it has not begun does not begin there later.
+    CHECK(hosts.on(last, end_of(8, 4, true)).ok());
+    CHECK(hosts.on(last, begin_of(8, 4)).value() == is(Turn::never));
+    CHECK(hosts.on(last, trim_at(4)).value() == Offset(4));
+    CHECK(hosts.group(last).producers()->aborted().empty());
+}

@@ -37,8 +37,7 @@ Host::Host(Environment& env, Settings settings, wire::Hello self,
       journal_(std::make_unique<Journal>(env, "journal", settings.journal, identity_)),
       segment_writer_(std::make_unique<SegmentWriter>(env, *journal_, settings.log)),
       transport_(env, settings.transport, std::move(self), std::move(peers)),
-      repair_(std::make_unique<Repair>(env, *this)), low_water_(env, *this),
-      producers_(env, *this),
+      repair_(std::make_unique<Repair>(env, *this)), low_water_(env, *this), producers_(env, *this),
       unsaved_changed_(env.fibers), deadlines_changed_(env.fibers), unused_(env.fibers),
       groups_gauge_(env.metrics, "pyralog_raft_groups", "Raft groups with a replica on this node."),
       elections_(env.metrics, "pyralog_elections_won_total",
@@ -401,6 +400,15 @@ std::optional<Time> Host::disk_hangs_since() const {
 }
 
 // ---- From peers ----
+
+void Host::ask_to_hand_over(GroupId group, NodeId to) {
+    const auto leader = leader_of(group);
+    if (!leader || *leader == to) return;
+    if (*leader != self_)
+        transport_.send(*leader, {group, wire::HandOver{to}, {}});
+    else if (const GroupRef here = find(group))
+        here->hand_over(to);
+}
 
 void Host::receive(NodeId from, wire::PeerMessage message) {
     if (const auto* leads = std::get_if<wire::Leadership>(&message.body)) {

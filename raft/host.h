@@ -79,6 +79,10 @@ public:
     std::optional<NodeId> leader_of(GroupId group) const;
     Term term_of(GroupId group) const;
 
+    // Asks whoever leads the group to let `to` lead it. Does not wait, and nobody promises
+    // anything.
+    void ask_to_hand_over(GroupId group, NodeId to);
+
     // A message that is not Raft's, from a peer and about this group. Must not wait. Nothing:
     // nobody hears them any more.
     using Other = std::function<void(NodeId from, wire::PeerMessage message)>;
@@ -90,6 +94,9 @@ public:
 
     // See LowWater::ask().
     Result<Position> compacted_everywhere(const Group& group) { return low_water_.ask(group); }
+
+    // Of logs whose group says nothing else.
+    const LogConfig& log_config() const { return settings_.log; }
 
     Transport& transport() { return transport_; }
     const Transport& transport() const { return transport_; }

@@ -15,6 +15,8 @@ Result<Range> Consensus::propose(Time now, std::int32_t records) {
     CHECK(records >= 0);
     advance_time(now);
     if (role_ != Role::leader) return Error::not_leader;
+    SOMETIMES(transfer_.has_value(), "raft/refused-while-the-lead-is-given-away");
+    if (transfer_) return Error::unavailable;
     if (end_.index - committed_.index >= config_.uncommitted_entries_max) {
         REACHABLE("raft/too-much-is-not-committed");
         return Error::unavailable;
@@ -247,6 +249,7 @@ void Consensus::on(NodeId from, const wire::AppendReply& reply) {
         follower.reached(reply.matched);
         if (!is_late) follower.flow();
         count_commit();
+        invite();
     } else {
         if (reply.matched > follower.matched() && BUG(M08)) {
             follower.reached(reply.matched);

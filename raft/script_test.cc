@@ -7,7 +7,7 @@
 //     vote 2 7 [3]           and has promised that much
 //     start [2]              (all)          crash 2 [kept]   steps that reach the disk all the same
 //     timeout 2              its deadline passes                elapse 2 150ms
-//     propose 2 [records]                   barrier 2
+//     propose 2 [records]                   barrier 2           transfer 2 3
 //     deliver 2>3 [count]                   lose 2>3
 //     sync 2 [count]         so many batches of effects are on its disk; without: all
 //     settle                 messages and disks, until nothing moves
@@ -36,7 +36,8 @@ std::string text(Position p) { return text(p.index) + '/' + text(p.offset.value)
 struct Say {
     std::string operator()(const wire::VoteRequest& m) const {
         return std::string(m.pre_vote ? "would vote" : "vote") + "? term=" + text(m.term) +
-               " log_term=" + text(m.log_term) + " log_end=" + text(m.log_end);
+               " log_term=" + text(m.log_term) + " log_end=" + text(m.log_end) +
+               (m.invited ? " invited" : "");
     }
     std::string operator()(const wire::VoteReply& m) const {
         return std::string(m.granted ? "yes" : "no") + (m.pre_vote ? ", would" : "") +
@@ -59,6 +60,9 @@ struct Say {
                " after_term=" + text(m.start.before) + " committed=" + text(m.committed) +
                (m.context ? " context=" + text(std::int64_t(m.context)) : "") +
                (m.search ? " search=" + text(std::int64_t(m.search)) : "");
+    }
+    std::string operator()(const wire::StandRequest& m) const {
+        return "stand term=" + text(m.term);
     }
     std::string operator()(const Vote& v) const {
         return "vote term=" + text(v.term) + (v.candidate ? " for=" + text(*v.candidate) : "");
@@ -167,6 +171,11 @@ private:
             return line(text(node) + (place.ok() ? " takes " + text(place.value().first)
                                                  : " " + std::string(to_string(place.error()))));
         }
+        if (command == "transfer") {
+            const auto begun = group_->transfer(node, NodeId(std::int32_t(number)));
+            return begun.ok() ? void()
+                              : line(text(node) + ' ' + std::string(to_string(begun.error())));
+        }
         REQUIRE(command == "barrier");
         const auto asked = group_->barrier(node);
         line(text(node) + (asked.ok() ? " barrier " + text(std::int64_t(asked.value()))
@@ -244,7 +253,7 @@ TEST_CASE("every script is answered as it is written", "[raft]") {
          std::filesystem::directory_iterator(testing::source_dir() + "/raft/scripts"))
         if (file.path().extension() == ".txt") paths.push_back(file.path());
     std::sort(paths.begin(), paths.end());
-    REQUIRE(paths.size() >= 7);
+    REQUIRE(paths.size() >= 8);
     for (const auto& path : paths) {
         INFO(path.filename().string() << " (UPDATE=1 rewrites it)");
         std::ifstream in(path);

@@ -15,6 +15,7 @@ namespace pyralog::raft {
 using wire::AppendReply;
 using wire::AppendRequest;
 using wire::ResetRequest;
+using wire::StandRequest;
 using wire::VoteReply;
 using wire::VoteRequest;
 

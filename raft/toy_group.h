@@ -146,6 +146,12 @@ public:
         carry_out(node, nullptr, place.ok() ? -index : 0);
         return place;
     }
+    Result<> transfer(NodeId node, NodeId to) {
+        Replica& r = replicas.at(node);
+        const Result<> begun = r.consensus->transfer(r.now, to);
+        carry_out(node, nullptr, 0);
+        return begun;
+    }
     Result<std::uint64_t> barrier(NodeId node) {
         Replica& r = replicas.at(node);
         const Result<std::uint64_t> asked = r.consensus->barrier(r.now);

@@ -80,6 +80,7 @@ std::vector<Transport::PeerState> Transport::peers() const {
 
 void Transport::learn(const wire::Hello& peer) {
     kafka_addresses_[peer.node] = Address{peer.kafka_host, peer.kafka_port};
+    grpc_addresses_[peer.node] = peer.grpc;
 }
 
 // ---- To a peer ----

@@ -91,6 +91,8 @@ public:
 
     // Where clients reach a peer, once it has said so.
     const std::map<NodeId, Address>& kafka_addresses() const { return kafka_addresses_; }
+    // The same by gRPC: host:port, or empty if they do not.
+    const std::map<NodeId, std::string>& grpc_addresses() const { return grpc_addresses_; }
 
 private:
     static constexpr Lane lanes[] = {Lane::prompt, Lane::entries};
@@ -124,6 +126,7 @@ private:
     const std::size_t peer_count_;
     std::map<std::pair<NodeId, Lane>, std::unique_ptr<Outgoing>> outgoing_;
     std::map<NodeId, Address> kafka_addresses_;
+    std::map<NodeId, std::string> grpc_addresses_;
     std::size_t incoming_count_ = 0;
     Receive receive_;
     Connected connected_;

@@ -28,6 +28,7 @@ wire::Hello hello_of(Environment& env, const Config& config) {
     hello.incarnation = env.random.next();
     hello.kafka_host = config.advertised().host;
     hello.kafka_port = config.advertised().port;
+    hello.grpc = config.grpc_advertised();
     return hello;
 }
 
@@ -44,7 +45,8 @@ struct Broker::Listeners {
     std::unique_ptr<Listener> kafka, peers, admin;
 };
 
-Broker::Broker(Environment& env, const Config& config) : env_(env), config_(config) {}
+Broker::Broker(Environment& env, const Config& config, Beside beside)
+    : env_(env), config_(config), beside_(std::move(beside)) {}
 Broker::~Broker() = default;
 
 Result<> Broker::run() {
@@ -89,7 +91,12 @@ void Broker::make() {
     controller_ = std::make_unique<Controller>(env_, *host_, config_.member_ids());
     groups_ = std::make_unique<Coordinator>(
         env_, config_.group, config_.default_replication_factor(), *host_, *controller_, *space_);
-    node_ = std::make_unique<Node>(env_, config_, *host_, *controller_, *groups_, *space_);
+    producer_ids_ = std::make_unique<ProducerIds>(env_, *controller_, config_.id());
+    transactions_ = std::make_unique<Transactions>(env_, config_.transaction,
+                                                   config_.default_replication_factor(), *host_,
+                                                   *controller_, *producer_ids_, *space_);
+    node_ = std::make_unique<Node>(env_, config_, *host_, *controller_, *groups_, *transactions_,
+                                   *producer_ids_, *space_);
     observer_ = std::make_unique<Observer>(*node_);
     relay_ = std::make_unique<Relay>(env_, *host_);
     foretell_observations(env_.metrics);
@@ -141,6 +148,7 @@ Result<> Broker::serve(Listeners& listeners, const Pages& pages) {
     keep("host", [&] { return host_->run(std::move(listeners.peers)); });
     keep("controller", [&] { return controller_->run(); });
     keep("groups", [&] { return groups_->run(); });
+    keep("transactions", [&] { return transactions_->run(); });
     keep("space", [&] { return space_->run(); });
     keep("clients", [&] { return accept_clients(*listeners.kafka); });
     Retention retention(env_, config_.topic, *host_, *controller_);
@@ -151,6 +159,7 @@ Result<> Broker::serve(Listeners& listeners, const Pages& pages) {
     keep("observer", [&] { return observer_->run(); });
     const Relay::Answer answer = [&](const HttpRequest& request) { return pages.tell(request); };
     keep("relay", [&] { return relay_->run(answer); });
+    if (beside_) keep("beside", [&] { return beside_(*node_); });
     env_.log.info("serving", {{"node", config_.node_id},
                               {"cluster", config_.cluster_name},
                               {"kafka", to_string(listeners.kafka->address())},

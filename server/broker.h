@@ -8,6 +8,7 @@
 #include "server/admin/status.h"
 #include "server/config.h"
 
+#include <functional>
 #include <memory>
 
 namespace pyralog::raft {
@@ -23,8 +24,12 @@ struct Node;
 
 class Broker {
 public:
+    // What the program has beside the parts of every node, in a fiber of its own, while the node
+    // serves. When it ends the node does.
+    using Beside = std::function<Result<>(Node&)>;
+
     // `config` must make sense: see Config::problems(). Both outlive the Broker.
-    Broker(Environment& env, const Config& config);
+    Broker(Environment& env, const Config& config, Beside beside = {});
     ~Broker();
 
     // Recovers, joins the cluster, serves clients. Returns when it is told to stop, cancelled, or
@@ -58,10 +63,13 @@ private:
 
     Environment& env_;
     const Config& config_;
+    const Beside beside_;
     std::unique_ptr<class SpaceWatch> space_;
     std::unique_ptr<raft::Host> host_;
     std::unique_ptr<class Controller> controller_;
     std::unique_ptr<class Coordinator> groups_;
+    std::unique_ptr<class ProducerIds> producer_ids_;
+    std::unique_ptr<class Transactions> transactions_;
     std::unique_ptr<Node> node_;
     std::unique_ptr<Observer> observer_;
     std::unique_ptr<Relay> relay_;

@@ -452,13 +452,12 @@ TEST_CASE("a batch that is not sound is refused with the code for its flaw", "[s
           ErrorCode::unsupported_compression_type);
     const Bytes zstd = assembled([](wire::BatchHeader& h) { h.attributes = 4; }, "xx");
     CHECK(refused(zstd, 6) == ErrorCode::unsupported_compression_type);
-    const auto in_transaction = [](wire::BatchHeader& h) {
-        h.attributes = wire::BatchHeader::transactional_bit;
-        h.producer_id = 7;
-        h.producer_epoch = 0;
-        h.base_sequence = 0;
-    };
-    CHECK(refused(assembled(in_transaction, std::string(20, 'x'))) == ErrorCode::invalid_txn_state);
+    // Of nobody, and of somebody who has begun none.
+    wire::RecordBatchBuilder in_transaction;
+    in_transaction.mark(wire::BatchHeader::transactional_bit).add("key", "value");
+    CHECK(refused(in_transaction.build()) == ErrorCode::invalid_txn_state);
+    in_transaction.from(7, 0, 0);
+    CHECK(refused(in_transaction.build()) == ErrorCode::invalid_txn_state);
     CHECK(list_offsets(client, "log", ListOffsetsRequest::latest).offset == 0);
     CHECK(refused(good) == ErrorCode::none);
 }
@@ -636,6 +635,18 @@ TEST_CASE("whoever names an old epoch is fenced, and who names a future one is u
     const auto listed = [&](std::int32_t named) {
         return list_offsets(client, "log", ListOffsetsRequest::earliest, named).error;
     };
+    // By one who has read up to an offset, and the last record of that of an epoch.
+    const auto diverging = [&](std::int64_t offset, std::int32_t last) {
+        FetchRequest request = fetch_of("log", offset);
+        request.topics[0].partitions[0].last_fetched_epoch = last;
+        const auto told = fetch(client, request);
+        if (told.diverging_epoch.epoch >= 0) CHECK(size_of(*told.records) == 0);
+        return std::pair(told.error, told.diverging_epoch.end_offset);
+    };
+    CHECK(diverging(2, old_epoch) == std::pair(ErrorCode::none, std::int64_t(-1)));
+    CHECK(diverging(3, old_epoch) == std::pair(ErrorCode::none, std::int64_t(2)));
+    CHECK(diverging(3, epoch) == std::pair(ErrorCode::none, std::int64_t(-1)));
+    CHECK(diverging(1, old_epoch - 1).first == ErrorCode::offset_out_of_range);
     CHECK(fetched(epoch) == ErrorCode::none);
     CHECK(fetched(old_epoch) == ErrorCode::fenced_leader_epoch);
     CHECK(fetched(epoch + 1) == ErrorCode::unknown_leader_epoch);
@@ -924,6 +935,7 @@ TEST_CASE("a topic is created as it is asked for", "[server]") {
         const CreateTopicsResponse made = client.ask(request, version);
         CHECK(made.topics.at(0).error == ErrorCode::none);
         CHECK(made.topics.at(1).error == ErrorCode::none);
+        CHECK(made.topics.at(0).configs->empty() == (version < 5));
         CHECK(metadata(client, {name}).topics.at(0).partitions.size() == 3);
         CHECK(metadata(client, {name + "-default"}).topics.at(0).partitions.size() == 2);
     }
@@ -949,7 +961,7 @@ TEST_CASE("a topic that cannot be is not created, and the answer says why", "[se
     CHECK(refused({"log", 1, 1, {}, {{"retention.ms", "soon"}}}) == ErrorCode::invalid_config);
     CHECK(refused({"log", 1, 1, {}, {{"retention.bytes", std::nullopt}}}) ==
           ErrorCode::invalid_config);
-    CHECK(refused({"log", 1, 1, {}, {{"max.message.bytes", "5"}}}) == ErrorCode::invalid_config);
+    CHECK(refused({"log", 1, 1, {}, {{"max.message.bytes", "-5"}}}) == ErrorCode::invalid_config);
     CHECK(refused({"log", -1, -1, {{0, {1}}}, {}}) == ErrorCode::invalid_replica_assignment);
     CHECK(refused({"a b", 1, 1, {}, {}}) == ErrorCode::invalid_topic);
     CHECK(refused({"", 1, 1, {}, {}}) == ErrorCode::invalid_topic);
@@ -1004,23 +1016,26 @@ TEST_CASE("a topic that is deleted is gone, and one of its name begins anew", "[
     }
 }
 
-TEST_CASE("a transaction has no coordinator, and the answer says so", "[server]") {
-    Cluster cluster;
+TEST_CASE("transactional ids have coordinators, and nothing else but groups has", "[server]") {
+    Cluster cluster(3);
     Client client = cluster.connect();
-    for (const std::int16_t version : {1, 2, 3}) {
-        FindCoordinatorRequest request;
-        request.coordinator_key = "transaction";
-        request.key_type = 1;
-        CHECK(client.ask(request, version).coordinator.error ==
-              ErrorCode::coordinator_not_available);
-    }
     FindCoordinatorRequest request;
+    request.coordinator_key = "transaction";
+    for (const std::int16_t version : {1, 2, 3}) {
+        request.key_type = 1;
+        FindCoordinatorResponse::Coordinator found;
+        for (int i = 0; i < 20 && found.node_id < 0; ++i)
+            found = client.ask(request, version).coordinator;
+        CHECK(found.error == ErrorCode::none);
+        CHECK((found.node_id >= 1 && found.node_id <= 3));
+        request.key_type = 2;
+        CHECK(client.ask(request, version).coordinator.error == ErrorCode::invalid_request);
+    }
     request.key_type = 1;
-    request.coordinator_keys = {"a", "b"};
+    request.coordinator_keys = {"a", ""};
     const FindCoordinatorResponse answer = client.ask(request, 4);
     REQUIRE(answer.coordinators.size() == 2);
-    CHECK(answer.coordinators[1].key == "b");
-    CHECK(answer.coordinators[1].error == ErrorCode::coordinator_not_available);
+    CHECK(answer.coordinators[1].error == ErrorCode::invalid_request);
 }
 
 // ---- Topics that are compacted ----

@@ -17,6 +17,8 @@ constexpr std::string_view topic_prefix = "catalogue/topic/";
 constexpr std::string_view node_prefix = "catalogue/node/";
 constexpr std::string_view next_group_key = "catalogue/next_group";
 constexpr std::string_view producer_ids_prefix = "catalogue/producer_ids/";
+// And the name of a client behind a '/', or nothing.
+constexpr std::string_view quota_prefix = "catalogue/quota";
 
 std::string key(std::string_view prefix, std::string_view name) {
     return std::string(prefix) + std::string(name);
@@ -62,6 +64,25 @@ void describe(Codec& field, TakeProducerIds& c) {
     field(c.node, c.request);
 }
 
+template <class Codec>
+void describe(Codec& field, AlterTopic& c) {
+    field(c.name, c.replaces, c.edits);
+}
+template <class Codec>
+void describe(Codec& field, AddPartitions& c) {
+    field(c.name, c.from, c.to);
+}
+
+template <class Codec>
+void describe(Codec& field, AlterQuota::Edit& e) {
+    field(e.kind, e.rate);
+    field.require(static_cast<std::size_t>(e.kind) < quota_kinds);
+}
+template <class Codec>
+void describe(Codec& field, AlterQuota& c) {
+    field(c.client, c.edits);
+}
+
 Bytes encode_command(const Command& command) {
     return wire::encode(Encoded{static_cast<std::uint8_t>(command.index()), command});
 }
@@ -97,18 +118,66 @@ Catalogue::Applied Catalogue::on(const CreateTopic& command) {
         return applied;
     }
     Topic topic{command.name, command.id, {}, command.settings};
-    for (std::int32_t i = 0; i < command.partitions; ++i) {
+    add_partitions(topic, static_cast<std::size_t>(command.partitions), replicas, applied);
+    topics_.emplace(command.name, std::move(topic));
+    return applied;
+}
+
+void Catalogue::add_partitions(Topic& topic, std::size_t count, std::size_t replicas,
+                               Applied& applied) {
+    for (std::size_t i = 0; i < count; ++i) {
         Topic::Partition partition{GroupId(next_group_++), {}};
         for (std::size_t r = 0; r < replicas; ++r) {
             const auto turn = static_cast<std::size_t>(partition.group.value) + r;
             partition.replicas.push_back(members_[turn % members_.size()]);
         }
-        applied.placed.push_back({partition.group, partition.replicas, true, topic.settings});
+        applied.placed.push_back(
+            {partition.group, partition.replicas, Placed::Change::made, topic.settings});
         topic.partitions.push_back(std::move(partition));
     }
     applied.changes.put(key(topic_prefix, topic.name), wire::encode(topic).text());
     applied.changes.put(next_group_key, std::to_string(next_group_));
-    topics_.emplace(command.name, std::move(topic));
+}
+
+// All of it or nothing. Whoever proposes it has looked already if it can be.
+Catalogue::Applied Catalogue::on(const AlterTopic& command) {
+    Applied applied;
+    const auto found = topics_.find(command.name);
+    if (found == topics_.end()) {
+        applied.outcome = Outcome::not_found;
+        return applied;
+    }
+    Topic& topic = found->second;
+    TopicSettings settings = command.replaces ? TopicSettings() : topic.settings;
+    for (const SettingEdit& edit : command.edits)
+        if (!settings.change(edit).empty()) applied.outcome = Outcome::not_settable;
+    if (applied.outcome != Outcome::done || settings == topic.settings) return applied;
+    topic.settings = settings;
+    for (const Topic::Partition& partition : topic.partitions)
+        applied.placed.push_back(
+            {partition.group, partition.replicas, Placed::Change::settings, settings});
+    applied.changes.put(key(topic_prefix, topic.name), wire::encode(topic).text());
+    return applied;
+}
+
+// Done before, or by somebody else, is done too.
+Catalogue::Applied Catalogue::on(const AddPartitions& command) {
+    Applied applied;
+    const auto found = topics_.find(command.name);
+    if (found == topics_.end()) {
+        applied.outcome = Outcome::not_found;
+        return applied;
+    }
+    Topic& topic = found->second;
+    const auto now = static_cast<std::int32_t>(topic.partitions.size());
+    if (now == command.to) return applied;
+    if (command.to > partitions_max || command.to < command.from)
+        applied.outcome = Outcome::no_such_placement;
+    else if (now != command.from)
+        applied.outcome = Outcome::exists;
+    else
+        add_partitions(topic, static_cast<std::size_t>(command.to - command.from),
+                       topic.partitions.front().replicas.size(), applied);
     return applied;
 }
 
@@ -120,10 +189,52 @@ Catalogue::Applied Catalogue::on(const DeleteTopic& command) {
         return applied;
     }
     for (const Topic::Partition& partition : found->second.partitions)
-        applied.placed.push_back({partition.group, partition.replicas, false});
+        applied.placed.push_back({partition.group, partition.replicas, Placed::Change::removed});
     topics_.erase(found);
     applied.changes.remove(key(topic_prefix, command.name));
     return applied;
+}
+
+// All of it or nothing.
+Catalogue::Applied Catalogue::on(const AlterQuota& command) {
+    Applied applied;
+    const auto found = quotas_.find(command.client);
+    Quota quota = found == quotas_.end() ? Quota() : found->second;
+    for (const AlterQuota::Edit& edit : command.edits) {
+        quota.rates.at(static_cast<std::size_t>(edit.kind)) = edit.rate;
+        if (edit.rate && *edit.rate < 1) applied.outcome = Outcome::not_settable;
+    }
+    const bool is_too_long = command.client && command.client->size() > quota_name_bytes_max;
+    const bool is_too_many = found == quotas_.end() && quotas_.size() >= quotas_max;
+    if (is_too_long || is_too_many) applied.outcome = Outcome::not_settable;
+    if (applied.outcome != Outcome::done) return applied;
+    const std::string where =
+        key(quota_prefix, command.client ? '/' + *command.client : std::string());
+    if (quota == Quota()) {
+        quotas_.erase(command.client);
+        applied.changes.remove(where);
+    } else {
+        quotas_[command.client] = quota;
+        applied.changes.put(where, wire::encode(quota).text());
+    }
+    return applied;
+}
+
+std::optional<std::int64_t> Catalogue::quota(QuotaKind kind, const std::string& client) const {
+    if (quotas_.empty()) return {};
+    const auto which = static_cast<std::size_t>(kind);
+    const auto own = quotas_.find(client);
+    if (own != quotas_.end() && own->second.rates.at(which)) return own->second.rates.at(which);
+    const auto any = quotas_.find(std::nullopt);
+    return any == quotas_.end() ? std::nullopt : any->second.rates.at(which);
+}
+
+Result<> Catalogue::restore_quota(std::string_view name, std::string_view value) {
+    const auto quota = wire::decode<Quota>(Bytes::copy_of(value));
+    if (!quota.ok() || (!name.empty() && !name.starts_with('/'))) return Error::corrupt;
+    const QuotaOwner owner = name.empty() ? QuotaOwner() : QuotaOwner(name.substr(1));
+    quotas_[owner] = quota.value();
+    return {};
 }
 
 // Where the next block begins follows from those that were given out: a node has one of its own,
@@ -172,6 +283,8 @@ Result<> Catalogue::restore(std::string_view key, std::string_view value) {
         producer_ids_[NodeId(static_cast<std::int32_t>(*id))] = block.value();
         next_producer_id_ =
             std::max(next_producer_id_, block.value().first + producer_ids_in_block);
+    } else if (key.starts_with(quota_prefix)) {
+        return restore_quota(key.substr(quota_prefix.size()), value);
     } else if (key == next_group_key) {
         const auto next = parse_integer(value);
         if (!next || *next < 1) return Error::corrupt;

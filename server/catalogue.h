@@ -12,6 +12,7 @@
 #include "core/wire/codec.h"
 #include "server/topic_settings.h"
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -66,23 +67,45 @@ struct CreateTopic {
 struct DeleteTopic {
     std::string name;
 };
+struct AlterTopic {
+    std::string name;
+    bool replaces = false; // What was set before, and is not named here, is set no longer.
+    std::vector<SettingEdit> edits;
+};
+struct AddPartitions {
+    std::string name;
+    std::int32_t from = 0; // If there are so many,
+    std::int32_t to = 0;   // there are to be so many.
+};
 struct TakeProducerIds {
     NodeId node;  // That will hand them out.
     Uuid request; // Drawn by whoever proposes it: he may do so again.
 };
-using Command = std::variant<RegisterNode, CreateTopic, DeleteTopic, TakeProducerIds>;
+enum class QuotaKind : std::uint8_t { producer_byte_rate, consumer_byte_rate };
+constexpr std::size_t quota_kinds = 2;
+struct AlterQuota {
+    struct Edit {
+        QuotaKind kind{};
+        std::optional<std::int64_t> rate; // In bytes per second. None: there is to be no limit.
+    };
+    std::optional<std::string> client; // By the name that it gives itself. None: any other.
+    std::vector<Edit> edits;
+};
+using Command = std::variant<RegisterNode, CreateTopic, DeleteTopic, TakeProducerIds, AlterTopic,
+                             AddPartitions, AlterQuota>;
 
 Bytes encode_command(const Command& command);
 Result<Command> decode_command(Bytes bytes);
 
 // Says of a command that has been applied what became of it.
-enum class Outcome : std::uint8_t { done, exists, not_found, no_such_placement };
+enum class Outcome : std::uint8_t { done, exists, not_found, no_such_placement, not_settable };
 
 // What a change asks of the nodes.
 struct Placed {
+    enum class Change : std::uint8_t { made, removed, settings };
     GroupId group;
     std::vector<NodeId> replicas;
-    bool is_new = true; // Else it has been removed.
+    Change change{};
     TopicSettings settings = {};
 };
 
@@ -114,6 +137,17 @@ public:
         bool operator==(const ProducerIdBlock&) const = default;
     };
     const ProducerIdBlock* producer_ids(NodeId node) const;
+    // How fast clients may be; of whom there is no limit nothing is known.
+    static constexpr std::size_t quotas_max = 10'000;
+    static constexpr std::size_t quota_name_bytes_max = 255;
+    struct Quota {
+        std::array<std::optional<std::int64_t>, quota_kinds> rates;
+        bool operator==(const Quota&) const = default;
+    };
+    using QuotaOwner = std::optional<std::string>;
+    const std::map<QuotaOwner, Quota>& quotas() const { return quotas_; }
+    std::optional<std::int64_t> quota(QuotaKind kind, const std::string& client) const;
+
     const Topic* find(std::string_view name) const;
     const Topic* find(const Uuid& id) const;
     const Topic::Partition* find(std::string_view name, std::int32_t partition) const;
@@ -123,6 +157,11 @@ private:
     Applied on(const CreateTopic& command);
     Applied on(const DeleteTopic& command);
     Applied on(const TakeProducerIds& command);
+    Applied on(const AlterTopic& command);
+    Applied on(const AddPartitions& command);
+    Applied on(const AlterQuota& command);
+    Result<> restore_quota(std::string_view name, std::string_view value);
+    void add_partitions(Topic& topic, std::size_t count, std::size_t replicas, Applied& applied);
 
     std::vector<NodeId> members_;
     std::map<std::string, Topic, std::less<>> topics_;
@@ -130,12 +169,21 @@ private:
     std::int64_t next_group_ = 1;
     std::int64_t next_producer_id_ = 0;
     std::map<NodeId, ProducerIdBlock> producer_ids_;
+    std::map<QuotaOwner, Quota> quotas_;
 };
 
 template <class Codec>
 void describe(Codec& field, Catalogue::ProducerIdBlock& b) {
     field(b.request, b.first);
     if constexpr (Codec::reads) field.require(b.first >= 0 && b.first <= INT64_MAX / 2);
+}
+
+template <class Codec>
+void describe(Codec& field, Catalogue::Quota& q) {
+    for (auto& rate : q.rates) {
+        field(rate);
+        field.require(!rate || *rate > 0);
+    }
 }
 
 // A topic's id: random, and never zero.

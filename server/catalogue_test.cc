@@ -46,13 +46,25 @@ std::vector<std::int64_t> groups_of(const Catalogue::Applied& applied) {
 }
 
 bool same(const Catalogue& a, const Catalogue& b) {
-    return a.topics() == b.topics() && a.nodes() == b.nodes();
+    return a.topics() == b.topics() && a.nodes() == b.nodes() && a.quotas() == b.quotas();
+}
+
+Command any_change(const std::string& topic) {
+    AlterTopic command{topic, *rc::gen::arbitrary<bool>(), {}};
+    for (int i = *rc::gen::inRange(0, 3); i > 0; --i) {
+        SettingEdit edit;
+        edit.kind = SettingEdit::Kind(*rc::gen::inRange(0, 4));
+        edit.name = *rc::gen::element<std::string>("cleanup.policy", "segment.ms", "nothing");
+        edit.value = *rc::gen::element<std::string>("compact", "delete", "5", "-5");
+        command.edits.push_back(std::move(edit));
+    }
+    return command;
 }
 
 // Few names, so that they meet.
 Command any_command() {
     const auto name = std::string(1, *rc::gen::inRange('a', 'e'));
-    switch (*rc::gen::inRange(0, 4)) {
+    switch (*rc::gen::inRange(0, 7)) {
     case 0: {
         const auto node = NodeId(*rc::gen::inRange(1, 5));
         const auto port = *rc::gen::arbitrary<std::uint16_t>();
@@ -64,6 +76,19 @@ Command any_command() {
         return create(name, partitions, replicas, *rc::gen::arbitrary<std::uint8_t>());
     }
     case 2: return TakeProducerIds{NodeId(*rc::gen::inRange(0, 5)), id_of(*rc::gen::inRange(0, 4))};
+    case 3: {
+        const auto from = *rc::gen::inRange(0, 4);
+        return AddPartitions{name, from, from + *rc::gen::inRange(-1, 3)};
+    }
+    case 4: return any_change(name);
+    case 5: {
+        AlterQuota command{*rc::gen::element<std::optional<std::string>>(std::nullopt, "", name),
+                           {}};
+        const auto rate = *rc::gen::inRange<std::int64_t>(-1, 5);
+        command.edits.push_back(
+            {QuotaKind(*rc::gen::inRange(0, 2)), rate < 0 ? std::optional<std::int64_t>() : rate});
+        return command;
+    }
     default: return DeleteTopic{name};
     }
 }
@@ -112,7 +137,7 @@ TEST_CASE("replicas and first places go round among the nodes", "[server]") {
     const auto applied = catalogue.apply(create("log", 6, 2));
     std::map<NodeId, int> first_places, replicas;
     for (const Placed& placed : applied.placed) {
-        CHECK(placed.is_new);
+        CHECK(placed.change == Placed::Change::made);
         REQUIRE(placed.replicas.size() == 2);
         CHECK(placed.replicas[0] != placed.replicas[1]);
         ++first_places[placed.replicas[0]];
@@ -129,7 +154,7 @@ TEST_CASE("a group's number is never used for another, even if its topic is gone
     CHECK(groups_of(kept.apply(create("a", 2, 1))) == std::vector<std::int64_t>{1, 2});
     const auto removed = kept.apply(DeleteTopic{"a"});
     CHECK(groups_of(removed) == std::vector<std::int64_t>{1, 2});
-    for (const Placed& placed : removed.placed) CHECK(!placed.is_new);
+    for (const Placed& placed : removed.placed) CHECK(placed.change == Placed::Change::removed);
     Catalogue restored(three_nodes);
     for (const auto& [key, value] : kept.stored) REQUIRE(restored.restore(key, value).ok());
     CHECK(groups_of(restored.apply(create("a", 1, 1))) == std::vector<std::int64_t>{3});
@@ -157,6 +182,60 @@ TEST_CASE("a command that cannot be carried out changes nothing and says why", "
     CHECK(kept.catalogue.topics().size() == 1);
     // Nor has it taken a group's number.
     CHECK(groups_of(kept.apply(create("other", 1, 1))) == std::vector<std::int64_t>{2});
+}
+
+TEST_CASE("a topic's settings change as a whole or not at all", "[server]") {
+    using Kind = SettingEdit::Kind;
+    Kept kept;
+    kept.apply(create("log", 2, 3));
+    const auto settings = [&] { return kept.catalogue.find("log")->settings; };
+    const auto applied = kept.apply(
+        AlterTopic{"log",
+                   false,
+                   {{"segment.ms", Kind::set, "7"}, {"cleanup.policy", Kind::append, "compact"}}});
+    CHECK(applied.outcome == Outcome::done);
+    REQUIRE(applied.placed.size() == 2);
+    CHECK(applied.placed[1].change == Placed::Change::settings);
+    CHECK(applied.placed[1].settings == settings());
+    CHECK(settings().segment_ms == 7);
+    CHECK(settings().is_compacted);
+    const auto refused = kept.apply(AlterTopic{
+        "log", false, {{"segment.ms", Kind::set, "8"}, {"retention.ms", Kind::set, "soon"}}});
+    CHECK(refused.outcome == Outcome::not_settable);
+    CHECK(refused.placed.empty());
+    CHECK(refused.changes.changes.empty());
+    CHECK(settings().segment_ms == 7);
+    CHECK(kept.apply(AlterTopic{"log", false, {}}).placed.empty());
+    CHECK(kept.apply(AlterTopic{"log", true, {{"retention.ms", Kind::set, "9"}}}).outcome ==
+          Outcome::done);
+    TopicSettings only;
+    only.retention_ms = 9;
+    CHECK(settings() == only);
+    CHECK(kept.apply(AlterTopic{"other", true, {}}).outcome == Outcome::not_found);
+    Kept restored;
+    for (const auto& [key, value] : kept.stored)
+        REQUIRE(restored.catalogue.restore(key, value).ok());
+    CHECK(same(restored.catalogue, kept.catalogue));
+}
+
+TEST_CASE("partitions are added to those that were there when they were asked for", "[server]") {
+    Kept kept;
+    kept.apply(create("log", 2, 2));
+    const auto before = kept.catalogue.find("log")->partitions;
+    const auto added = kept.apply(AddPartitions{"log", 2, 5});
+    CHECK(added.outcome == Outcome::done);
+    CHECK(groups_of(added) == std::vector<std::int64_t>{3, 4, 5});
+    const auto& after = kept.catalogue.find("log")->partitions;
+    REQUIRE(after.size() == 5);
+    CHECK(std::equal(before.begin(), before.end(), after.begin()));
+    for (const Topic::Partition& partition : after) CHECK(partition.replicas.size() == 2);
+    CHECK(kept.apply(AddPartitions{"log", 2, 5}).placed.empty()); // Repeated.
+    CHECK(kept.apply(AddPartitions{"log", 2, 5}).outcome == Outcome::done);
+    CHECK(kept.apply(AddPartitions{"log", 2, 6}).outcome == Outcome::exists);
+    CHECK(kept.apply(AddPartitions{"log", 5, 4}).outcome == Outcome::no_such_placement);
+    CHECK(kept.apply(AddPartitions{"log", 5, 10'001}).outcome == Outcome::no_such_placement);
+    CHECK(kept.apply(AddPartitions{"other", 1, 2}).outcome == Outcome::not_found);
+    CHECK(kept.catalogue.find("log")->partitions.size() == 5);
 }
 
 TEST_CASE("a node that registers again is found at its new address", "[server]") {
@@ -275,6 +354,12 @@ TEST_CASE("what no catalogue has stored is corrupt", "[server]") {
     CHECK(restored("catalogue/next_group", "0").error() == Error::corrupt);
     CHECK(restored("catalogue/next_group", "-1").error() == Error::corrupt);
     CHECK(restored("catalogue/next_group", "x").error() == Error::corrupt);
+    CHECK(restored("catalogue/quota", std::string(2, '\xff')).ok());
+    CHECK(restored("catalogue/quota/a", std::string(2, '\xff')).ok());
+    CHECK(restored("catalogue/quotas", std::string(2, '\xff')).error() == Error::corrupt);
+    CHECK(restored("catalogue/quota/a", std::string(1, '\xff')).error() == Error::corrupt);
+    CHECK(restored("catalogue/quota/a", std::string("\1\0\0\0\0\0\0\0\0\xff", 10)).error() ==
+          Error::corrupt); // No rate.
     CHECK(restored("catalogue/something", "7").error() == Error::corrupt);
     CHECK(restored("catalogue/", "7").error() == Error::corrupt);
 }

@@ -102,7 +102,11 @@ Result<wire::Compaction> Compaction::next(raft::Group& group, const wire::Compac
     const std::int64_t now = env_.clock.wall().unix_ms;
     std::optional<std::int64_t> newest;
     if (rules.min_lag_ms > 0) newest = now - rules.min_lag_ms;
-    const Compactable found = group.log().compactable(last.to.end, newest);
+    // Behind it there may be transactions that are open.
+    const auto stable = group.stable_end();
+    SOMETIMES(!stable.ok(), "compaction/does-not-know-what-counts");
+    if (!stable.ok()) return next;
+    const Compactable found = group.log().compactable(last.to.end, newest, stable.value());
     const bool is_further = found.end.index > last.to.end.index;
     const bool is_dirty = is_further && (is_enough(found, rules.min_dirty_millionths) ||
                                          BUGGIFY("compaction/is-easily-satisfied"));
@@ -134,6 +138,16 @@ bool Compaction::may_have_deletes(GroupId id) const {
 
 // ---- Every replica ----
 
+// Nothing is to be done: there is none.
+Result<std::unique_ptr<KafkaBatches>> Compaction::reader_of(raft::Group& group) {
+    std::unique_ptr<KafkaBatches> none;
+    if (group.log().is_compacted()) return none;
+    const Result<> known = group.load_producers();
+    if (!known.ok() && known.error() == Error::cancelled) return Error::cancelled;
+    if (!known.ok() || !group.producers()) return none;
+    return std::make_unique<KafkaBatches>(group.producers()->aborted());
+}
+
 Result<> Compaction::compact(raft::Group& group) {
     // After each MiB it rests for as long as it has worked: others have the disk and the processor
     // for half of the time at least.
@@ -145,7 +159,9 @@ Result<> Compaction::compact(raft::Group& group) {
         began = env_.clock.now();
         return {};
     };
-    const auto done = group.compact(reader_, config_.compaction_key_bytes_max, pace);
+    const auto reader = TRY(reader_of(group));
+    if (!reader) return {};
+    const auto done = group.compact(*reader, config_.compaction_key_bytes_max, pace);
     if (!done.ok()) {
         SOMETIMES(done.error() == Error::unavailable, "compaction/too-early");
         SOMETIMES(done.error() == Error::corrupt, "compaction/of-a-damaged-log");

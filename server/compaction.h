@@ -15,6 +15,7 @@
 #include "server/space_watch.h"
 
 #include <map>
+#include <memory>
 
 namespace pyralog::server {
 
@@ -36,6 +37,7 @@ private:
     Result<wire::Compaction> next(raft::Group& group, const wire::Compaction& last,
                                   const Rules& rules);
     bool may_have_deletes(GroupId id) const;
+    Result<std::unique_ptr<KafkaBatches>> reader_of(raft::Group& group);
     Result<> compact(raft::Group& group);
 
     Environment& env_;
@@ -43,7 +45,6 @@ private:
     raft::Host& host_;
     const Controller& controller_;
     const SpaceWatch& space_;
-    const KafkaBatches reader_;
     std::map<GroupId, std::uint64_t> deletes_; // Records that delete a key, as this node has seen.
     Metrics::Counter agreed_total_;
     Metrics::Counter passes_total_;

@@ -117,6 +117,13 @@ Address Config::advertised() const {
     return {self != members.end() ? self->second.host : "127.0.0.1", kafka.port};
 }
 
+std::string Config::grpc_advertised() const {
+    if (!grpc.listen) return {};
+    if (grpc.advertise) return pyralog::to_string(*grpc.advertise);
+    if (!is_wildcard(grpc.listen->host)) return pyralog::to_string(*grpc.listen);
+    return pyralog::to_string({advertised().host, grpc.listen->port});
+}
+
 int Config::default_replication_factor() const {
     if (topic.replication_factor > 0) return topic.replication_factor;
     return static_cast<int>(std::min<std::size_t>(3, member_ids().size()));
@@ -172,6 +179,13 @@ std::vector<std::string> Config::problems() const {
         found.push_back(both("kafka.port", "the listener for peers", kafka.port));
     if (peers && meet(admin_address(), *peers))
         found.push_back(both("admin.port", "the listener for peers", admin.port));
+    if (!grpc.listen) return found;
+    if (meet(*grpc.listen, kafka_address()))
+        found.push_back(both("grpc.listen", "kafka.port", kafka.port));
+    if (meet(*grpc.listen, admin_address()))
+        found.push_back(both("grpc.listen", "admin.port", admin.port));
+    if (peers && meet(*grpc.listen, *peers))
+        found.push_back(both("grpc.listen", "the listener for peers", peers->port));
     return found;
 }
 

@@ -39,6 +39,8 @@ struct KafkaConfig {
     std::int64_t requests_in_flight_max = 64;
     std::size_t request_bytes_max = 100_MiB;
     std::size_t fetch_bytes_max = 55_MiB;
+    std::int64_t fetch_sessions_max = 1000;
+    std::size_t fetch_sessions_bytes_max = 16_MiB;
     std::size_t requests_bytes_max = 256_MiB;
     std::size_t answers_bytes_max = 256_MiB;
     Duration connection_idle_max = 10min;
@@ -92,12 +94,35 @@ struct GroupConfig {
     void describe(Visitor& setting);
 };
 
+// What is set about transactions.
+struct TransactionConfig {
+    int partitions = 16;
+    std::int64_t ids_max = 10'000;
+    std::int64_t partitions_max = 1000;
+    Duration timeout_max = 15min;
+    Duration id_expiration = std::chrono::days(7);
+
+    template <class Visitor>
+    void describe(Visitor& setting);
+};
+
 struct AdminConfig {
     std::string host = "127.0.0.1";
     std::uint16_t port = 9094;
     std::int64_t connections_max = 32;
     Duration patience = 10s;
     std::int64_t series_max = 1000;
+
+    template <class Visitor>
+    void describe(Visitor& setting);
+};
+
+// What is set about PyralogService.
+struct GrpcConfig {
+    std::optional<Address> listen;
+    std::optional<Address> advertise;
+    std::int64_t calls_max = 1000;
+    std::size_t memory_max = 64_MiB;
 
     template <class Visitor>
     void describe(Visitor& setting);
@@ -115,6 +140,7 @@ struct Config {
     KafkaConfig kafka;
     TopicConfig topic;
     GroupConfig group;
+    TransactionConfig transaction;
     raft::RaftConfig raft;
     JournalConfig journal;
     LogConfig log;
@@ -122,6 +148,7 @@ struct Config {
     raft::TransportConfig peer;
 
     AdminConfig admin;
+    GrpcConfig grpc;
 
     NodeId id() const { return NodeId(node_id); }
 
@@ -135,6 +162,9 @@ struct Config {
 
     // What clients are told to connect to.
     Address advertised() const;
+
+    // The same for gRPC, as host:port; empty if this node does not listen for it.
+    std::string grpc_advertised() const;
 
     // How many replicas a topic gets that asks for none in particular.
     int default_replication_factor() const;
@@ -220,6 +250,11 @@ void KafkaConfig::describe(Visitor& setting) {
             "A request that claims to be longer ends its connection.");
     setting("kafka.fetch_bytes_max", fetch_bytes_max, Bounds<std::size_t>{64_KiB, 1_GiB},
             "The most record bytes in one answer to a fetch, whatever was asked for.");
+    setting("kafka.fetch_sessions_max", fetch_sessions_max, Bounds<std::int64_t>{0, 100'000},
+            "Clients of which it is remembered what they fetch, so that they need not say it each "
+            "time.");
+    setting("kafka.fetch_sessions_bytes_max", fetch_sessions_bytes_max,
+            Bounds<std::size_t>{0, 16_GiB}, "The memory for that.");
     setting("kafka.requests_bytes_max", requests_bytes_max, Bounds<std::size_t>{64_KiB, 1024_GiB},
             "The memory for requests of all clients that are not answered yet. One request at a "
             "time may exceed it.");
@@ -307,6 +342,23 @@ void GroupConfig::describe(Visitor& setting) {
 }
 
 template <class Visitor>
+void TransactionConfig::describe(Visitor& setting) {
+    setting("transaction.partitions", partitions, Bounds<int>{1, 256},
+            "Partitions of __transaction_state, which is made when somebody first has "
+            "transactions; each transactional id is coordinated by who leads one of them.");
+    setting("transaction.ids_max", ids_max, Bounds<std::int64_t>{1, 1'000'000},
+            "Transactional ids beyond this number, of those that one node coordinates, are "
+            "refused.");
+    setting("transaction.partitions_max", partitions_max, Bounds<std::int64_t>{1, 10'000},
+            "The most partitions that one transaction may write to.");
+    setting("transaction.timeout_max", timeout_max, Bounds<Duration>{10ms, 24h},
+            "No producer may ask for more time for a transaction than this.");
+    setting("transaction.id_expiration", id_expiration,
+            Bounds<Duration>{1s, std::chrono::days(36'500)},
+            "A transactional id of which nothing was heard for so long is forgotten.");
+}
+
+template <class Visitor>
 void AdminConfig::describe(Visitor& setting) {
     setting("admin.host", host, AnyText{255},
             "The address to listen on for the console, status, stop and metrics. There is no "
@@ -319,6 +371,18 @@ void AdminConfig::describe(Visitor& setting) {
     setting("admin.series_max", series_max, Bounds<std::int64_t>{0, 100'000},
             "So many partitions, and so many consumer groups by topic, are told one by one in the "
             "metrics. The sums are of all.");
+}
+
+template <class Visitor>
+void GrpcConfig::describe(Visitor& setting) {
+    setting("grpc.listen", listen, address_form,
+            "Where to listen for PyralogService, the native protocol; empty: nowhere.");
+    setting("grpc.advertise", advertise, address_form,
+            "What its clients are told to connect to, if not the address that is listened on.");
+    setting("grpc.calls_max", calls_max, Bounds<std::int64_t>{1, 100'000},
+            "Its calls beyond this number, at a time, are refused.");
+    setting("grpc.memory_max", memory_max, Bounds<std::size_t>{1_MiB, 64_GiB},
+            "The memory for its connections and messages.");
 }
 
 template <class Visitor>
@@ -338,12 +402,14 @@ void Config::describe(Visitor& setting) {
     kafka.describe(setting);
     topic.describe(setting);
     group.describe(setting);
+    transaction.describe(setting);
     raft.describe(setting);
     journal.describe(setting);
     log.describe(setting);
     disk.describe(setting);
     peer.describe(setting);
     admin.describe(setting);
+    grpc.describe(setting);
 }
 
 } // namespace pyralog::server

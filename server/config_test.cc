@@ -149,6 +149,27 @@ TEST_CASE("clients are told an address that they can use", "[server]") {
     CHECK(config.advertised() == Address{"logs.example", 1234});
 }
 
+TEST_CASE("by gRPC clients are told the same host, and where it listens", "[server]") {
+    Config config = three_nodes();
+    CHECK(config.grpc_advertised() == "");
+    config.grpc.listen = Address{"0.0.0.0", 9095};
+    CHECK(config.grpc_advertised() == "a:9095");
+    config.grpc.listen = Address{"10.0.0.1", 9095};
+    CHECK(config.grpc_advertised() == "10.0.0.1:9095");
+    config.grpc.advertise = Address{"logs.example", 1234};
+    CHECK(config.grpc_advertised() == "logs.example:1234");
+}
+
+TEST_CASE("gRPC has a port of its own", "[server]") {
+    Config config = three_nodes();
+    config.grpc.listen = Address{"0.0.0.0", 9095};
+    CHECK(config.problems().empty());
+    for (const std::uint16_t taken : {9092, 9093, 9094}) {
+        config.grpc.listen->port = taken;
+        CHECK(config.problems().size() == 1);
+    }
+}
+
 TEST_CASE("a node that is alone listens for no peers", "[server]") {
     Config config;
     CHECK_FALSE(config.peer_address());

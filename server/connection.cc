@@ -56,6 +56,7 @@ Result<> Connection::start_all() {
     for (;;) {
         ByteBudget::Share memory(node_.request_bytes);
         Bytes frame = TRY(read_frame(memory));
+        TRY(wait_while_muted());
         if (BUGGIFY("connection/hangs-up", 2'000)) return Error::disconnected;
         SOMETIMES(started_.size() > 1, "connection/requests-wait-for-earlier-ones");
         ++unanswered_;
@@ -63,6 +64,7 @@ Result<> Connection::start_all() {
         const std::size_t size = frame.size();
         const Time now = node_.env.clock.now();
         auto started = TRY(start(node_, std::move(frame), stream_->peer().host));
+        mute(started->mute());
         node_.requests.came(api, size);
         TRY(started_.push({std::move(started), api, now, std::move(memory)}));
     }
@@ -74,6 +76,7 @@ Result<> Connection::answer_all() {
         const Answered answer = TRY(request.started->finish());
         if (BUGGIFY("connection/answers-late", 50'000))
             TRY(node_.env.fibers.sleep_until(node_.env.clock.now() + 5ms));
+        mute(answer.throttle);
         for (const wire::kafka::ErrorCode error : answer.errors)
             node_.requests.told(request.api, error);
         if (!answer.frame.empty()) TRY(write(answer.frame));
@@ -82,6 +85,20 @@ Result<> Connection::answer_all() {
         --unanswered_;
         quiet_since_ = node_.env.clock.now();
     }
+}
+
+void Connection::mute(Duration throttle) {
+    if (throttle > Duration(0))
+        muted_until_ = std::max(muted_until_, node_.env.clock.now() + throttle);
+}
+
+// It may become longer meanwhile, by the answer to an earlier request.
+Result<> Connection::wait_while_muted() {
+    while (node_.env.clock.now() < muted_until_) {
+        REACHABLE("connection/not-heard");
+        TRY(node_.env.fibers.sleep_until(muted_until_));
+    }
+    return {};
 }
 
 Time Connection::stall_deadline() const {

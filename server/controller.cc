@@ -27,7 +27,7 @@ struct Answer {
 template <class Codec>
 void describe(Codec& field, Answer& a) {
     field(a.outcome, a.applied);
-    field.require(a.outcome <= Outcome::no_such_placement);
+    field.require(a.outcome <= Outcome::not_settable);
 }
 
 } // namespace
@@ -42,19 +42,27 @@ Controller::Controller(Environment& env, raft::Host& host, std::vector<NodeId> m
 }
 
 Result<> Controller::restore() {
+    const auto unreadable = [&](std::string_view key) {
+        env_.log.error(
+            "cannot read what is stored of the catalogue: another version of the program "
+            "has written it, or the store is damaged; nothing was changed: start the "
+            "version that ran here last, or restore a backup of the whole directory",
+            {{"key", key}});
+        return Error::corrupt;
+    };
     if (const auto applied = TRY(env_.kv.get(applied_key))) {
         const auto offset = parse_integer(*applied);
-        if (!offset || *offset < 0) return Error::corrupt;
+        if (!offset || *offset < 0) return unreadable(applied_key);
         applied_ = Offset(*offset);
     }
-    Result<> sound;
+    std::optional<std::string> unsound;
     TRY(env_.kv.scan(
         Catalogue::prefix,
         [&](std::string_view key, std::string_view value) {
-            sound = catalogue_.restore(key, value);
-            return sound.ok();
+            if (!catalogue_.restore(key, value).ok()) unsound = key;
+            return !unsound;
         }));
-    if (!sound.ok()) return Error::corrupt;
+    if (unsound) return unreadable(*unsound);
     return {};
 }
 
@@ -142,7 +150,14 @@ Result<> Controller::place(const Placed& placed) {
     std::vector<NodeId> voters = placed.replicas;
     std::sort(voters.begin(), voters.end());
     if (!std::binary_search(voters.begin(), voters.end(), host_.self())) return {};
-    if (!placed.is_new) return host_.remove(placed.group);
+    if (placed.change == Placed::Change::removed) return host_.remove(placed.group);
+    if (placed.change == Placed::Change::settings) {
+        if (const raft::GroupRef group = host_.find(placed.group))
+            group->log().set_limits(
+                placed.settings.log_segment_bytes().value_or(host_.log_config().segment_bytes),
+                placed.settings.log_segment_age().value_or(host_.log_config().segment_age));
+        return {};
+    }
     const bool first = placed.replicas.front() == host_.self();
     const Result<> created = host_.create({placed.group,
                                            {std::move(voters), {}, {}},
@@ -163,7 +178,11 @@ Result<Outcome> Controller::submit(const Command& command) {
         const auto leader = host_.leader_of(controller_group);
         Result<Outcome> result = Error::unavailable;
         SOMETIMES(!leader, "controller/nobody-leads");
-        if (leader && !BUGGIFY("controller/finds-no-leader"))
+        // One that is away would not answer; there will soon be another.
+        const bool is_away =
+            leader && *leader != host_.self() && !host_.transport().connected(*leader);
+        SOMETIMES(is_away, "controller/leader-is-away");
+        if (leader && !is_away && !BUGGIFY("controller/finds-no-leader"))
             result = *leader == host_.self() ? submit_here(command) : submit_to(*leader, command);
         if (result.ok() && BUGGIFY("controller/answer-is-lost")) result = Error::unavailable;
         if (result.ok()) return as_seen_now(command, result.value());

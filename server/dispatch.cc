@@ -13,7 +13,7 @@ using wire::kafka::ApiKey;
 
 // Produce is announced from version 0 on, though 0 to 2 are refused: librdkafka up to 2.11 sends
 // everything uncompressed to a broker that does not cover version 0 (KAFKA-18659).
-constexpr std::array<Served, 22> table{{
+constexpr std::array<Served, 39> table{{
     {ApiKey::produce, 3, 9, 0, start_produce},
     {ApiKey::fetch, 4, 12, 4, start_fetch},
     {ApiKey::list_offsets, 1, 7, 1, start_list_offsets},
@@ -33,6 +33,23 @@ constexpr std::array<Served, 22> table{{
     {ApiKey::delete_records, 0, 2, 0, start_delete_records},
     {ApiKey::init_producer_id, 0, 5, 0, start_init_producer_id},
     {ApiKey::offset_for_leader_epoch, 2, 4, 2, start_offset_for_leader_epoch},
+    {ApiKey::describe_configs, 0, 4, 0, start_describe_configs},
+    {ApiKey::alter_configs, 0, 2, 0, start_alter_configs},
+    {ApiKey::incremental_alter_configs, 0, 1, 0, start_incremental_alter_configs},
+    {ApiKey::describe_log_dirs, 0, 4, 0, start_describe_log_dirs},
+    {ApiKey::create_partitions, 0, 3, 0, start_create_partitions},
+    {ApiKey::elect_leaders, 0, 2, 0, start_elect_leaders},
+    {ApiKey::list_partition_reassignments, 0, 0, 0, start_list_reassignments},
+    {ApiKey::describe_cluster, 0, 1, 0, start_describe_cluster},
+    {ApiKey::describe_topic_partitions, 0, 0, 0, start_describe_topic_partitions},
+    {ApiKey::describe_client_quotas, 0, 1, 0, start_describe_client_quotas},
+    {ApiKey::alter_client_quotas, 0, 1, 0, start_alter_client_quotas},
+    {ApiKey::add_partitions_to_txn, 0, 5, 0, start_add_partitions_to_txn},
+    {ApiKey::add_offsets_to_txn, 0, 4, 0, start_add_offsets_to_txn},
+    {ApiKey::end_txn, 0, 5, 0, start_end_txn},
+    {ApiKey::txn_offset_commit, 0, 5, 0, start_txn_offset_commit},
+    {ApiKey::describe_transactions, 0, 0, 0, start_describe_transactions},
+    {ApiKey::list_transactions, 0, 1, 0, start_list_transactions},
     {ApiKey::delete_groups, 0, 2, 0, start_delete_groups},
     {ApiKey::offset_delete, 0, 0, 0, start_offset_delete},
     {ApiKey::describe_producers, 0, 0, 0, start_describe_producers},

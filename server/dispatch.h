@@ -14,12 +14,13 @@
 
 namespace pyralog::server {
 
-// The frame of an answer, empty if there is to be none, and the errors that it tells.
+// The frame of an answer, empty if there is to be none, and what the connection has to know of it.
 struct Answered {
     Answered() = default;
     Answered(BytesChain f) : frame(std::move(f)) {}
     BytesChain frame;
     std::vector<wire::kafka::ErrorCode> errors;
+    Duration throttle{}; // As Started::mute().
 };
 
 // A request that has begun. Requests of a connection begin in the order in which they come, and
@@ -29,6 +30,8 @@ public:
     virtual ~Started() = default;
     // Waits for what there is to wait for. An error ends the connection.
     virtual Result<Answered> finish() = 0;
+    // Nothing more is heard of the client for so long, from now on.
+    virtual Duration mute() const { return {}; }
 };
 
 template <class Function>

@@ -6,10 +6,6 @@
 
 namespace pyralog::server {
 
-namespace {
-
-// The same batch with its records as they were before they were compressed. Nothing if they cannot
-// be had, or are more than a batch may hold.
 std::optional<wire::RecordBatch> plain(const wire::RecordBatch& batch) {
     wire::BatchHeader header = batch.header();
     if (header.compression() == wire::Compression::none) return batch;
@@ -26,7 +22,9 @@ std::optional<wire::RecordBatch> plain(const wire::RecordBatch& batch) {
     return {};
 }
 
-std::optional<wire::RecordBatch> plain(const BytesChain& stored) {
+namespace {
+
+std::optional<wire::RecordBatch> plain_of(const BytesChain& stored) {
     Bytes bytes = joined(stored);
     const auto taken = wire::RecordBatch::take_first(bytes);
     const auto* const batch = std::get_if<wire::RecordBatch>(&taken);
@@ -37,22 +35,37 @@ std::optional<wire::RecordBatch> plain(const BytesChain& stored) {
 } // namespace
 
 std::optional<std::vector<KeyedRecord>> KafkaBatches::records_in(const BytesChain& batch) const {
-    const std::optional<wire::RecordBatch> whole = plain(batch);
+    const std::optional<wire::RecordBatch> whole = plain_of(batch);
     if (!whole) return {};
     std::vector<KeyedRecord> records;
+    if (whole->header().is_control()) {
+        records.push_back({whole->first(), {}, true, false});
+        return records;
+    }
+    const bool is_void = is_aborted(whole->header());
     wire::RecordReader reader(*whole);
     for (;;) {
         const Result<std::optional<wire::Record>> next = reader.next();
         if (!next.ok()) return {};
         const std::optional<wire::Record>& record = next.value();
         if (!record) return records;
-        records.push_back({record->offset, record->key, !record->value});
+        records.push_back({record->offset, record->key, !record->value, is_void});
     }
+}
+
+bool KafkaBatches::is_aborted(const wire::BatchHeader& header) const {
+    if (!header.is_transactional()) return false;
+    auto next =
+        std::ranges::lower_bound(aborted_, header.base_offset, {}, &wire::AbortedTransaction::last);
+    // The first of this producer that ends behind it.
+    for (; next != aborted_.end(); ++next)
+        if (next->producer == header.producer_id) return next->first <= header.base_offset;
+    return false;
 }
 
 // Its latest time is that of what is left.
 BytesChain KafkaBatches::reduced(const BytesChain& batch, std::span<const Offset> kept) const {
-    const std::optional<wire::RecordBatch> whole = plain(batch);
+    const std::optional<wire::RecordBatch> whole = plain_of(batch);
     CHECK(whole && !kept.empty());
     wire::BatchHeader header = whole->header();
     header.record_count = 0;

@@ -189,3 +189,30 @@ TEST_CASE("a batch has keys if each of its records has one, and it can be told",
     header.attributes = static_cast<std::int16_t>(Compression::zstd);
     CHECK_FALSE(has_keys(batch_of(wire::assemble(header, Bytes::copy_of("not zstd")))));
 }
+
+TEST_CASE("records of a transaction that came to nothing are void, and markers as tombstones",
+          "[server][compaction]") {
+    const auto batch_at = [](std::int64_t offset, std::int64_t producer, bool is_part) {
+        wire::RecordBatchBuilder builder;
+        builder.from(producer, 0, 0).add("a", "first");
+        if (is_part) builder.mark(wire::BatchHeader::transactional_bit);
+        const auto parsed = wire::RecordBatch::parse(builder.build());
+        return std::get<wire::RecordBatch>(parsed).stamped(Offset(offset), Term(1));
+    };
+    const KafkaBatches reader({{8, Offset(3), Offset(5)}, {7, Offset(10), Offset(20)}});
+    const auto is_void = [&](std::int64_t offset, std::int64_t producer, bool is_part = true) {
+        return reader.records_in(batch_at(offset, producer, is_part))->at(0).is_void;
+    };
+    CHECK(is_void(10, 7));
+    CHECK(is_void(19, 7));
+    CHECK_FALSE(is_void(9, 7));
+    CHECK_FALSE(is_void(21, 7));
+    CHECK_FALSE(is_void(12, 7, false));
+    CHECK_FALSE(is_void(12, 8));
+    CHECK(is_void(4, 8));
+    const auto marker = wire::marker({7, 0, false}, 1, 5).stamped(Offset(20), Term(1));
+    const auto records = reader.records_in(marker);
+    REQUIRE(records);
+    CHECK((records->size() == 1 && !records->at(0).key && records->at(0).deletes));
+    CHECK(records->at(0).offset == Offset(20));
+}

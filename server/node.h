@@ -8,10 +8,13 @@
 #include "server/byte_budget.h"
 #include "server/config.h"
 #include "server/controller.h"
+#include "server/fetch_sessions.h"
 #include "server/groups/coordinator.h"
 #include "server/producers/producer_ids.h"
+#include "server/quotas.h"
 #include "server/request_meter.h"
 #include "server/space_watch.h"
+#include "server/transactions/coordinator.h"
 
 #include <string>
 
@@ -19,17 +22,18 @@ namespace pyralog::server {
 
 struct Node {
     Node(Environment& e, const Config& c, raft::Host& h, Controller& o, Coordinator& g,
-         const SpaceWatch& s)
-        : env(e), config(c), host(h), controller(o), groups(g), space(s),
-          producer_ids(e, o, h.self()),
-          records_written(e.metrics, "pyralog_records_written_total",
-                          "Records that clients were told are stored."),
+         Transactions& t, ProducerIds& i, const SpaceWatch& s)
+        : env(e), config(c), host(h), controller(o), groups(g), transactions(t), space(s),
+          producer_ids(i), records_written(e.metrics, "pyralog_records_written_total",
+                                           "Records that clients were told are stored."),
           write_latency(e.metrics, "pyralog_write_latency_seconds",
                         "From a produce request to its answer."),
           fetched_bytes(e.metrics, "pyralog_fetched_bytes_total",
                         "Record bytes that clients have fetched."),
           connections(e.metrics, "pyralog_active_connections", "Clients that are connected."),
-          requests(e.metrics), request_bytes(e.fibers, c.kafka.requests_bytes_max),
+          requests(e.metrics), quotas(o.catalogue()),
+          fetch_sessions(c.kafka.fetch_sessions_max, c.kafka.fetch_sessions_bytes_max),
+          request_bytes(e.fibers, c.kafka.requests_bytes_max),
           answer_bytes(e.fibers, c.kafka.answers_bytes_max) {}
 
     Environment& env;
@@ -37,13 +41,16 @@ struct Node {
     raft::Host& host;
     Controller& controller;
     Coordinator& groups;
+    Transactions& transactions;
     const SpaceWatch& space;
-    ProducerIds producer_ids;
+    ProducerIds& producer_ids;
     Metrics::Counter records_written;
     Metrics::Histogram write_latency;
     Metrics::Counter fetched_bytes;
     Metrics::Gauge connections;
     RequestMeter requests;
+    Quotas quotas;
+    FetchSessions fetch_sessions;
     ByteBudget request_bytes; // Of all clients: that are not answered yet,
     ByteBudget answer_bytes;  // and that are not sent yet.
 

@@ -8,6 +8,7 @@
 #include "core/wire/kafka/list_offsets.h"
 #include "io/sim/world.h"
 #include "server/broker.h"
+#include "server/node.h"
 
 #include <array>
 #include <functional>
@@ -107,7 +108,13 @@ public:
 
     void start(NodeId node) {
         world.boot(node, sim::World::Main([this, node](Environment& env) -> Result<> {
-                       Broker broker(env, configs_.at(node));
+                       Broker broker(env, configs_.at(node), [this, node](Node& inside) {
+                           Scope scope(inside.env.fibers);
+                           inside_[node] = {&inside, &scope};
+                           const Result<> ended = inside.env.fibers.sleep_until(Time::max());
+                           inside_.erase(node);
+                           return ended;
+                       });
                        struct Known {
                            Known(std::map<NodeId, Broker*>& b, NodeId n, Broker& broker)
                                : brokers(b), node(n) {
@@ -139,6 +146,16 @@ public:
     bool until(const std::function<bool()>& done, Duration within = patience) {
         return world.run_until(world.now() + within, done);
     }
+    // The same for what is found out by asking, which goes on with the world itself.
+    bool until_asked(const std::function<bool()>& done) {
+        for (const Duration limit = world.now() + patience; world.now() < limit;) {
+            if (done()) return true;
+            world.run_for(50ms);
+        }
+        return false;
+    }
+    bool is_up(NodeId node) const { return brokers_.contains(node); }
+    NodeId up() const { return brokers_.begin()->first; } // Some node that is.
     // Does this in a fiber of the client, and goes on until it is done.
     void in_client(const std::function<void(Environment&)>& body) {
         bool done = false;
@@ -147,6 +164,19 @@ public:
             done = true;
         });
         REQUIRE(until([&] { return done; }, 1h));
+    }
+    // The same in a fiber of a node that serves. What it has begun ends with the node.
+    void in_node(NodeId node, const std::function<void(Node&)>& body) {
+        bool done = false;
+        begin_in_node(node, [&](Node& inside) {
+            body(inside);
+            done = true;
+        });
+        REQUIRE(until([&] { return done; }, 1h));
+    }
+    void begin_in_node(NodeId node, const std::function<void(Node&)>& body) {
+        const Inside& inside = inside_.at(node);
+        inside.scope->spawn("test", [body, &node = *inside.node] { body(node); });
     }
     Stream* keep(std::unique_ptr<Stream> stream) {
         return streams_->emplace_back(std::move(stream)).get();
@@ -174,6 +204,11 @@ public:
 private:
     std::map<NodeId, Config> configs_;
     std::map<NodeId, Broker*> brokers_;
+    struct Inside {
+        Node* node = nullptr;
+        Scope* scope = nullptr;
+    };
+    std::map<NodeId, Inside> inside_; // Of those that serve.
     Scope* scope_ = nullptr;
     std::list<std::unique_ptr<Stream>>* streams_ = nullptr;
 

@@ -19,15 +19,19 @@ struct Known {
 
 // The bounds are Kafka's.
 constexpr std::int64_t any = std::numeric_limits<std::int64_t>::max();
-constexpr std::array<Known, 6> known{{
+constexpr std::array<Known, 7> known{{
     {"retention.ms", &TopicSettings::retention_ms, -1, any},
     {"retention.bytes", &TopicSettings::retention_bytes, -1, any},
     {"segment.bytes", &TopicSettings::segment_bytes, 14, std::numeric_limits<std::int32_t>::max()},
     {"segment.ms", &TopicSettings::segment_ms, 1, any},
     {"delete.retention.ms", &TopicSettings::delete_retention_ms, 0, any},
     {"min.compaction.lag.ms", &TopicSettings::min_compaction_lag_ms, 0, any},
+    // A larger batch could not be taken by any node: see topic.message_bytes_max.
+    {"max.message.bytes", &TopicSettings::max_message_bytes, 0, 64_MiB},
 }};
 constexpr std::int64_t millionths = 1'000'000;
+constexpr std::string_view policy = "cleanup.policy";
+constexpr std::string_view dirty_ratio = "min.cleanable.dirty.ratio";
 
 // What a log is given, whatever the topic says.
 constexpr std::int64_t segment_bytes_least = 1_KiB;
@@ -49,6 +53,18 @@ std::optional<std::int64_t> parse_millionths(std::string_view text) {
     const std::int64_t total = value + *parse_integer(digits.insert(0, "1")) - millionths;
     if (total > millionths) return {};
     return total;
+}
+
+std::string format_millionths(std::int64_t value) {
+    std::string digits = std::to_string(millionths + value % millionths).substr(1);
+    while (digits.size() > 1 && digits.back() == '0') digits.pop_back();
+    return std::to_string(value / millionths) + '.' + digits;
+}
+
+std::string format_policy(bool is_deleted, bool is_compacted) {
+    std::string text(is_compacted ? "compact" : "");
+    if (is_deleted) text += text.empty() ? "delete" : ",delete";
+    return text;
 }
 
 // Both policies, in any order, or one of them.
@@ -75,10 +91,10 @@ std::string wrong(std::string_view name, std::string_view value, std::string_vie
 } // namespace
 
 std::string TopicSettings::set(std::string_view name, std::string_view value) {
-    if (name == "cleanup.policy")
+    if (name == policy)
         return parse_policy(value, *this) ? std::string()
                                           : wrong(name, value, "delete, compact, or both");
-    if (name == "min.cleanable.dirty.ratio") {
+    if (name == dirty_ratio) {
         min_dirty_millionths = parse_millionths(value);
         return min_dirty_millionths ? std::string() : wrong(name, value, "a number from 0 to 1");
     }
@@ -91,6 +107,62 @@ std::string TopicSettings::set(std::string_view name, std::string_view value) {
                          std::to_string(setting->most));
     this->*setting->value = *number;
     return {};
+}
+
+std::string TopicSettings::change(const SettingEdit& edit) {
+    using Kind = SettingEdit::Kind;
+    if (edit.kind == Kind::set) return set(edit.name, edit.value);
+    if (edit.kind == Kind::unset) {
+        const TopicSettings none;
+        if (edit.name == policy) {
+            is_deleted = none.is_deleted;
+            is_compacted = none.is_compacted;
+        } else if (edit.name == dirty_ratio) {
+            min_dirty_millionths.reset();
+        } else if (const auto* const setting = std::ranges::find(known, edit.name, &Known::name);
+                   setting != known.end()) {
+            (this->*setting->value).reset();
+        } else {
+            return '"' + edit.name + "\" cannot be set for a topic";
+        }
+        return {};
+    }
+    if (edit.name != policy) return '"' + edit.name + "\" is no list";
+    TopicSettings part;
+    if (!parse_policy(edit.value, part)) return part.set(policy, edit.value);
+    const bool adds = edit.kind == Kind::append;
+    const bool deletes = adds ? is_deleted || part.is_deleted : is_deleted && !part.is_deleted;
+    const bool compacts =
+        adds ? is_compacted || part.is_compacted : is_compacted && !part.is_compacted;
+    if (!deletes && !compacts) return wrong(policy, "", "delete, compact, or both");
+    is_deleted = deletes;
+    is_compacted = compacts;
+    return {};
+}
+
+std::vector<std::string_view> TopicSettings::names() {
+    std::vector<std::string_view> names{policy, dirty_ratio};
+    for (const Known& setting : known) names.push_back(setting.name);
+    return names;
+}
+
+std::optional<std::string> TopicSettings::get(std::string_view name) const {
+    if (name == policy) {
+        if (is_deleted && !is_compacted) return {};
+        return format_policy(is_deleted, is_compacted);
+    }
+    if (name == dirty_ratio) {
+        if (!min_dirty_millionths) return {};
+        return format_millionths(*min_dirty_millionths);
+    }
+    const auto* const setting = std::ranges::find(known, name, &Known::name);
+    if (setting == known.end() || !(this->*setting->value)) return {};
+    return std::to_string(*(this->*setting->value));
+}
+
+std::size_t TopicSettings::message_bytes_max(const TopicConfig& config) const {
+    return max_message_bytes ? static_cast<std::size_t>(*max_message_bytes)
+                             : config.message_bytes_max;
 }
 
 TopicSettings::Retention TopicSettings::retention(const TopicConfig& config) const {

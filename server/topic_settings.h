@@ -9,8 +9,24 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pyralog::server {
+
+// One change of a topic's settings. What is appended and subtracted are parts of a list.
+struct SettingEdit {
+    enum class Kind : std::uint8_t { set, unset, append, subtract };
+    std::string name;
+    Kind kind{};
+    std::string value; // Of no interest where it is unset.
+    bool operator==(const SettingEdit&) const = default;
+};
+
+template <class Codec>
+void describe(Codec& field, SettingEdit& e) {
+    field(e.name, e.kind, e.value);
+    field.require(e.kind <= SettingEdit::Kind::subtract);
+}
 
 struct TopicSettings {
     std::optional<std::int64_t> retention_ms;    // retention.ms; -1: for ever.
@@ -24,10 +40,16 @@ struct TopicSettings {
     std::optional<std::int64_t> min_compaction_lag_ms = {}; // min.compaction.lag.ms
     // min.cleanable.dirty.ratio, in a millionth.
     std::optional<std::int64_t> min_dirty_millionths = {};
+    std::optional<std::int64_t> max_message_bytes = {}; // max.message.bytes, of a batch.
     bool operator==(const TopicSettings&) const = default;
 
     // Empty, or what is wrong, for people.
     std::string set(std::string_view name, std::string_view value);
+    std::string change(const SettingEdit& edit);
+
+    // All that can be set, and what is set of it: nothing where the node decides.
+    static std::vector<std::string_view> names();
+    std::optional<std::string> get(std::string_view name) const;
 
     // What follows from these and from what is set for the node.
     struct Retention {
@@ -44,6 +66,7 @@ struct TopicSettings {
         bool operator==(const Compaction&) const = default;
     };
     std::optional<Compaction> compaction() const;
+    std::size_t message_bytes_max(const TopicConfig& config) const;
     std::optional<std::size_t> log_segment_bytes() const;
     std::optional<Duration> log_segment_age() const;
 };
@@ -52,7 +75,7 @@ template <class Codec>
 void describe(Codec& field, TopicSettings& s) {
     field(s.retention_ms, s.retention_bytes, s.segment_bytes, s.segment_ms);
     field(s.is_deleted, s.is_compacted, s.delete_retention_ms, s.min_compaction_lag_ms);
-    field(s.min_dirty_millionths);
+    field(s.min_dirty_millionths, s.max_message_bytes);
 }
 
 } // namespace pyralog::server

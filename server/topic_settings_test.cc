@@ -90,3 +90,43 @@ TEST_CASE("a log is given sizes and ages that it can use", "[server]") {
     CHECK(of(14, 1).log_segment_age() == Duration(1ms));
     CHECK(of(14, INT64_MAX).log_segment_age() == Duration(std::chrono::days(3650)));
 }
+
+TEST_CASE("what is set of a topic can be read, changed in part, and unset", "[server]") {
+    using Kind = SettingEdit::Kind;
+    TopicSettings settings;
+    for (const std::string_view name : TopicSettings::names()) CHECK_FALSE(settings.get(name));
+    const auto change = [&](Kind kind, std::string name, std::string value = {}) {
+        return settings.change({std::move(name), kind, std::move(value)});
+    };
+    CHECK(change(Kind::append, "cleanup.policy", "compact").empty());
+    CHECK(settings.get("cleanup.policy") == "compact,delete");
+    CHECK(change(Kind::append, "cleanup.policy", "compact").empty());
+    CHECK(settings.get("cleanup.policy") == "compact,delete");
+    CHECK(change(Kind::subtract, "cleanup.policy", "delete").empty());
+    CHECK(settings.get("cleanup.policy") == "compact");
+    CHECK_FALSE(change(Kind::subtract, "cleanup.policy", "compact").empty());
+    CHECK_FALSE(change(Kind::append, "cleanup.policy", "shrink").empty());
+    CHECK(settings.get("cleanup.policy") == "compact");
+    CHECK(change(Kind::append, "retention.ms", "5") == "\"retention.ms\" is no list");
+    for (const char* ratio : {"0.0", "0.5", "0.05", "0.000001", "1.0"}) {
+        CHECK(change(Kind::set, "min.cleanable.dirty.ratio", ratio).empty());
+        CHECK(settings.get("min.cleanable.dirty.ratio") == ratio);
+    }
+    const TopicConfig config;
+    CHECK(settings.message_bytes_max(config) == config.message_bytes_max);
+    for (const std::string_view name :
+         {"retention.ms", "retention.bytes", "segment.bytes", "segment.ms", "delete.retention.ms",
+          "min.compaction.lag.ms", "max.message.bytes"}) {
+        CHECK(change(Kind::set, std::string(name), "77777").empty());
+        CHECK(settings.get(name) == "77777");
+    }
+    CHECK(settings.message_bytes_max(config) == 77777);
+    CHECK_FALSE(change(Kind::set, "max.message.bytes", "67108865").empty());
+    for (const std::string_view name : TopicSettings::names()) {
+        CHECK(settings.get(name));
+        CHECK(change(Kind::unset, std::string(name)).empty());
+    }
+    CHECK(settings == TopicSettings());
+    CHECK(change(Kind::unset, "nothing") == "\"nothing\" cannot be set for a topic");
+    CHECK_FALSE(settings.get("nothing"));
+}

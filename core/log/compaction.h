@@ -21,8 +21,10 @@ namespace pyralog {
 
 struct KeyedRecord {
     Offset offset;
-    std::optional<Bytes> key; // Without one a record stays for ever.
-    bool deletes = false;     // Says that its key is deleted: a tombstone.
+    std::optional<Bytes> key; // Without one a record stays.
+    // Says that its key is deleted: a tombstone. Without a key: is of use as long as one.
+    bool deletes = false;
+    bool is_void = false; // Never counted, and goes, whatever its key.
 };
 
 // Reads batches, for who knows nothing of them. Both are pure: all replicas must come to the same.

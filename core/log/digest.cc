@@ -1,6 +1,7 @@
 #include "core/log/digest.h"
 
 #include "core/base/crc32c.h"
+#include "core/log/compacted_note.h"
 #include "core/log/file_names.h"
 #include "core/log/journal.h"
 #include "core/log/log.h"
@@ -60,16 +61,6 @@ Result<> read_segment(Segment& segment, LogDigest& digest) {
     return {};
 }
 
-// Zero if it cannot be read.
-Result<wire::Compacted> read_note(Environment& env, const std::string& path, GroupId group) {
-    const auto file = TRY(env.disk.open(path, Disk::Open::existing));
-    Buffer bytes(wire::CompactedNote::size);
-    const Result<std::size_t> got = file->read_at(0, bytes.view());
-    if (!got.ok() && got.error() == Error::corrupt) return wire::Compacted();
-    const auto note = wire::decode_compacted_note(bytes.view().first(TRY(got)));
-    return note && note->group == group ? note->compacted : wire::Compacted();
-}
-
 // Before the start of the log there may be gaps.
 Result<> read_segments(Environment& env, Reading& into) {
     LogDigest& digest = into.digest;
@@ -77,7 +68,8 @@ Result<> read_segments(Environment& env, Reading& into) {
     Position end;
     for (const std::string& name : TRY(env.disk.list(directory))) {
         if (name == compacted_note_name)
-            digest.compacted = TRY(read_note(env, directory + '/' + name, digest.group));
+            digest.compacted = TRY(read_compacted_note(env, directory + '/' + name, digest.group))
+                                   .value_or(wire::Compacted());
         const auto first = segment_first_index(name);
         if (!first) continue;
         const auto segment = TRY(Segment::open(env, directory + '/' + name, digest.group, *first));

@@ -356,7 +356,7 @@ void Log::trim(const wire::Trim& trim) {
 
 Offset Log::expired(std::optional<std::int64_t> oldest_ms,
                     std::optional<std::uint64_t> bytes_max) const {
-    std::uint64_t bytes = 0;
+    std::uint64_t bytes = 0; // Those that can be deleted.
     for (const auto& segment : segments_) bytes += segment->bytes();
     Position kept = start_.first;
     const auto is_old = [&](std::int64_t timestamp_max) {
@@ -615,6 +615,18 @@ Result<> Log::make_directory() {
     TRY(env_.disk.sync_directory(groups_directory));
     directory_made_ = true;
     return {};
+}
+
+std::uint64_t Log::bytes() const {
+    std::uint64_t bytes = movable_bytes_;
+    for (const auto& segment : segments_) bytes += segment->bytes();
+    return bytes;
+}
+
+void Log::set_limits(std::size_t segment_bytes, Duration segment_age) {
+    config_.segment_bytes = segment_bytes;
+    config_.segment_age = segment_age;
+    segment_bytes_max_ = 0;
 }
 
 // Segments that were made together would all be full together, were their sizes the same.

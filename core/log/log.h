@@ -95,6 +95,12 @@ public:
     // than before changes nothing. At most end().
     void set_committed(Position committed);
 
+    // What is committed of it, on this disk: segments, and what has not moved to them yet.
+    std::uint64_t bytes() const;
+
+    // Other limits of a segment than those that it was opened with, also of the one that grows.
+    void set_limits(std::size_t segment_bytes, Duration segment_age);
+
     // The log begins at `trim` from now on, if it does not do so already, or later. For tests, and
     // for set_committed(): replicas agree on where their logs begin. Does not wait.
     void trim(const wire::Trim& trim);
@@ -157,7 +163,8 @@ public:
 
     // Of the segments to which nothing is added any more: those up to the first that has a record
     // of this time or later. What of them lies before `clean` is clean.
-    Compactable compactable(Position clean, std::optional<std::int64_t> newest_ms) const;
+    Compactable compactable(Position clean, std::optional<std::int64_t> newest_ms,
+                            Offset limit = Offset(std::numeric_limits<std::int64_t>::max())) const;
 
     // An entry that is in memory, as all are that no segment has; else null. Until the next change.
     const wire::Frame* in_memory(std::int64_t index) const;

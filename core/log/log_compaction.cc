@@ -5,6 +5,7 @@
 #include "core/base/buggify.h"
 #include "core/base/crc32c.h"
 #include "core/base/probe.h"
+#include "core/log/compacted_note.h"
 #include "core/log/file_names.h"
 #include "core/log/log.h"
 #include "core/log/segment_writer.h"
@@ -50,14 +51,7 @@ Result<> Log::find_compaction_files(const std::vector<std::string>& names) {
     SOMETIMES(compacting_ && !compacting_->strays.empty(), "log/compaction-was-interrupted");
     if (std::ranges::find(names, compacted_note_name) == names.end()) return {};
     const std::string path = directory_ + '/' + std::string(compacted_note_name);
-    const auto file = TRY(env_.disk.open(path, Disk::Open::existing));
-    Buffer bytes(wire::CompactedNote::size);
-    const Result<std::size_t> got = file->read_at(0, bytes.view());
-    if (!got.ok() && got.error() != Error::corrupt) return got.error();
-    std::optional<wire::CompactedNote> note;
-    if (got.ok()) note = wire::decode_compacted_note(bytes.view().first(got.value()));
-    const bool is_good = note && note->group == group_;
-    if (is_good) compacting().done = note->compacted;
+    if (const auto noted = TRY(read_compacted_note(env_, path, group_))) compacting().done = *noted;
     return {};
 }
 
@@ -100,12 +94,14 @@ bool Log::is_compacted() const {
     return compacting_->wanted && compacting_->done.has(*compacting_->wanted);
 }
 
-Compactable Log::compactable(Position clean, std::optional<std::int64_t> newest_ms) const {
+Compactable Log::compactable(Position clean, std::optional<std::int64_t> newest_ms,
+                             Offset limit) const {
     Compactable found;
     found.end = start_.first;
     for (const auto& segment : segments_) {
         const bool is_young = newest_ms && segment->index().timestamp_max >= *newest_ms;
-        if (may_grow(*segment) || segment->end().index > moved_.index || is_young) break;
+        const bool is_beyond = segment->end().index > moved_.index || segment->end().offset > limit;
+        if (may_grow(*segment) || is_beyond || is_young) break;
         // One without records is neither clean nor dirty: it may hold nothing but compactions.
         const bool is_bare = segment->end().offset == segment->first().offset;
         if (segment->end().index <= start_.first.index || is_bare) continue;
@@ -288,7 +284,8 @@ private:
                 if (frame.first.index >= to_.end.index) break;
                 if (const auto records = records_in(frame))
                     for (const KeyedRecord& record : *records)
-                        if (record.key) newest_.note(record.key->text(), record.offset);
+                        if (record.key && !record.is_void)
+                            newest_.note(record.key->text(), record.offset);
                 end_ = frame.end();
                 SOMETIMES(newest_.full(), "log/more-keys-than-there-is-room-for");
                 if (newest_.full() || BUGGIFY("log/compacts-a-little", 20'000)) return {};
@@ -306,7 +303,8 @@ private:
     }
 
     bool is_kept(const KeyedRecord& record) const {
-        if (!record.key) return true;
+        if (record.is_void) return false;
+        if (!record.key) return !record.deletes || record.offset >= to_.deleted;
         const std::optional<Offset> newest = newest_.of(record.key->text());
         if (newest && *newest > record.offset) return false;
         if (newest && *newest == record.offset && BUG(N02)) return false;

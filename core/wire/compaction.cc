@@ -1,8 +1,8 @@
 #include "core/wire/compaction.h"
 
 #include "core/base/crc32c.h"
-#include "core/wire/codec.h"
 #include "core/wire/fixed.h"
+#include "core/wire/with_producers.h"
 
 namespace pyralog::wire {
 
@@ -17,30 +17,13 @@ bool is_sensible(const Compacted& compacted) {
            compacted.deleted >= Offset() && compacted.deleted <= compacted.end.offset;
 }
 
-struct CompactionAndProducers {
-    Compaction compaction;
-    std::optional<ProducerTable> producers;
-};
-
-template <class Codec>
-void describe(Codec& field, CompactionAndProducers& c) {
-    field(c.compaction);
-    if constexpr (Codec::reads) {
-        if (field.remaining() > 0) field(c.producers.emplace());
-    } else if (c.producers) {
-        field(*c.producers);
-    }
-}
-
-Result<CompactionAndProducers> read_compaction(const Frame& frame) {
+Result<WithProducers<Compaction>> read_compaction(const Frame& frame) {
     CHECK(frame.kind == Frame::Kind::compaction);
-    Result<CompactionAndProducers> read = decode<CompactionAndProducers>(joined(frame.payload));
-    if (!read.ok() || !is_sensible(read.value().compaction.to)) return Error::corrupt;
-    const Position end = read.value().compaction.to.end;
+    auto read = decode<WithProducers<Compaction>>(joined(frame.payload));
+    if (!read.ok() || !is_sensible(read.value().said.to)) return Error::corrupt;
+    const Position end = read.value().said.to.end;
     if (end.index > frame.first.index || end.offset > frame.first.offset) return Error::corrupt;
-    const auto& producers = read.value().producers;
-    if (producers && (producers->as_of.index < end.index || !producers->is_before(frame.first)))
-        return Error::corrupt;
+    if (!read.value().is_whole(end, frame.first)) return Error::corrupt;
     return read;
 }
 
@@ -48,13 +31,10 @@ Result<CompactionAndProducers> read_compaction(const Frame& frame) {
 
 BytesChain compaction_payload(const Compaction& compaction,
                               const std::optional<ProducerTable>& producers) {
-    return {encode(CompactionAndProducers{compaction, producers})};
+    return {encode(WithProducers<Compaction>{compaction, producers})};
 }
 
-Result<Compaction> compaction_of(const Frame& frame) {
-    const auto read = TRY(read_compaction(frame));
-    return read.compaction;
-}
+Result<Compaction> compaction_of(const Frame& frame) { return TRY(read_compaction(frame)).said; }
 
 Result<std::optional<ProducerTable>> producers_of_compaction(const Frame& frame) {
     return TRY(read_compaction(frame)).producers;

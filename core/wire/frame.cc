@@ -18,6 +18,7 @@ bool known(std::uint8_t kind) {
     case Frame::Kind::trim:
     case Frame::Kind::reduced:
     case Frame::Kind::compaction:
+    case Frame::Kind::begin:
     case Frame::Kind::vote:
     case Frame::Kind::cut:
     case Frame::Kind::mark:

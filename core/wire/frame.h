@@ -25,6 +25,7 @@ struct Frame {
         trim = 4,       // Where the log begins, once this is committed: see log_start.h.
         reduced = 5,    // A batch of which only some records are left, or none, and no payload.
         compaction = 6, // How far the log is compacted, once this is committed: see compaction.h.
+        begin = 7,      // A producer begins a transaction: see producers.h.
         vote = 16,      // The rest stand in the journal only. What this replica promised.
         cut = 17,       // The entries from `first` on have been overruled.
         mark = 18,      // Vote, and what is in segments, carried over when a file is used again.

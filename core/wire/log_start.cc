@@ -1,48 +1,30 @@
 #include "core/wire/log_start.h"
 
-#include "core/wire/codec.h"
+#include "core/wire/with_producers.h"
 
 namespace pyralog::wire {
 
 namespace {
 
-struct TrimAndProducers {
-    Trim trim;
-    std::optional<ProducerTable> producers;
-};
-
-template <class Codec>
-void describe(Codec& field, TrimAndProducers& t) {
-    field(t.trim);
-    if constexpr (Codec::reads) {
-        if (field.remaining() > 0) field(t.producers.emplace());
-    } else if (t.producers) {
-        field(*t.producers);
-    }
-}
-
-Result<TrimAndProducers> read_trim(const Frame& frame) {
+Result<WithProducers<Trim>> read_trim(const Frame& frame) {
     CHECK(frame.kind == Frame::Kind::trim);
-    Result<TrimAndProducers> read = decode<TrimAndProducers>(joined(frame.payload));
+    auto read = decode<WithProducers<Trim>>(joined(frame.payload));
     if (!read.ok()) return Error::corrupt;
-    const Trim& trim = read.value().trim;
+    const Trim& trim = read.value().said;
     const bool is_before = trim.first.index >= 0 && trim.first.index <= frame.first.index &&
                            trim.first.offset >= Offset() && trim.offset <= frame.first.offset;
     if (!is_before || !LogStart{trim.first, {}, trim.offset}.is_sensible()) return Error::corrupt;
-    const auto& producers = read.value().producers;
-    if (producers &&
-        (producers->as_of.index < trim.first.index || !producers->is_before(frame.first)))
-        return Error::corrupt;
+    if (!read.value().is_whole(trim.first, frame.first)) return Error::corrupt;
     return read;
 }
 
 } // namespace
 
 BytesChain trim_payload(const Trim& trim, const std::optional<ProducerTable>& producers) {
-    return {encode(TrimAndProducers{trim, producers})};
+    return {encode(WithProducers<Trim>{trim, producers})};
 }
 
-Result<Trim> trim_of(const Frame& frame) { return TRY(read_trim(frame)).trim; }
+Result<Trim> trim_of(const Frame& frame) { return TRY(read_trim(frame)).said; }
 
 Result<std::optional<ProducerTable>> producers_of_trim(const Frame& frame) {
     return TRY(read_trim(frame)).producers;

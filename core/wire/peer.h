@@ -38,11 +38,12 @@ struct Hello {
     std::uint64_t incarnation = 0; // Drawn anew at each start.
     std::string kafka_host;        // Where clients reach this node.
     std::uint16_t kafka_port = 0;
+    std::string grpc; // The same for gRPC, as host:port. Empty: nowhere.
 };
 
 template <class Codec>
 void describe(Codec& field, Hello& h) {
-    field(h.version, h.cluster, h.node, h.incarnation, h.kafka_host, h.kafka_port);
+    field(h.version, h.cluster, h.node, h.incarnation, h.kafka_host, h.kafka_port, h.grpc);
 }
 
 // A request to the leader of a group, from a node that is not: what is to be proposed there.
@@ -121,10 +122,20 @@ void describe(Codec& field, CompactedReply& r) {
     field(r.compacted);
 }
 
+// To the leader of a group: let this node lead it.
+struct HandOver {
+    NodeId to;
+};
+
+template <class Codec>
+void describe(Codec& field, HandOver& h) {
+    field(h.to);
+}
+
 // An alternative's place in this list is its number in a packet.
 using PeerBody = std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, Forward,
                               ForwardReply, Leadership, FramesRequest, FramesReply, ResetRequest,
-                              CompactedRequest, CompactedReply>;
+                              CompactedRequest, CompactedReply, StandRequest, HandOver>;
 
 struct PeerMessage {
     GroupId group;

@@ -109,6 +109,8 @@ Packet one_of_each() {
          {}});
     packet.messages.push_back({group, CompactedRequest{}, {}});
     packet.messages.push_back({group, CompactedReply{compacted}, {}});
+    packet.messages.push_back({group, StandRequest{Term(4)}, {}});
+    packet.messages.push_back({group, HandOver{NodeId(3)}, {}});
     return packet;
 }
 
@@ -119,6 +121,7 @@ Hello some_hello() {
     hello.incarnation = 0x1122334455667788;
     hello.kafka_host = "b.example";
     hello.kafka_port = 9092;
+    hello.grpc = "b.example:9095";
     return hello;
 }
 
@@ -162,6 +165,7 @@ TEST_CASE("a hello comes back as it went", "[wire]") {
     CHECK(encode(read.value()).text() == encode(some_hello()).text());
     CHECK(read.value().version == Hello::protocol);
     CHECK(read.value().kafka_port == 9092);
+    CHECK(read.value().grpc == "b.example:9095");
 }
 
 TEST_CASE("messages of every kind come back as they went, with their frames", "[wire]") {

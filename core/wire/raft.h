@@ -65,12 +65,13 @@ struct VoteRequest {
     bool pre_vote = false; // Could I win? Nobody promises anything.
     Term log_term;         // Of its last entry.
     Position log_end;
+    bool invited = false; // By its leader, who is to lead no longer.
     bool operator==(const VoteRequest&) const = default;
 };
 
 template <class Codec>
 void describe(Codec& field, VoteRequest& m) {
-    field(m.term, m.pre_vote, m.log_term, m.log_end);
+    field(m.term, m.pre_vote, m.log_term, m.log_end, m.invited);
 }
 
 struct VoteReply {
@@ -137,6 +138,18 @@ void describe(Codec& field, ResetRequest& m) {
     field(m.term, m.start.first, m.start.before, m.start.offset, m.committed, m.context, m.search);
 }
 
-using Message = std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, ResetRequest>;
+// From the leader of this term, to a follower that has all of its log: stand for election at once.
+struct StandRequest {
+    Term term;
+    bool operator==(const StandRequest&) const = default;
+};
+
+template <class Codec>
+void describe(Codec& field, StandRequest& m) {
+    field(m.term);
+}
+
+using Message =
+    std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, ResetRequest, StandRequest>;
 
 } // namespace pyralog::wire

@@ -38,8 +38,8 @@ std::optional<BatchFlaw> flaw_of_content(const BatchHeader& header, std::size_t 
         static_cast<std::int16_t>(Compression::zstd)) {
         return BatchFlaw::unknown_compression;
     }
-    // Only a coordinator writes markers, and only a broker says when something was appended.
-    if (header.is_control() || header.is_log_append_time()) return BatchFlaw::invalid;
+    // Only a broker says when something was appended.
+    if (header.is_log_append_time()) return BatchFlaw::invalid;
     if (header.record_count < 1 || header.record_count > RecordBatch::records_max) {
         return BatchFlaw::invalid;
     }
@@ -53,9 +53,7 @@ std::optional<BatchFlaw> flaw_of_content(const BatchHeader& header, std::size_t 
         header.record_count * record_size_min > std::int64_t(records_size)) {
         return BatchFlaw::invalid;
     }
-    if (header.has_producer() && (header.base_sequence < 0 || header.producer_epoch < 0)) {
-        return BatchFlaw::invalid;
-    }
+    if (header.has_producer() && header.producer_epoch < 0) return BatchFlaw::invalid;
     return std::nullopt;
 }
 
@@ -157,8 +155,12 @@ std::variant<RecordBatch, BatchFlaw> RecordBatch::parse(Bytes bytes) {
     if (const auto flaw = flaw_of_frame(bytes, true)) return *flaw;
     auto taken = take_first(bytes);
     const auto* const batch = std::get_if<RecordBatch>(&taken);
-    if (batch && batch->header_.last_offset_delta != batch->header_.record_count - 1)
-        return BatchFlaw::invalid;
+    if (!batch) return taken;
+    const BatchHeader& header = batch->header_;
+    if (header.last_offset_delta != header.record_count - 1) return BatchFlaw::invalid;
+    // Only coordinators write markers, and what a producer has not numbered.
+    const bool is_numbered = !header.has_producer() || header.base_sequence >= 0;
+    if (header.is_control() || !is_numbered) return BatchFlaw::invalid;
     return taken;
 }
 
@@ -288,6 +290,11 @@ RecordBatchBuilder& RecordBatchBuilder::from(std::int64_t producer_id, std::int1
     header_.producer_id = producer_id;
     header_.producer_epoch = producer_epoch;
     header_.base_sequence = base_sequence;
+    return *this;
+}
+
+RecordBatchBuilder& RecordBatchBuilder::mark(std::int16_t bits) {
+    header_.attributes = static_cast<std::int16_t>(header_.attributes | bits);
     return *this;
 }
 

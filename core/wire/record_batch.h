@@ -174,6 +174,9 @@ public:
     RecordBatchBuilder& from(std::int64_t producer_id, std::int16_t producer_epoch,
                              std::int32_t base_sequence);
 
+    // Part of a transaction, or a marker: bits of BatchHeader::attributes.
+    RecordBatchBuilder& mark(std::int16_t bits);
+
     std::int32_t records() const { return header_.record_count; }
     std::size_t size() const { return BatchHeader::size + records_.size(); }
 

@@ -20,6 +20,8 @@ constexpr Duration write_patience = 5s;
 constexpr Duration read_patience = 5s;
 constexpr Duration topic_patience = 5s;
 constexpr Duration leader_patience = 1s;
+// Of one partition: offsets of transactions that are open.
+constexpr std::size_t pending_offsets_max = 100'000;
 
 // The characters of the text as Java counts them: 16 bits, or twice 16.
 template <class Take>
@@ -369,6 +371,53 @@ Coordinator::Answer Coordinator::commit(const std::string& group, const MemberNa
     return write_offsets(shard, *entry, records);
 }
 
+Coordinator::Answer Coordinator::commit_in_transaction(const std::string& group,
+                                                       const MemberName& member,
+                                                       std::int32_t generation,
+                                                       const InTransaction& transaction,
+                                                       const Offsets& offsets) {
+    const Access access = this->access(group);
+    if (access.error != ErrorCode::none) return {access.error, {}, {}};
+    Shard& shard = *access.shard;
+    const bool names_member = generation >= 0 || !member.id.empty();
+    Entry* entry = find_entry(shard, group);
+    if (!entry && names_member) return {ErrorCode::illegal_generation, {}, {}};
+    if (!entry) entry = make_entry(shard, group);
+    if (!entry) return {ErrorCode::group_max_size_reached, {}, {}};
+    if (names_member) {
+        const ErrorCode error = entry->state.commit(env_.clock.now(), member, generation);
+        set_deadline(shard, group, *entry);
+        if (error != ErrorCode::none) return {error, {}, {}};
+    }
+    if (offsets.empty()) return {};
+    const bool is_full = shard.pending.all().size() + offsets.size() > pending_offsets_max;
+    if (space_.is_short() || is_full) return {ErrorCode::coordinator_not_available, {}, {}};
+    wire::RecordBatchBuilder builder;
+    builder.from(transaction.producer, transaction.epoch, -1)
+        .mark(wire::BatchHeader::transactional_bit);
+    const std::int64_t now_ms = env_.clock.wall().unix_ms;
+    for (const auto& [where, value] : offsets)
+        builder.add(encode_key(OffsetKey{group, where.first, where.second}), encode_value(value),
+                    now_ms);
+    Bytes bytes = builder.build();
+    const auto taken = wire::RecordBatch::take_first(bytes);
+    const auto* const batch = std::get_if<wire::RecordBatch>(&taken);
+    if (!batch) return {ErrorCode::invalid_request, {}, {}}; // More than fits a batch.
+    const auto written = shard.group->propose_in_sequence(*batch);
+    if (!written.ok())
+        return {written.error() == Error::unavailable ? ErrorCode::coordinator_load_in_progress
+                                                      : ErrorCode::not_coordinator,
+                {},
+                {}};
+    using Verdict = raft::Sequencer::Verdict;
+    const Verdict verdict = written.value().verdict;
+    if (verdict == Verdict::old_epoch) return {ErrorCode::invalid_producer_epoch, {}, {}};
+    if (verdict != Verdict::append) return {ErrorCode::invalid_txn_state, {}, {}};
+    ++entry->commits;
+    commits_total_.add();
+    return {ErrorCode::none, shard.id, written.value().proposal};
+}
+
 Coordinator::Answer Coordinator::write_offsets(Shard& shard, Entry& entry, const Records& records) {
     const auto written = propose(shard, records);
     SOMETIMES(!written.ok(), "groups/could-not-write-offsets");
@@ -409,7 +458,7 @@ Coordinator::forget(const std::string& group,
 
 Coordinator::Fetched Coordinator::fetch(const std::string& group) {
     const Access access = this->access(group);
-    if (access.error != ErrorCode::none) return {access.error, {}};
+    if (access.error != ErrorCode::none) return {access.error, {}, {}};
     const GroupId id = access.shard->id;
     const std::string prefix = access.shard->prefix() + offset_keys_prefix(group);
     const std::size_t skipped = access.shard->prefix().size();
@@ -428,7 +477,14 @@ Coordinator::Fetched Coordinator::fetch(const std::string& group) {
                   return true;
               });
     SOMETIMES(!scanned.ok(), "groups/cannot-tell-offsets");
-    if (!scanned.ok()) return {ErrorCode::not_coordinator, {}};
+    const auto now = shards_.find(id);
+    if (!scanned.ok() || now == shards_.end()) return {ErrorCode::not_coordinator, {}, {}};
+    for (const auto& [key, pending] : now->second->pending.all()) {
+        const auto about = decode_offsets_topic_key(Bytes::copy_of(key.second));
+        const auto* const where = about.ok() ? std::get_if<OffsetKey>(&about.value()) : nullptr;
+        if (where && where->group == group)
+            fetched.unstable.emplace(where->topic, where->partition);
+    }
     return fetched;
 }
 
@@ -441,6 +497,7 @@ ErrorCode Coordinator::remove(const std::string& group) {
     const std::uint64_t commits = entry->commits;
     const Fetched fetched = fetch(group);
     if (fetched.error != ErrorCode::none) return fetched.error;
+    if (!fetched.unstable.empty()) return ErrorCode::non_empty_group;
     // It may have come to life meanwhile.
     const Access now = access(group);
     if (now.error != ErrorCode::none) return now.error;

@@ -37,6 +37,8 @@
 
 namespace pyralog::server {
 
+class PendingOffsetTable;
+
 inline constexpr std::string_view offsets_topic_name = "__consumer_offsets";
 
 // Which of so many partitions is a group's: Kafka's rule, on which tools rely.
@@ -115,6 +117,15 @@ public:
     using Offsets = std::map<std::pair<std::string, std::int32_t>, wire::kafka::OffsetValue>;
     Answer commit(const std::string& group, const MemberName& member, std::int32_t generation,
                   const Offsets& offsets);
+    // The same as part of a producer's transaction: they count when that commits. Without a
+    // generation nobody asks for members.
+    struct InTransaction {
+        std::int64_t producer = 0;
+        std::int16_t epoch = 0;
+    };
+    Answer commit_in_transaction(const std::string& group, const MemberName& member,
+                                 std::int32_t generation, const InTransaction& transaction,
+                                 const Offsets& offsets);
     // Forgets the offsets of these partitions. ErrorCode::group_subscribed_to_topic is for each.
     Answer forget(const std::string& group,
                   const std::vector<std::pair<std::string, std::int32_t>>& partitions,
@@ -126,6 +137,8 @@ public:
     struct Fetched {
         ErrorCode error = ErrorCode::none;
         Offsets offsets;
+        // Some transaction has offsets of these, and has not ended.
+        std::set<std::pair<std::string, std::int32_t>> unstable;
     };
     Fetched fetch(const std::string& group);
 
@@ -191,7 +204,8 @@ private:
     void look_for_shards();
     Result<> apply_some();
     Result<> read_applied(Shard& shard);
-    Result<Offset> read_some(Shard& shard, KvStore::Batch& batch);
+    Result<Offset> read_some(Shard& shard, PendingOffsetTable& pending, KvStore::Batch& batch);
+    Result<> read_pending(Shard& shard);
     Result<> load_some();
     Result<> load(Shard& shard);
     Result<> catch_up(GroupId id);

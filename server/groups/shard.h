@@ -6,9 +6,11 @@
 //
 //     groups/NUMBER/ and the key of a record    what the last record with this key says
 //     groups-applied/NUMBER                     up to where that is so
+//     groups-pending/NUMBER/PRODUCER/ and a key what it is to say if his transaction commits
 #pragma once
 
 #include "server/groups/coordinator.h"
+#include "server/groups/pending_offsets.h"
 
 namespace pyralog::server {
 
@@ -42,12 +44,16 @@ struct Coordinator::Shard {
     Shard& operator=(const Shard&) = delete;
 
     std::string prefix() const { return "groups/" + std::to_string(id.value) + '/'; }
+    std::string pending_prefix() const {
+        return "groups-pending/" + std::to_string(id.value) + '/';
+    }
     std::string applied_key() const { return "groups-applied/" + std::to_string(id.value); }
 
     const GroupId id;
     raft::GroupRef group;
     Condition& watcher;
     std::optional<Offset> applied; // Unknown until it has been read.
+    PendingOffsetTable pending;    // As of there.
     std::optional<Tenure> tenure;
 };
 

@@ -113,6 +113,7 @@ void Coordinator::look_for_shards() {
 Result<> Coordinator::apply_some() {
     KvStore::Batch batch;
     std::map<GroupId, Offset> ends;
+    std::map<GroupId, PendingOffsetTable> pendings;
     bool stuck = false;
     std::vector<GroupId> ids;
     for (const auto& [id, shard] : shards_)
@@ -121,12 +122,14 @@ Result<> Coordinator::apply_some() {
         Shard& shard = *shards_.at(id);
         if (!shard.applied) TRY(read_applied(shard));
         if (!is_behind(shard)) continue;
-        const Result<Offset> end = read_some(shard, batch);
+        PendingOffsetTable pending = shard.pending;
+        const Result<Offset> end = read_some(shard, pending, batch);
         if (!end.ok() && end.error() == Error::cancelled) return Error::cancelled;
         // What is damaged here is mended from another replica; this node knows less until then.
         SOMETIMES(!end.ok(), "groups/waits-until-the-log-can-be-read");
         stuck |= !end.ok();
         if (end.ok()) ends[id] = end.value();
+        if (end.ok()) pendings[id] = std::move(pending);
     }
     if (stuck) TRY(env_.fibers.sleep_until(env_.clock.now() + retry_pause));
     if (BUGGIFY("groups/applies-late"))
@@ -136,6 +139,7 @@ Result<> Coordinator::apply_some() {
         batch.put(shards_.at(id)->applied_key(), std::to_string(end.value));
     TRY(env_.kv.commit(std::move(batch)));
     for (const auto& [id, end] : ends) shards_.at(id)->applied = end;
+    for (auto& [id, pending] : pendings) shards_.at(id)->pending = std::move(pending);
     applied_changed_.notify_all();
     return {};
 }
@@ -144,33 +148,121 @@ Result<> Coordinator::read_applied(Shard& shard) {
     const auto stored = TRY(env_.kv.get(shard.applied_key()));
     const auto offset = stored ? parse_integer(*stored) : std::optional<std::int64_t>(0);
     if (!offset || *offset < 0) return Error::corrupt;
+    TRY(read_pending(shard));
     SOMETIMES(*offset > 0, "groups/goes-on-where-it-was");
     shard.applied = Offset(*offset);
     return {};
 }
 
-// The log's records as they come, each in the place of the one before it with the same key.
-Result<Offset> Coordinator::read_some(Shard& shard, KvStore::Batch& batch) {
+namespace {
+
+// The value of a pending offset, as it is stored.
+struct StoredPending {
+    Offset place;
+    bool is_removal = false;
+    std::string value;
+};
+template <class Codec>
+void describe(Codec& field, StoredPending& p) {
+    field(p.place, p.is_removal, p.value);
+}
+
+std::string name_of(const PendingOffsetTable::Key& key) {
+    return std::to_string(key.first) + '/' + key.second;
+}
+
+// In the time of these producers: is the transaction over that had a record here, and how?
+std::optional<bool> counts(const raft::Producers& producers, std::int64_t id, Offset place) {
+    const wire::Producer* const producer = producers.find(id);
+    const bool is_open =
+        producer && producer->is_open && producer->opened >= Offset() && producer->opened <= place;
+    if (is_open) return {};
+    for (const wire::AbortedTransaction& aborted : producers.aborted_in(place, place + 1))
+        if (aborted.producer == id) return false;
+    return true;
+}
+
+void put(const std::string& prefix, const std::string& pending_prefix,
+         const PendingOffsetTable::Changes& changes, KvStore::Batch& batch) {
+    for (const auto& [key, value] : changes.facts) {
+        SOMETIMES(!value, "groups/applied-a-removal");
+        if (value)
+            batch.put(prefix + key, *value);
+        else
+            batch.remove(prefix + key);
+    }
+    for (const auto& [key, value] : changes.pending) {
+        const std::string name = pending_prefix + name_of(key);
+        if (value)
+            batch.put(name, wire::encode(StoredPending{value->place, !value->value,
+                                                       value->value.value_or("")})
+                                .text());
+        else
+            batch.remove(name);
+    }
+}
+
+} // namespace
+
+Result<> Coordinator::read_pending(Shard& shard) {
+    const std::string prefix = shard.pending_prefix();
+    PendingOffsetTable found;
+    bool is_sound = true;
+    TRY(env_.kv.scan(
+        prefix,
+        [&](std::string_view key, std::string_view value) {
+            const std::string_view name = key.substr(prefix.size());
+            const auto slash = name.find('/');
+            const auto producer = parse_integer(name.substr(0, slash));
+            const auto read = wire::decode<StoredPending>(Bytes::copy_of(value));
+            is_sound &= slash != std::string_view::npos && producer && read.ok();
+            if (!is_sound) return false;
+            std::optional<std::string> stored;
+            if (!read.value().is_removal) stored = read.value().value;
+            found.restore({*producer, std::string(name.substr(slash + 1))},
+                          {read.value().place, std::move(stored)});
+            return true;
+        }));
+    if (!is_sound) return Error::corrupt;
+    shard.pending = std::move(found);
+    return {};
+}
+
+// The log's records as they come, each in the place of the one before it with the same key; those
+// of transactions when these commit.
+Result<Offset> Coordinator::read_some(Shard& shard, PendingOffsetTable& pending,
+                                      KvStore::Batch& batch) {
     const std::size_t most = BUGGIFY("groups/reads-little") ? 1 : read_bytes_max;
     // Not a place for records that are needed: those that had a later one may be gone.
     Offset end = std::max(*shard.applied, shard.group->log().log_start().offset);
     Bytes rest = joined(TRY(shard.group->read(end, most)));
+    PendingOffsetTable::Changes changes;
     while (!rest.empty()) {
         auto taken = wire::RecordBatch::take_first(rest);
         const auto* const read = std::get_if<wire::RecordBatch>(&taken);
         if (!read) return Error::corrupt;
-        const std::vector<wire::Record> records = TRY(wire::records_of(*read));
+        const wire::BatchHeader& header = read->header();
+        const auto marker = wire::end_of(*read);
+        if (marker && read->first() >= end) pending.end(marker->producer, marker->commits, changes);
+        const std::vector<wire::Record> records =
+            header.is_control() ? std::vector<wire::Record>() : TRY(wire::records_of(*read));
         for (const wire::Record& record : records) {
             if (record.offset < end || !record.key) continue; // A batch is read whole.
-            const std::string key = shard.prefix() + std::string(record.key->text());
-            SOMETIMES(!record.value, "groups/applied-a-removal");
-            if (record.value)
-                batch.put(key, record.value->text());
+            const std::string key(record.key->text());
+            std::optional<std::string> value;
+            if (record.value) value = std::string(record.value->text());
+            if (header.is_transactional())
+                pending.part(header.producer_id, key, std::move(value), record.offset, changes);
             else
-                batch.remove(key);
+                pending.plain(key, std::move(value), record.offset, changes);
         }
         end = std::max(end, read->end());
     }
+    const raft::Producers* const producers = shard.group->producers();
+    if (!pending.all().empty() && producers && end >= shard.group->committed().offset)
+        pending.settle([&](std::int64_t id, Offset place) { return counts(*producers, id, place); },
+                       changes);
+    put(shard.prefix(), shard.pending_prefix(), changes, batch);
     return end;
 }
 

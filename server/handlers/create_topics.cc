@@ -2,6 +2,7 @@
 
 #include "core/base/probe.h"
 #include "server/handlers/handlers.h"
+#include "server/topic_configs.h"
 
 #include <set>
 
@@ -43,11 +44,6 @@ std::optional<CreateTopicsResponse::Topic> objection(const Node& node,
     if (!wanted.assignments.empty())
         return refused(wanted.name, ErrorCode::invalid_replica_assignment,
                        "where replicas lie is decided by the cluster");
-    TopicSettings settings;
-    for (const auto& config : wanted.configs)
-        if (std::string wrong = settings.set(config.name, config.value.value_or(""));
-            !wrong.empty())
-            return refused(wanted.name, ErrorCode::invalid_config, std::move(wrong));
     if (partitions < 1 || partitions > node.config.topic.partitions_max)
         return refused(wanted.name, ErrorCode::invalid_partitions,
                        "partitions must be from 1 to " +
@@ -59,6 +55,28 @@ std::optional<CreateTopicsResponse::Topic> objection(const Node& node,
     return {};
 }
 
+// Empty, or what is wrong.
+std::string read_settings(const Node& node, const CreateTopicsRequest::Topic& wanted,
+                          std::int32_t replicas, TopicSettings& settings) {
+    std::vector<SettingEdit> plan;
+    for (const auto& config : wanted.configs)
+        if (std::string wrong =
+                plan_edit({config.name, SettingEdit::Kind::set, config.value.value_or("")},
+                          static_cast<std::size_t>(replicas), node.config, settings, plan);
+            !wrong.empty())
+            return wrong;
+    return {};
+}
+
+void tell_settings(const Node& node, const TopicSettings& settings,
+                   CreateTopicsResponse::Topic& created) {
+    const auto replicas = static_cast<std::size_t>(created.replication_factor);
+    for (ConfigEntry& config : topic_configs(settings, replicas, node.config))
+        created.configs->push_back({std::move(config.name), std::move(config.value),
+                                    config.read_only, static_cast<std::int8_t>(config.source),
+                                    config.is_sensitive});
+}
+
 CreateTopicsResponse::Topic create(Node& node, const CreateTopicsRequest::Topic& wanted,
                                    bool validate_only) {
     const std::int32_t partitions =
@@ -67,6 +85,9 @@ CreateTopicsResponse::Topic create(Node& node, const CreateTopicsRequest::Topic&
                                       ? node.config.default_replication_factor()
                                       : wanted.replication_factor;
     if (auto no = objection(node, wanted, partitions, replicas)) return std::move(*no);
+    CreateTopic command{wanted.name, draw_uuid(node.env.random), partitions, replicas, {}};
+    if (std::string wrong = read_settings(node, wanted, replicas, command.settings); !wrong.empty())
+        return refused(wanted.name, ErrorCode::invalid_config, std::move(wrong));
     const auto exists = [&] {
         return refused(wanted.name, ErrorCode::topic_already_exists,
                        "there is a topic of this name");
@@ -75,11 +96,9 @@ CreateTopicsResponse::Topic create(Node& node, const CreateTopicsRequest::Topic&
     created.name = wanted.name;
     created.num_partitions = partitions;
     created.replication_factor = static_cast<std::int16_t>(replicas);
+    tell_settings(node, command.settings, created);
     SOMETIMES(validate_only, "create-topics/validate-only");
     if (validate_only) return node.controller.catalogue().find(wanted.name) ? exists() : created;
-    CreateTopic command{wanted.name, draw_uuid(node.env.random), partitions, replicas, {}};
-    for (const auto& config : wanted.configs)
-        (void)command.settings.set(config.name, config.value.value_or("")); // Looked at already.
     const Result<Outcome> outcome = node.controller.submit(command);
     if (!outcome.ok())
         return refused(wanted.name, to_code(outcome.error()), "the controller did not answer");

@@ -32,8 +32,10 @@ DescribeProducersResponse::Partition look_at(Node& node, const std::string& topi
         return found;
     }
     for (const auto& [id, producer] : replica.group->producers()->all())
-        found.producers.push_back({id, producer.epoch, producer.batches.back().last_sequence,
-                                   producer.timestamp, -1, -1});
+        found.producers.push_back(
+            {id, producer.epoch,
+             producer.batches.empty() ? -1 : producer.batches.back().last_sequence,
+             producer.timestamp, -1, producer.opened.value});
     SOMETIMES(!found.producers.empty(), "describe-producers/some");
     return found;
 }

@@ -2,8 +2,10 @@
 // until more is committed in one of its partitions, or its time is up.
 #include "core/wire/kafka/fetch.h"
 
+#include "core/base/bug.h"
 #include "core/base/buggify.h"
 #include "core/base/probe.h"
+#include "server/handlers/epoch_end.h"
 #include "server/handlers/handlers.h"
 
 #include <algorithm>
@@ -34,13 +36,34 @@ private:
     Condition* changed_;
 };
 
+// Where the last of these batches ends; nothing if that takes copying.
+std::optional<Offset> end_of(const BytesChain& batches) {
+    std::size_t skipped = 0; // Of the batch before.
+    std::optional<Offset> end;
+    for (const Bytes& part : batches) {
+        std::size_t at = skipped;
+        for (; at < part.size();) {
+            if (part.size() - at < wire::BatchHeader::size) return {};
+            wire::Reader reader(part.slice(at, wire::BatchHeader::size));
+            wire::BatchHeader header;
+            reader(header);
+            end = header.base_offset + header.last_offset_delta + 1;
+            at += static_cast<std::size_t>(header.batch_length) + wire::BatchHeader::uncounted_size;
+        }
+        skipped = at - part.size();
+    }
+    return end;
+}
+
 class Fetch : public Started {
 public:
-    Fetch(Node& node, RequestHeader header, FetchRequest request)
-        : node_(node), header_(std::move(header)), request_(std::move(request)),
+    Fetch(Node& node, RequestHeader header, FetchSessions::Use session, FetchRequest request)
+        : node_(node), header_(std::move(header)), session_(session), request_(std::move(request)),
           until_(node.after_ms(request_.max_wait_ms)), memory_(node.answer_bytes) {}
 
     Result<Answered> finish() override {
+        if (session_.error != ErrorCode::none) return told(FetchResponse());
+        look_at_quota();
         Condition changed(node_.env.fibers);
         std::vector<Watch> watches;
         bool watching = false;
@@ -49,13 +72,13 @@ public:
             bytes_ = 0;
             FetchResponse response = TRY(look());
             const auto enough = static_cast<std::size_t>(std::max(request_.min_bytes, 0));
-            const bool late = node_.env.clock.now() >= until_;
+            const bool late = node_.env.clock.now() >= until_ || most_ == 0;
             SOMETIMES(!is_final_ && bytes_ == 0 && late, "fetch/empty-when-time-was-up");
             SOMETIMES(!is_final_ && bytes_ > 0 && bytes_ < enough && late, "fetch/too-little");
             if (is_final_ || bytes_ >= enough || late || BUGGIFY("fetch/answers-early", 100'000)) {
                 SOMETIMES(watching && bytes_ >= enough, "fetch/waited-and-found-enough");
                 node_.fetched_bytes.add(bytes_);
-                return answer(header_, response);
+                return told(std::move(response));
             }
             memory_.shrink(0);
             if (!std::exchange(watching, true)) {
@@ -71,6 +94,23 @@ public:
     }
 
 private:
+    // Who owes something is told how much, and given nothing; else he may get what a second allows.
+    void look_at_quota() {
+        const auto kind = QuotaKind::consumer_byte_rate;
+        const std::string client = header_.client_id.value_or("");
+        const bool owes = node_.quotas.owed(kind, client, node_.env.clock.now()) > Duration(0);
+        SOMETIMES(owes, "fetch/owes-something");
+        most_ = owes ? 0 : node_.quotas.bytes_at_once(kind, client).value_or(SIZE_MAX);
+    }
+
+    Result<Answered> told(FetchResponse response) {
+        response.throttle_time_ms = throttle_ms(node_.quotas.charge(QuotaKind::consumer_byte_rate,
+                                                                    header_.client_id.value_or(""),
+                                                                    bytes_, node_.env.clock.now()));
+        node_.fetch_sessions.end(session_, response);
+        return answer(header_, response);
+    }
+
     Result<FetchResponse> look() {
         FetchResponse response;
         for (const FetchRequest::Topic& topic : request_.topics) {
@@ -99,25 +139,38 @@ private:
             return found;
         }
         raft::Group& group = *replica.group;
+        if (is_committed_wanted() && !group.stable_end().ok()) {
+            const Result<Offset> known = stable_end(node_, group);
+            if (known.ok()) return look_at(topic, wanted);
+            if (known.error() == Error::cancelled) return known.error();
+            found.error = ErrorCode::not_leader_or_follower;
+            return found;
+        }
         const Offset start = group.log().log_start().offset;
-        const Offset end = group.committed().offset;
+        const Offset committed = group.committed().offset;
+        const auto known = group.stable_end();
+        const Offset stable = known.ok() ? known.value() : Offset(-1);
+        const Offset end = is_committed_wanted() && !BUG(T05) ? stable : committed;
         const Offset from(wanted.fetch_offset);
-        found.high_watermark = found.last_stable_offset = end.value;
+        found.high_watermark = committed.value;
+        found.last_stable_offset = stable.value;
         found.log_start_offset = start.value;
         if (from < start || from > group.log().end().offset) {
             REACHABLE("fetch/out-of-range");
             found.error = ErrorCode::offset_out_of_range;
             return found;
         }
-        if (from < end && memory_.bytes() == 0) {
+        if (diverges(group, wanted, found)) return found;
+        if (from < end && memory_.bytes() == 0 && most_ > 0) {
             TRY(memory_.grow(fair_share()));
             return look_at(topic, wanted); // The partition has gone on while we waited.
         }
         const std::size_t room = room_for(wanted);
+        SOMETIMES(from >= end && from < committed, "fetch/waits-for-a-transaction");
         SOMETIMES(from > end, "fetch/beyond-what-is-committed");
         SOMETIMES(from < end && room == 0, "fetch/no-room-left");
         if (from >= end || room == 0) return found;
-        Result<BytesChain> records = group.read(from, room);
+        Result<BytesChain> records = group.read(from, room, end);
         if (!records.ok()) {
             REACHABLE("fetch/cannot-be-read");
             // Not found is what was trimmed while the disk was looking for it.
@@ -134,7 +187,40 @@ private:
         if (bytes_ > 0 && size > room) return found;
         bytes_ += size;
         found.records = std::move(records).value();
+        if (is_committed_wanted()) tell_aborted(group, from, end, found);
         return found;
+    }
+
+    bool is_committed_wanted() const { return request_.isolation_level == read_committed; }
+
+    // Whoever reads skips the records of these producers, from there to their markers.
+    static void tell_aborted(const raft::Group& group, Offset from, Offset end,
+                             FetchResponse::Partition& found) {
+        found.aborted_transactions.emplace();
+        const raft::Producers* const producers = group.producers();
+        if (!producers || producers->aborted().empty()) return;
+        // Of what was read, and not of all that is stable.
+        const Offset read = std::min(end_of(*found.records).value_or(end), end);
+        for (const wire::AbortedTransaction& aborted : producers->aborted_in(from, read))
+            found.aborted_transactions->push_back({aborted.producer, aborted.first.value});
+        SOMETIMES(!found.aborted_transactions->empty(), "fetch/tells-of-aborted-transactions");
+    }
+
+    // Whoever says of which epoch the last record was that he has is told if that is no longer so
+    // (KIP-595), and gets nothing that would hide it.
+    bool diverges(const raft::Group& group, const FetchRequest::Partition& wanted,
+                  FetchResponse::Partition& found) {
+        if (wanted.last_fetched_epoch < 0) return false;
+        const EpochEnd end = epoch_end(group, Term(wanted.last_fetched_epoch));
+        if (end.epoch == wanted.last_fetched_epoch && end.offset >= wanted.fetch_offset)
+            return false;
+        REACHABLE("fetch/of-what-was-overruled");
+        if (end.epoch < 0)
+            found.error = ErrorCode::offset_out_of_range;
+        else
+            found.diverging_epoch = {end.epoch, end.offset};
+        is_final_ = true;
+        return true;
     }
 
     // So much of the memory for answers that other fetches find some too, and at least a batch.
@@ -149,8 +235,9 @@ private:
     }
 
     std::size_t room_for(const FetchRequest::Partition& wanted) const {
-        const std::size_t whole =
-            std::min(static_cast<std::size_t>(std::max(request_.max_bytes, 0)), memory_.bytes());
+        const std::size_t whole = std::min(
+            {static_cast<std::size_t>(std::max(request_.max_bytes, 0)), memory_.bytes(), most_});
+        if (most_ == 0) return 0;
         const std::size_t left = whole > bytes_ ? whole - bytes_ : 0;
         const std::size_t room =
             std::min(left, static_cast<std::size_t>(std::max(wanted.max_bytes, 0)));
@@ -177,19 +264,22 @@ private:
 
     Node& node_;
     const RequestHeader header_;
+    const FetchSessions::Use session_;
     const FetchRequest request_;
     const Time until_;
-    ByteBudget::Share memory_; // Until the answer has been sent.
-    std::size_t bytes_ = 0;    // Of records, in the answer so far.
-    bool is_final_ = false;    // There is something to tell that waiting will not improve.
+    ByteBudget::Share memory_;    // Until the answer has been sent.
+    std::size_t most_ = SIZE_MAX; // That the client's quota lets it have.
+    std::size_t bytes_ = 0;       // Of records, in the answer so far.
+    bool is_final_ = false;       // There is something to tell that waiting will not improve.
 };
 
 } // namespace
 
 StartResult start_fetch(Node& node, RequestParts parts) {
     auto request = TRY(wire::kafka::decode_request<FetchRequest>(parts));
+    const auto session = node.fetch_sessions.begin(request, node.env.clock.now(), node.env.random);
     return std::unique_ptr<Started>(
-        std::make_unique<Fetch>(node, std::move(parts.header), std::move(request)));
+        std::make_unique<Fetch>(node, std::move(parts.header), session, std::move(request)));
 }
 
 } // namespace pyralog::server

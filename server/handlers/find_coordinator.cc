@@ -1,4 +1,4 @@
-// FindCoordinator: of groups only. There are no transactions here yet, and this says so.
+// FindCoordinator: of groups and of transactional ids.
 #include "core/wire/kafka/find_coordinator.h"
 
 #include "core/base/probe.h"
@@ -18,14 +18,14 @@ FindCoordinatorResponse::Coordinator look_for(Node& node, const std::string& key
                                               std::int8_t type) {
     FindCoordinatorResponse::Coordinator found;
     found.key = key;
-    if (type != type_group) {
-        REACHABLE("find-coordinator/of-no-group");
-        found.error = type == type_transaction ? ErrorCode::coordinator_not_available
-                                               : ErrorCode::invalid_request;
-        found.error_message = "only groups have coordinators here";
+    if (type != type_group && type != type_transaction) {
+        REACHABLE("find-coordinator/of-neither");
+        found.error = ErrorCode::invalid_request;
+        found.error_message = "only groups and transactional ids have coordinators here";
         return found;
     }
-    const Coordinator::Found coordinator = node.groups.find(key);
+    const Coordinator::Found coordinator =
+        type == type_group ? node.groups.find(key) : node.transactions.find(key);
     found.error = coordinator.error;
     if (found.error != ErrorCode::none) return found;
     const auto known = brokers(node);

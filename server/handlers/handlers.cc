@@ -10,6 +10,7 @@ namespace pyralog::server {
 namespace {
 
 constexpr Duration leader_patience = 1s;
+constexpr Duration stable_patience = 2s;
 
 } // namespace
 
@@ -57,6 +58,15 @@ ErrorCode check_writable(const Node::Replica& replica) {
                                                    : ErrorCode::not_leader_or_follower;
 }
 
+Result<Offset> stable_end(Node& node, raft::Group& group) {
+    const Deadline deadline(node.env.fibers, node.env.clock.now() + stable_patience);
+    const Result<> known = group.load_producers();
+    SOMETIMES(!known.ok(), "handlers/does-not-know-what-counts");
+    if (!known.ok() && known.error() == Error::cancelled) return Error::cancelled;
+    const Result<Offset> end = known.ok() ? group.stable_end() : Error::not_leader;
+    return end.ok() ? end : Result<Offset>(Error::not_leader);
+}
+
 std::map<NodeId, Address> brokers(const Node& node) {
     std::map<NodeId, Address> up{{node.host.self(), node.config.advertised()}};
     for (const auto& [id, address] : node.host.transport().kafka_addresses())
@@ -64,7 +74,52 @@ std::map<NodeId, Address> brokers(const Node& node) {
     return up;
 }
 
-bool is_internal(std::string_view topic) { return topic == offsets_topic_name; }
+namespace {
+
+// Is it one of those that clients are told of?
+bool is_broker(const Node& node, NodeId id) {
+    const raft::Transport& transport = node.host.transport();
+    return id == node.host.self() ||
+           (transport.connected(id) && transport.kafka_addresses().contains(id));
+}
+
+} // namespace
+
+std::int32_t controller_for_clients(const Node& node) {
+    const auto leader = node.host.leader_of(controller_group);
+    const bool is_up = leader && is_broker(node, *leader);
+    SOMETIMES(leader && !is_up, "metadata/controller-is-away");
+    return (is_up ? *leader : node.host.self()).value;
+}
+
+PartitionView view_of(const Node& node, const Topic::Partition& partition) {
+    PartitionView seen;
+    auto leader = node.host.leader_of(partition.group);
+    SOMETIMES(!leader, "metadata/no-leader");
+    if (BUGGIFY("metadata/says-no-leader", 50'000)) leader.reset();
+    // Kafka's brokers name none that is away, and some clients wait for ever for one that they were
+    // not told of.
+    SOMETIMES(leader && !is_broker(node, *leader), "metadata/leader-is-away");
+    if (leader && !is_broker(node, *leader)) leader.reset();
+    seen.leader = leader ? leader->value : -1;
+    seen.epoch = node.host.term_of(partition.group).value;
+    for (const NodeId replica : partition.replicas) {
+        seen.replicas.push_back(replica.value);
+        const bool is_up = replica == node.host.self() || node.host.transport().connected(replica);
+        (is_up ? seen.up : seen.down).push_back(replica.value);
+    }
+    return seen;
+}
+
+bool is_internal(std::string_view topic) {
+    return topic == offsets_topic_name || topic == transactions_topic_name;
+}
+
+ErrorCode in_words_of(std::int16_t version, std::int16_t fenced_from, ErrorCode error) {
+    if (error == ErrorCode::producer_fenced && version < fenced_from)
+        return ErrorCode::invalid_producer_epoch;
+    return error;
+}
 
 void wait_for_leaders(Node& node, std::string_view topic) {
     const auto all_led = [&] {

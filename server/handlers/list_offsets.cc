@@ -27,6 +27,12 @@ Result<Offset> latest(Node& node, raft::Group& group) {
     return end;
 }
 
+// Behind it transactions may be open.
+Result<Offset> latest_stable(Node& node, raft::Group& group) {
+    const Offset end = TRY(latest(node, group));
+    return std::min(end, TRY(stable_end(node, group)));
+}
+
 // The first record of this batch that is of this time or later, and that the log still has. Of
 // compressed records nothing is known; there it is the batch.
 Result<bool> find_time(const wire::RecordBatch& batch, std::int64_t timestamp, Offset start,
@@ -50,10 +56,10 @@ Result<bool> find_time(const wire::RecordBatch& batch, std::int64_t timestamp, O
 }
 
 // A batch that holds the log's start may have had such a record before it.
-Result<> find_time(raft::Group& group, std::int64_t timestamp,
+Result<> find_time(raft::Group& group, std::int64_t timestamp, Offset limit,
                    ListOffsetsResponse::Partition& found) {
     for (Offset from;;) {
-        Bytes bytes = joined(TRY(group.read_from_time(timestamp, group.committed().offset, from)));
+        Bytes bytes = joined(TRY(group.read_from_time(timestamp, limit, from)));
         // It may have been compacted since it was found, and all behind it as well.
         if (bytes.empty()) return Error::not_found;
         const auto taken = wire::RecordBatch::take_first(bytes);
@@ -66,8 +72,13 @@ Result<> find_time(raft::Group& group, std::int64_t timestamp,
     return {};
 }
 
+Result<Offset> limit_of(Node& node, raft::Group& group, bool is_stable) {
+    return is_stable ? stable_end(node, group) : group.committed().offset;
+}
+
 ListOffsetsResponse::Partition look_at(Node& node, const std::string& topic,
-                                       const ListOffsetsRequest::Partition& wanted) {
+                                       const ListOffsetsRequest::Partition& wanted,
+                                       bool is_stable) {
     ListOffsetsResponse::Partition found;
     found.index = wanted.index;
     const Node::Replica replica = node.replica(topic, wanted.index);
@@ -78,16 +89,19 @@ ListOffsetsResponse::Partition look_at(Node& node, const std::string& topic,
     Result<Offset> offset = Error::not_found;
     switch (wanted.timestamp) {
     case ListOffsetsRequest::earliest: offset = group.log().log_start().offset; break;
-    case ListOffsetsRequest::latest: offset = latest(node, group); break;
+    case ListOffsetsRequest::latest:
+        offset = is_stable ? latest_stable(node, group) : latest(node, group);
+        break;
     case ListOffsetsRequest::max_timestamp:
         REACHABLE("list-offsets/max-timestamp");
         found.error = ErrorCode::unsupported_for_message_format;
         return found;
     default:
+        const Result<Offset> limit = limit_of(node, group, is_stable);
+        const Result<> done =
+            limit.ok() ? find_time(group, wanted.timestamp, limit.value(), found) : limit.error();
         // No such record is no error.
-        if (const Result<> done = find_time(group, wanted.timestamp, found);
-            !done.ok() && done.error() != Error::not_found)
-            found.error = to_code(done.error());
+        if (!done.ok() && done.error() != Error::not_found) found.error = to_code(done.error());
         return found;
     }
     if (offset.ok())
@@ -102,11 +116,13 @@ ListOffsetsResponse::Partition look_at(Node& node, const std::string& topic,
 StartResult start_list_offsets(Node& node, RequestParts parts) {
     auto request = TRY(wire::kafka::decode_request<ListOffsetsRequest>(parts));
     return started([&node, header = std::move(parts.header), request = std::move(request)] {
+        const bool is_stable = request.isolation_level == read_committed;
         ListOffsetsResponse response;
         for (const ListOffsetsRequest::Topic& topic : request.topics) {
             response.topics.push_back({topic.name, {}});
             for (const ListOffsetsRequest::Partition& partition : topic.partitions)
-                response.topics.back().partitions.push_back(look_at(node, topic.name, partition));
+                response.topics.back().partitions.push_back(
+                    look_at(node, topic.name, partition, is_stable));
         }
         return answer(header, response);
     });

@@ -2,7 +2,6 @@
 // both sides want that.
 #include "core/wire/kafka/metadata.h"
 
-#include "core/base/buggify.h"
 #include "core/base/probe.h"
 #include "server/handlers/handlers.h"
 
@@ -17,18 +16,14 @@ constexpr Duration create_patience = 5s;
 
 MetadataResponse::Partition describe_partition(const Node& node,
                                                const Topic::Partition& partition) {
+    PartitionView seen = view_of(node, partition);
     MetadataResponse::Partition described;
-    auto leader = node.host.leader_of(partition.group);
-    SOMETIMES(!leader, "metadata/no-leader");
-    if (BUGGIFY("metadata/says-no-leader", 50'000)) leader.reset();
-    described.leader_id = leader ? leader->value : -1;
-    described.leader_epoch = node.host.term_of(partition.group).value;
-    if (!leader) described.error = ErrorCode::leader_not_available;
-    for (const NodeId replica : partition.replicas) {
-        described.replica_nodes.push_back(replica.value);
-        const bool is_up = replica == node.host.self() || node.host.transport().connected(replica);
-        (is_up ? described.isr_nodes : described.offline_replicas).push_back(replica.value);
-    }
+    described.leader_id = seen.leader;
+    described.leader_epoch = seen.epoch;
+    if (seen.leader < 0) described.error = ErrorCode::leader_not_available;
+    described.replica_nodes = std::move(seen.replicas);
+    described.isr_nodes = std::move(seen.up);
+    described.offline_replicas = std::move(seen.down);
     return described;
 }
 
@@ -93,8 +88,7 @@ StartResult start_metadata(Node& node, RequestParts parts) {
     return started([&node, header = std::move(parts.header), request = std::move(request)] {
         MetadataResponse response;
         response.cluster_id = node.config.cluster_name;
-        const auto controller = node.host.leader_of(controller_group);
-        response.controller_id = controller ? controller->value : -1;
+        response.controller_id = controller_for_clients(node);
         const bool all = !request.topics || (header.version == 0 && request.topics->empty());
         if (all) {
             for (const auto& [name, topic] : node.controller.catalogue().topics())

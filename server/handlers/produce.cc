@@ -63,12 +63,14 @@ ErrorCode to_code(raft::Sequencer::Verdict verdict) {
     SOMETIMES(verdict == Verdict::out_of_order, "produce/out-of-order");
     SOMETIMES(verdict == Verdict::old_epoch, "produce/old-epoch");
     SOMETIMES(verdict == Verdict::too_many, "produce/too-many-producers");
+    SOMETIMES(verdict == Verdict::no_transaction, "produce/in-no-transaction");
     switch (verdict) {
     case Verdict::append:
     case Verdict::duplicate: return ErrorCode::none;
     case Verdict::out_of_order: return ErrorCode::out_of_order_sequence_number;
     case Verdict::old_epoch: return ErrorCode::invalid_producer_epoch;
     case Verdict::too_many: return ErrorCode::policy_violation;
+    case Verdict::no_transaction: return ErrorCode::invalid_txn_state;
     }
     return ErrorCode::unknown_server_error;
 }
@@ -108,7 +110,9 @@ ErrorCode propose(Node& node, std::int16_t version, const std::string& topic,
     if (writable != ErrorCode::none && (!replica.group || !partition.records)) return writable;
     SOMETIMES(!partition.records, "produce/no-records");
     if (!partition.records) return ErrorCode::invalid_record;
-    if (partition.records->size() > node.config.topic.message_bytes_max) {
+    const Topic* const found = node.controller.catalogue().find(topic);
+    CHECK(found); // There is a replica of it.
+    if (partition.records->size() > found->settings.message_bytes_max(node.config.topic)) {
         REACHABLE("produce/too-large");
         return ErrorCode::message_too_large;
     }
@@ -120,15 +124,13 @@ ErrorCode propose(Node& node, std::int16_t version, const std::string& topic,
         REACHABLE("produce/zstd-too-early");
         return ErrorCode::unsupported_compression_type;
     }
-    // There are no transactions here yet, so nobody can rightly be in one.
-    if (batch.header().is_transactional()) {
-        REACHABLE("produce/in-a-transaction");
+    if (batch.header().is_transactional() && !batch.header().has_producer()) {
+        REACHABLE("produce/in-a-transaction-of-nobody");
         return ErrorCode::invalid_txn_state;
     }
     SOMETIMES(!batch.records_are_sound(), "produce/unsound-records");
     if (!batch.records_are_sound()) return ErrorCode::invalid_record;
-    const Topic* const found = node.controller.catalogue().find(topic);
-    if (found && found->settings.is_compacted && !has_keys(batch)) {
+    if (found->settings.is_compacted && !has_keys(batch)) {
         REACHABLE("produce/without-a-key");
         return ErrorCode::invalid_record;
     }
@@ -146,18 +148,25 @@ public:
           began_(node.env.clock.now()), until_(node.after_ms(request.timeout_ms)) {
         const bool acks_known = acks_ == 0 || acks_ == 1 || acks_ == acks_all;
         SOMETIMES(!acks_known, "produce/unknown-acks");
+        std::size_t bytes = 0; // Of records, whatever becomes of them.
         for (ProduceRequest::Topic& topic : request.topics) {
             topics_.push_back({std::move(topic.name), {}});
             for (ProduceRequest::Partition& partition : topic.partitions) {
                 Written written;
                 written.index = partition.index;
+                if (partition.records) bytes += partition.records->size();
                 written.error = acks_known ? propose(node, header_.version, topics_.back().name,
                                                      partition, written)
                                            : ErrorCode::invalid_required_acks;
                 topics_.back().partitions.push_back(std::move(written));
             }
         }
+        throttle_ = node.quotas.charge(QuotaKind::producer_byte_rate,
+                                       header_.client_id.value_or(""), bytes, began_);
     }
+
+    // Else all that he has sent already would come through.
+    Duration mute() const override { return throttle_; }
 
     Result<Answered> finish() override {
         ProduceResponse response;
@@ -170,6 +179,7 @@ public:
             }
         }
         node_.write_latency.add(node_.env.clock.now() - began_);
+        response.throttle_time_ms = throttle_ms(throttle_);
         if (acks_ != 0) return answer(header_, response);
         SOMETIMES(!all_well, "produce/hangs-up-on-a-failure-nobody-waits-for");
         // Nobody waits for an answer; the only way to say that something is wrong is to hang up.
@@ -230,6 +240,7 @@ private:
     const std::int16_t acks_;
     const Time began_;
     const Time until_;
+    Duration throttle_{};
     std::vector<Topic> topics_;
 };
 

@@ -1,5 +1,6 @@
 // Idempotent producers, as they see brokers.
 #include "core/wire/kafka/delete_records.h"
+#include "core/wire/kafka/delete_topics.h"
 #include "core/wire/kafka/describe_producers.h"
 #include "core/wire/kafka/init_producer_id.h"
 #include "core/wire/kafka/produce.h"
@@ -92,7 +93,7 @@ TEST_CASE("whoever asks for a later epoch gets another id, and half a question i
     transactional.transactional_id = "";
     CHECK(init(client, 4, transactional).error == ErrorCode::invalid_request);
     transactional.transactional_id = "payments";
-    CHECK(init(client, 4, transactional).error == ErrorCode::coordinator_not_available);
+    CHECK(init(client, 4, transactional).error == ErrorCode::invalid_transaction_timeout);
 }
 
 TEST_CASE("without a majority nobody is given an id, and asks again", "[server]") {
@@ -168,18 +169,38 @@ TEST_CASE("a leader tells whom it remembers, and refuses more than may be", "[se
         return told.at(0).producers;
     };
     CHECK(described().empty());
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 9, 2)), 0));
-    CHECK(is_stored_at(produce(cluster, batch_from(6, 0)), 1));
+    CHECK(is_stored_at(produce(cluster, batch_from(5, 0, 2)), 0));
+    CHECK(is_stored_at(produce(cluster, batch_from(5, 1, 2)), 1));
+    CHECK(is_stored_at(produce(cluster, batch_from(6, 0)), 2));
     const auto both = described();
     REQUIRE(both.size() == 2);
-    CHECK((both[0].id == 5 && both[0].epoch == 2 && both[0].last_sequence == 9));
+    CHECK((both[0].id == 5 && both[0].epoch == 2 && both[0].last_sequence == 1));
     CHECK((both[0].last_timestamp == 77 && both[0].current_transaction_start == -1));
     const Told refused = produce(cluster, batch_from(7, 0));
     CHECK(refused.error == ErrorCode::policy_violation);
     CHECK(refused.error_message.value_or("").find("raft.producers_max") != std::string::npos);
     cluster.world.run_for(7s);
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 10, 2)), 2));
+    CHECK(is_stored_at(produce(cluster, batch_from(5, 2, 2)), 3));
     cluster.world.run_for(6s); // The other one has been idle for too long.
     CHECK(described().size() == 1);
-    CHECK(is_stored_at(produce(cluster, batch_from(7, 0)), 3));
+    CHECK(is_stored_at(produce(cluster, batch_from(7, 0)), 4));
+}
+
+// As is one who sent his first batch to a broker that had no replica yet, and whose second found
+// it.
+TEST_CASE("a producer whose topic was made anew begins again, with the first sequence",
+          "[server]") {
+    Cluster cluster(3);
+    cluster.make_topic("log");
+    CHECK(is_stored_at(produce(cluster, batch_from(5, 0)), 0));
+    CHECK(is_stored_at(produce(cluster, batch_from(5, 1)), 1));
+    DeleteTopicsRequest remove;
+    remove.timeout_ms = 5000;
+    remove.topic_names = {"log"};
+    Client client = cluster.connect();
+    CHECK(client.ask(remove, 3).topics.at(0).error == ErrorCode::none);
+    cluster.make_topic("log");
+    CHECK(produce(cluster, batch_from(5, 2)).error == ErrorCode::out_of_order_sequence_number);
+    CHECK(is_stored_at(produce(cluster, batch_from(5, 0, 1)), 0));
+    CHECK(is_stored_at(produce(cluster, batch_from(5, 1, 1)), 1));
 }

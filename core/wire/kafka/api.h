@@ -42,9 +42,26 @@ enum class ApiKey : std::int16_t {
     delete_records = 21,
     init_producer_id = 22,
     offset_for_leader_epoch = 23,
+    add_partitions_to_txn = 24,
+    add_offsets_to_txn = 25,
+    end_txn = 26,
+    txn_offset_commit = 28,
+    describe_configs = 32,
+    alter_configs = 33,
+    describe_log_dirs = 35,
+    create_partitions = 37,
     delete_groups = 42,
+    elect_leaders = 43,
+    incremental_alter_configs = 44,
+    list_partition_reassignments = 46,
     offset_delete = 47,
+    describe_client_quotas = 48,
+    alter_client_quotas = 49,
+    describe_cluster = 60,
     describe_producers = 61,
+    describe_transactions = 65,
+    list_transactions = 66,
+    describe_topic_partitions = 75,
 };
 
 // The versions that the structs describe, both ends included, as Kafka announces them. What a
@@ -59,7 +76,7 @@ struct Api {
 
 inline constexpr std::int16_t never_flexible = 32767;
 
-inline constexpr std::array<Api, 22> apis{{
+inline constexpr std::array<Api, 39> apis{{
     {ApiKey::produce, "Produce", 0, 9, 9},
     {ApiKey::fetch, "Fetch", 4, 12, 12},
     {ApiKey::list_offsets, "ListOffsets", 1, 7, 6},
@@ -79,9 +96,26 @@ inline constexpr std::array<Api, 22> apis{{
     {ApiKey::delete_records, "DeleteRecords", 0, 2, 2},
     {ApiKey::init_producer_id, "InitProducerId", 0, 5, 2},
     {ApiKey::offset_for_leader_epoch, "OffsetForLeaderEpoch", 2, 4, 4},
+    {ApiKey::add_partitions_to_txn, "AddPartitionsToTxn", 0, 5, 3},
+    {ApiKey::add_offsets_to_txn, "AddOffsetsToTxn", 0, 4, 3},
+    {ApiKey::end_txn, "EndTxn", 0, 5, 3},
+    {ApiKey::txn_offset_commit, "TxnOffsetCommit", 0, 5, 3},
+    {ApiKey::describe_configs, "DescribeConfigs", 0, 4, 4},
+    {ApiKey::alter_configs, "AlterConfigs", 0, 2, 2},
+    {ApiKey::describe_log_dirs, "DescribeLogDirs", 0, 4, 2},
+    {ApiKey::create_partitions, "CreatePartitions", 0, 3, 2},
     {ApiKey::delete_groups, "DeleteGroups", 0, 2, 2},
+    {ApiKey::elect_leaders, "ElectLeaders", 0, 2, 2},
+    {ApiKey::incremental_alter_configs, "IncrementalAlterConfigs", 0, 1, 1},
+    {ApiKey::list_partition_reassignments, "ListPartitionReassignments", 0, 0, 0},
     {ApiKey::offset_delete, "OffsetDelete", 0, 0, never_flexible},
+    {ApiKey::describe_client_quotas, "DescribeClientQuotas", 0, 1, 1},
+    {ApiKey::alter_client_quotas, "AlterClientQuotas", 0, 1, 1},
+    {ApiKey::describe_cluster, "DescribeCluster", 0, 1, 0},
     {ApiKey::describe_producers, "DescribeProducers", 0, 0, 0},
+    {ApiKey::describe_transactions, "DescribeTransactions", 0, 0, 0},
+    {ApiKey::list_transactions, "ListTransactions", 0, 1, 0},
+    {ApiKey::describe_topic_partitions, "DescribeTopicPartitions", 0, 0, 0},
 }};
 
 // Nothing, if it is none of ours.
@@ -147,7 +181,11 @@ enum class ErrorCode : std::int16_t {
     duplicate_sequence_number = 46,
     invalid_producer_epoch = 47,
     invalid_txn_state = 48,
+    invalid_producer_id_mapping = 49,
+    invalid_transaction_timeout = 50,
+    concurrent_transactions = 51,
     transactional_id_authorization_failed = 53,
+    operation_not_attempted = 55,
     kafka_storage_error = 56,
     unknown_producer_id = 59,
     non_empty_group = 68,
@@ -160,14 +198,21 @@ enum class ErrorCode : std::int16_t {
     unsupported_compression_type = 76,
     offset_not_available = 78,
     member_id_required = 79,
+    preferred_leader_not_available = 80,
     group_max_size_reached = 81,
     fenced_instance_id = 82,
+    eligible_leaders_not_available = 83,
+    election_not_needed = 84,
     group_subscribed_to_topic = 86,
     invalid_record = 87,
     unstable_offset_commit = 88,
     throttling_quota_exceeded = 89,
+    producer_fenced = 90,
     unknown_topic_id = 100,
     inconsistent_topic_id = 103,
+    transactional_id_not_found = 105,
+    unsupported_endpoint_type = 115,
+    transaction_abortable = 120,
 };
 
 // Kafka's name for it, as in its documents; "UNKNOWN" for a code that is not above.

@@ -1,10 +1,22 @@
+#include "core/wire/kafka/add_offsets_to_txn.h"
+#include "core/wire/kafka/add_partitions_to_txn.h"
+#include "core/wire/kafka/alter_configs.h"
 #include "core/wire/kafka/api_versions.h"
+#include "core/wire/kafka/client_quotas.h"
+#include "core/wire/kafka/create_partitions.h"
 #include "core/wire/kafka/create_topics.h"
 #include "core/wire/kafka/delete_groups.h"
 #include "core/wire/kafka/delete_records.h"
 #include "core/wire/kafka/delete_topics.h"
+#include "core/wire/kafka/describe_cluster.h"
+#include "core/wire/kafka/describe_configs.h"
 #include "core/wire/kafka/describe_groups.h"
+#include "core/wire/kafka/describe_log_dirs.h"
 #include "core/wire/kafka/describe_producers.h"
+#include "core/wire/kafka/describe_topic_partitions.h"
+#include "core/wire/kafka/describe_transactions.h"
+#include "core/wire/kafka/elect_leaders.h"
+#include "core/wire/kafka/end_txn.h"
 #include "core/wire/kafka/fetch.h"
 #include "core/wire/kafka/find_coordinator.h"
 #include "core/wire/kafka/heartbeat.h"
@@ -13,6 +25,8 @@
 #include "core/wire/kafka/leave_group.h"
 #include "core/wire/kafka/list_groups.h"
 #include "core/wire/kafka/list_offsets.h"
+#include "core/wire/kafka/list_reassignments.h"
+#include "core/wire/kafka/list_transactions.h"
 #include "core/wire/kafka/metadata.h"
 #include "core/wire/kafka/offset_commit.h"
 #include "core/wire/kafka/offset_delete.h"
@@ -20,6 +34,7 @@
 #include "core/wire/kafka/offset_for_leader_epoch.h"
 #include "core/wire/kafka/produce.h"
 #include "core/wire/kafka/sync_group.h"
+#include "core/wire/kafka/txn_offset_commit.h"
 
 #include "core/base/random.h"
 #include "core/wire/arbitrary_test.h"
@@ -90,14 +105,18 @@ std::vector<Message> messages_of() {
 }
 
 const std::vector<Message>& messages() {
-    static const std::vector<Message> all =
-        messages_of<ProduceRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
-                    FindCoordinatorRequest, ApiVersionsRequest, CreateTopicsRequest,
-                    DeleteTopicsRequest, DeleteRecordsRequest, OffsetForLeaderEpochRequest,
-                    OffsetCommitRequest, OffsetFetchRequest, JoinGroupRequest, HeartbeatRequest,
-                    LeaveGroupRequest, SyncGroupRequest, DescribeGroupsRequest, ListGroupsRequest,
-                    DeleteGroupsRequest, OffsetDeleteRequest, InitProducerIdRequest,
-                    DescribeProducersRequest>();
+    static const std::vector<Message> all = messages_of<
+        AddPartitionsToTxnRequest, AddOffsetsToTxnRequest, EndTxnRequest, TxnOffsetCommitRequest,
+        DescribeTransactionsRequest, ListTransactionsRequest, ProduceRequest, FetchRequest,
+        ListOffsetsRequest, MetadataRequest, FindCoordinatorRequest, ApiVersionsRequest,
+        CreateTopicsRequest, DeleteTopicsRequest, DeleteRecordsRequest, OffsetForLeaderEpochRequest,
+        OffsetCommitRequest, OffsetFetchRequest, JoinGroupRequest, HeartbeatRequest,
+        LeaveGroupRequest, SyncGroupRequest, DescribeGroupsRequest, ListGroupsRequest,
+        DeleteGroupsRequest, OffsetDeleteRequest, InitProducerIdRequest, DescribeProducersRequest,
+        DescribeConfigsRequest, AlterConfigsRequest, IncrementalAlterConfigsRequest,
+        CreatePartitionsRequest, DescribeClusterRequest, DescribeTopicPartitionsRequest,
+        DescribeLogDirsRequest, ElectLeadersRequest, ListReassignmentsRequest,
+        DescribeClientQuotasRequest, AlterClientQuotasRequest>();
     return all;
 }
 
@@ -432,4 +451,25 @@ TEST_CASE("our own examples have the bytes they had", "[wire][kafka]") {
     // In answer to a version that we do not have.
     check("kafka_api_versions_response_v0",
           encode_frame(ResponseHeader{ApiKey::api_versions, 0, 1}, versions));
+}
+
+TEST_CASE("a floating point number is told from whole ones by its bits", "[wire][kafka]") {
+    CHECK(Float64::of(0).bits == 0);
+    CHECK(Float64::of(1).bits == 0x3ff0000000000000);
+    CHECK(Float64::of(1'048'576).bits == 0x4130000000000000);
+    CHECK(Float64::of(100'000).bits == 0x40f86a0000000000);
+    for (int shift = 0; shift <= 53; ++shift) {
+        for (const std::int64_t near : {-1, 0, 1}) {
+            const std::int64_t value = (std::int64_t{1} << shift) + near;
+            if (value > std::int64_t{1} << 53) continue;
+            CHECK(Float64::of(value).whole() == value);
+        }
+    }
+    CHECK(Float64{0x3fe0000000000000}.whole() == std::nullopt); // 0.5
+    CHECK(Float64{0x3ff8000000000000}.whole() == std::nullopt); // 1.5
+    CHECK(Float64{0xbff0000000000000}.whole() == std::nullopt); // -1
+    CHECK(Float64{0x7ff0000000000000}.whole() == std::nullopt); // Infinity.
+    CHECK(Float64{0x7ff8000000000000}.whole() == std::nullopt); // Not a number.
+    CHECK(Float64{0x4340000000000001}.whole() == std::nullopt); // 2^53 + 2
+    CHECK(Float64{1}.whole() == std::nullopt);                  // Next to nothing.
 }
