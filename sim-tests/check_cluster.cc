@@ -351,10 +351,13 @@ bool remember_the_same(const raft::Group& one, const raft::Group& other) {
     if (!one.producers() || !other.producers()) return true;
     const auto& here = one.producers()->all();
     const auto& there = other.producers()->all();
-    return std::ranges::equal(here, there, [](const auto& a, const auto& b) {
-        return a.first == b.first && a.second.epoch == b.second.epoch &&
-               a.second.batches == b.second.batches;
-    });
+    return one.producers()->aborted() == other.producers()->aborted() &&
+           std::ranges::equal(here, there, [](const auto& a, const auto& b) {
+               return a.first == b.first && a.second.epoch == b.second.epoch &&
+                      a.second.batches == b.second.batches &&
+                      a.second.transaction == b.second.transaction &&
+                      a.second.is_open == b.second.is_open && a.second.opened == b.second.opened;
+           });
 }
 
 } // namespace

@@ -168,7 +168,8 @@ TEST_CASE("replicas that remember different things of their producers are found"
     CHECK_FALSE(group->producers()->all().empty());
     // It has stored a producer that there never was, for when it starts again.
     const std::string key = "producers/" + std::to_string(id.value);
-    const wire::ProducerTable table{group->committed(), {{4711, 0, 0, 0, {{0, 0, Offset(0)}}}}};
+    const wire::ProducerTable table{
+        group->committed(), false, {{4711, 0, 0, 0, {{0, 0, Offset(0)}}}}, {}};
     stage.world.kill(node);
     stage.world.boot(node, [key, table](Environment& env) {
         CHECK(env.kv.open().ok());

@@ -103,6 +103,7 @@ private:
                 return found(oracle::not_contiguous,
                              "the log goes on" + at(record.offset) + " and not" + at(expected));
             ++expected;
+            if (marker_of(record.ident)) continue;
             if (!sent_with(record.ident))
                 return found(oracle::invented,
                              to_string(record.ident) + " is in the log" + at(record.offset));
@@ -305,7 +306,7 @@ private:
                 return found(oracle::watermark, "a fetch shows a record" + at(record.offset) +
                                                     ", beyond its high watermark of " +
                                                     std::to_string(fetch.high_watermark));
-            if (!sent_with(record.ident))
+            if (!sent_with(record.ident) && !marker_of(record.ident))
                 return found(oracle::invented,
                              to_string(record.ident) + " was read" + at(record.offset));
         }
@@ -394,6 +395,7 @@ private:
         // Up to each offset that is known: before then, not all had been sent.
         std::vector<std::pair<std::int64_t, Duration>> sent;
         const auto add = [&](std::int64_t offset, Ident ident) {
+            if (marker_of(ident)) return; // Nobody sends those.
             const Duration invoked = sent_with(ident)->invoked;
             sent.emplace_back(offset,
                               sent.empty() ? invoked : std::max(sent.back().second, invoked));

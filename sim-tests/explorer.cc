@@ -129,6 +129,9 @@ private:
                                       ? random_.between(std::int64_t{0}, seen)
                                       : seen + random_.between(std::int64_t{0}, std::int64_t{3});
             wanted.max_bytes = static_cast<std::int32_t>(random_.between(0, 10'000));
+            if (often(20))
+                wanted.last_fetched_epoch =
+                    static_cast<std::int32_t>(random_.between(0, target.known.leader_epoch + 1));
             request.topics.push_back({target.name.topic, {wanted}});
         }
         SOMETIMES(request.topics.size() > 2, "client/fetches-many-partitions");

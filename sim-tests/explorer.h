@@ -19,4 +19,8 @@ void explore(Environment& env, std::vector<Address> bootstrap);
 // The same of groups that are its own: joins them badly, commits what it may not, deletes them.
 void explore_groups(Environment& env, std::vector<Address> bootstrap);
 
+// The same of what tools of operators ask and change. What it changes leaves records as they are,
+// and for as long.
+void explore_admin(Environment& env, std::vector<Address> bootstrap);
+
 } // namespace pyralog::simtest

@@ -131,6 +131,15 @@ std::string key_of(Ident ident) {
 
 bool deletes_key(Ident ident) { return ident.number % 11 == 4; }
 
+Ident marker_ident(std::int64_t producer, std::int64_t offset, bool commits) {
+    return {static_cast<std::int32_t>(-2 - producer), offset * 2 + (commits ? 1 : 0)};
+}
+
+std::optional<Marker> marker_of(Ident ident) {
+    if (ident.client > -2) return {};
+    return Marker{-2 - std::int64_t{ident.client}, ident.number % 2 == 1};
+}
+
 std::string to_string(Ident ident) {
     if (ident.number == 0) return "a record that nobody sent";
     return "record " + std::to_string(ident.number) + " of client " + std::to_string(ident.client);

@@ -49,6 +49,14 @@ bool deletes_key(Ident ident);
 
 std::string to_string(Ident ident);
 
+// A marker that was read tells whose transaction it ends, and how: an ident that nobody sends.
+Ident marker_ident(std::int64_t producer, std::int64_t offset, bool commits);
+struct Marker {
+    std::int64_t producer = 0;
+    bool commits = false;
+};
+std::optional<Marker> marker_of(Ident ident);
+
 // ---- The history ----
 
 struct TopicPartition {
@@ -139,6 +147,22 @@ struct SequenceRefused {
     wire::kafka::ErrorCode error = wire::kafka::ErrorCode::none;
 };
 
+// Batches of several partitions that all count, or none: see check_transactions.h.
+struct Transaction {
+    enum class Outcome : std::uint8_t { unknown, committed, aborted };
+    std::int32_t client = 0;
+    std::int64_t producer = 0;
+    std::vector<std::size_t> produces; // In the history.
+    Outcome outcome = Outcome::unknown;
+};
+
+// What was read with read_committed, without what a client skips then.
+struct CountingSeen {
+    std::int32_t client = 0;
+    std::int32_t partition = 0;
+    std::vector<Fetch::Seen> seen;
+};
+
 // What no client knows: since when there was a leader of this epoch.
 struct Elected {
     std::int32_t partition = 0;
@@ -165,6 +189,20 @@ public:
     // Of this topic only the newest record of each key must be there; and not even that if it says
     // that the key is deleted, and the topic `forgets` such.
     void compacts(const std::string& topic, bool forgets) { compacted_[topic] = forgets; }
+    // The answer is for ended().
+    std::size_t begun(Transaction transaction) {
+        transactions_.push_back(std::move(transaction));
+        return transactions_.size() - 1;
+    }
+    void has_part(std::size_t transaction, std::size_t produce) {
+        transactions_.at(transaction).produces.push_back(produce);
+    }
+    void ended(std::size_t transaction, Transaction::Outcome outcome) {
+        transactions_.at(transaction).outcome = outcome;
+    }
+    void saw_counting(CountingSeen seen) { counting_.push_back(std::move(seen)); }
+    const std::vector<Transaction>& transactions() const { return transactions_; }
+    const std::vector<CountingSeen>& counting() const { return counting_; }
     void elected(Elected leader) { elected_.push_back(leader); }
     void refused_next(SequenceRefused refused) { sequences_refused_.push_back(refused); }
     // A client was given this producer id.
@@ -213,6 +251,8 @@ private:
     std::vector<std::size_t> stored_;
     std::vector<Fetch> fetches_;
     std::vector<EndAsked> ends_;
+    std::vector<Transaction> transactions_;
+    std::vector<CountingSeen> counting_;
     std::vector<Elected> elected_;
     std::vector<Deletion> deletions_;
     std::vector<StartTold> starts_;

@@ -160,12 +160,19 @@ Result<KafkaConnection*> KafkaClient::any_connection() {
     return (connections_[key] = std::move(made)).get();
 }
 
-Result<KafkaClient::Coordinator> KafkaClient::find_coordinator(const std::string& group) {
+Result<KafkaClient::Coordinator> KafkaClient::find_coordinator(const std::string& key,
+                                                               std::int8_t type) {
     KafkaConnection* const any = TRY(any_connection());
     kafka::FindCoordinatorRequest request;
-    request.coordinator_key = group;
-    request.coordinator_keys = {group};
-    const auto answer = any->call(request);
+    request.coordinator_key = key;
+    request.coordinator_keys = {key};
+    request.key_type = type;
+    const auto ask = [&]() -> Result<kafka::FindCoordinatorResponse> {
+        // Before version 1 all coordinators are those of groups.
+        const auto asked = TRY(any->send(request, type == 0 ? 0 : 1));
+        return any->receive<kafka::FindCoordinatorResponse>(asked);
+    };
+    const auto answer = ask();
     if (!answer.ok()) {
         drop(any);
         return answer.error();

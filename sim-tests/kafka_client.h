@@ -111,7 +111,8 @@ public:
         std::int32_t node = 0;
         Address address;
     };
-    Result<Coordinator> find_coordinator(const std::string& group);
+    // Or of a transactional id: type 1.
+    Result<Coordinator> find_coordinator(const std::string& key, std::int8_t type = 0);
 
     // After an error on a connection nobody knows what is still to come on it.
     void drop(std::int32_t broker) { connections_.erase(broker); }

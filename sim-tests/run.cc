@@ -6,6 +6,7 @@
 #include "sim-tests/ambush.h"
 #include "sim-tests/check_cluster.h"
 #include "sim-tests/check_groups.h"
+#include "sim-tests/check_transactions.h"
 #include "sim-tests/cluster.h"
 #include "sim-tests/core.h"
 #include "sim-tests/nemesis.h"
@@ -81,6 +82,7 @@ public:
             tell_of_leaders();
             finding_ = check_history(history_);
             if (!finding_) finding_ = check_groups(history_);
+            if (!finding_) finding_ = check_transactions(history_);
         }
         if (options_.at_end) options_.at_end(world_);
         return result();

@@ -48,6 +48,12 @@ constexpr std::array kept_settings{
     "topic.producer_expiration",
     "raft.producers_max",
     "raft.producers_snapshot_bytes",
+    "raft.aborted_max",
+    "transaction.partitions",
+    "transaction.ids_max",
+    "transaction.partitions_max",
+    "transaction.timeout_max",
+    "transaction.id_expiration",
     "group.offsets_partitions",
     "group.groups_max",
     "group.members_max",
@@ -137,7 +143,8 @@ void draw_producers(Plan& plan, Random random) {
     set_size(settings, "raft.producers_snapshot_bytes", scaled(random, 4 << 10, 1 << 20));
     const Duration expiration = scaled(random, 1s, 20s);
     set(settings, "topic.producer_expiration",
-        plan.workload.repeaters > 0 ? Duration(std::chrono::days(3650)) : expiration);
+        plan.workload.repeaters + plan.workload.transactors > 0 ? Duration(std::chrono::days(3650))
+                                                                : expiration);
 }
 
 void draw_config(server::Config& config, Random& random) {
@@ -150,6 +157,7 @@ void draw_config(server::Config& config, Random& random) {
     draw_log(settings, random);
     draw_peers(settings, random);
     draw_groups(settings, random.fork("groups"));
+    set(settings, "transaction.partitions", random.fork("transactions").between(1, 3));
     set_size(settings, "topic.message_bytes_max", scaled(random, 32 << 10, 1 << 20));
     set_size(settings, "kafka.request_bytes_max", scaled(random, 1 << 20, 8 << 20));
     set_size(settings, "kafka.requests_bytes_max", scaled(random, 64 << 10, 16 << 20));
@@ -370,6 +378,7 @@ void edit_workload(WorkloadPlan& plan, const PlanEdits& edits) {
         topic.partitions = std::min(topic.partitions, edits.partitions.value_or(topic.partitions));
     plan.producers = std::min(plan.producers, edits.producers.value_or(plan.producers));
     plan.repeaters = std::min(plan.repeaters, edits.producers.value_or(plan.repeaters));
+    plan.transactors = std::min(plan.transactors, edits.producers.value_or(plan.transactors));
     plan.consumers = std::min(plan.consumers, edits.consumers.value_or(plan.consumers));
     if (!edits.plain_clients) return;
     plan.vandal = plan.explorer = plan.groups.explored = false;

@@ -1,5 +1,6 @@
 #include "sim-tests/workload_client.h"
 
+#include "core/wire/producers.h"
 #include "core/wire/record_batch.h"
 #include "sim-tests/explorer.h"
 
@@ -46,6 +47,11 @@ Result<std::vector<Fetch::Seen>> seen_in(const std::optional<BytesChain>& record
         if (std::holds_alternative<wire::BatchFlaw>(batch)) break;
         const auto& whole = std::get<wire::RecordBatch>(batch);
         if (whole.header().compression() != wire::Compression::none) return Error::unavailable;
+        if (const auto end = wire::end_of(whole)) {
+            const std::int64_t offset = whole.first().value;
+            seen.push_back({offset, marker_ident(end->producer, offset, end->commits)});
+            continue;
+        }
         wire::RecordReader reader(whole);
         while (const std::optional<wire::Record> record = TRY(reader.next())) {
             // One that deletes its key tells who it is beside.
@@ -57,6 +63,33 @@ Result<std::vector<Fetch::Seen>> seen_in(const std::optional<BytesChain>& record
         }
     }
     return seen;
+}
+
+// As a client does it: from the first record of an aborted transaction on those of its producer are
+// skipped, up to the marker.
+Result<std::vector<Fetch::Seen>> counting_in(const kafka::FetchResponse::Partition& told) {
+    std::vector<Fetch::Seen> counting;
+    if (!told.records) return counting;
+    auto aborted =
+        told.aborted_transactions.value_or(std::vector<kafka::FetchResponse::AbortedTransaction>());
+    Bytes rest = joined(*told.records);
+    while (!rest.empty()) {
+        auto batch = wire::RecordBatch::take_first(rest);
+        if (std::holds_alternative<wire::BatchFlaw>(batch)) break;
+        const auto& whole = std::get<wire::RecordBatch>(batch);
+        const auto is_of = [&](const auto& one) {
+            return one.producer_id == whole.header().producer_id &&
+                   one.first_offset <= whole.first().value;
+        };
+        if (whole.header().is_control()) {
+            std::erase_if(aborted, is_of);
+            continue;
+        }
+        if (whole.header().is_transactional() && std::ranges::any_of(aborted, is_of)) continue;
+        const auto seen = TRY(seen_in(BytesChain{whole.bytes()}));
+        counting.insert(counting.end(), seen.begin(), seen.end());
+    }
+    return counting;
 }
 
 GroupsPlan draw_groups(Random random) {
@@ -134,6 +167,8 @@ WorkloadPlan draw_workload(Random random, int nodes) {
     if (often(random, 30)) plan.passing_topics = static_cast<int>(random.between(2, 8));
     Random repeaters = random.fork("repeaters");
     if (often(repeaters, 50)) plan.repeaters = static_cast<int>(repeaters.between(1, 2));
+    Random transactors = random.fork("transactors");
+    if (often(transactors, 40)) plan.transactors = static_cast<int>(transactors.between(1, 2));
     return plan;
 }
 
@@ -175,6 +210,8 @@ std::vector<Workload::Program> Workload::programs() {
         add("producer", [this, self = next](Environment& env) { produce(env, self); });
     for (int i = 0; i < plan_.repeaters; ++i)
         add("repeater", [this, self = next](Environment& env) { repeat(env, self); });
+    for (int i = 0; i < plan_.transactors; ++i)
+        add("transactor", [this, self = next](Environment& env) { transact(env, self); });
     for (int i = 0; i < plan_.consumers; ++i)
         add("consumer", [this, self = next](Environment& env) { consume(env, self); });
     if (std::ranges::any_of(plan_.topics, &TopicPlan::pruned))
@@ -186,7 +223,10 @@ std::vector<Workload::Program> Workload::programs() {
     }
     if (plan_.groups.explored)
         add("group explorer", [this](Environment& env) { explore_groups(env, bootstrap_); });
-    if (plan_.explorer) add("explorer", [this](Environment& env) { explore(env, bootstrap_); });
+    if (plan_.explorer) {
+        add("explorer", [this](Environment& env) { explore(env, bootstrap_); });
+        add("admin explorer", [this](Environment& env) { explore_admin(env, bootstrap_); });
+    }
     if (plan_.vandal) add("vandal", [this](Environment& env) { vandalise(env); });
     return programs;
 }

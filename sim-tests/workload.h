@@ -12,6 +12,7 @@
 #pragma once
 
 #include "core/env/environment.h"
+#include "core/wire/kafka/fetch.h"
 #include "sim-tests/group_client.h"
 #include "sim-tests/history.h"
 #include "sim-tests/kafka_client.h"
@@ -63,6 +64,7 @@ struct WorkloadPlan {
     std::vector<TopicPlan> topics;
     int producers = 1;
     int repeaters = 0;
+    int transactors = 0;
     int consumers = 1;
     bool vandal = false;
     bool prober = false; // See prober.h; Run starts it.
@@ -133,6 +135,7 @@ private:
     friend class Client;
     friend class Producer;
     friend class Repeater;
+    friend class Transactor;
     friend class Consumer;
     friend class Finisher;
     friend class Admin;
@@ -141,6 +144,7 @@ private:
 
     void produce(Environment& env, NodeId self);
     void repeat(Environment& env, NodeId self);
+    void transact(Environment& env, NodeId self);
     void consume(Environment& env, NodeId self);
     void administer(Environment& env);
     void prune(Environment& env, NodeId self);
@@ -160,6 +164,8 @@ private:
 
 // The records of all whole batches of an answer. Its last may be cut short, as Kafka allows.
 Result<std::vector<Fetch::Seen>> seen_in(const std::optional<BytesChain>& records);
+// The same without those of transactions that the answer calls aborted, and without markers.
+Result<std::vector<Fetch::Seen>> counting_in(const kafka::FetchResponse::Partition& told);
 // Where they end; nothing if there is none.
 std::optional<std::int64_t> end_of(const std::optional<BytesChain>& records);
 

@@ -68,6 +68,8 @@ private:
         fetch.partition = workload_.history_.partition(target.name);
         fetch.from = next;
         fetch.invoked = now();
+        const bool counting = workload_.plan().transactors > 0 && often(random_, 50);
+        if (counting) request.isolation_level = 1;
         const auto answer = TRY(connection->call(request));
         if (answer.error != ErrorCode::none || answer.topics.size() != 1 ||
             answer.topics[0].partitions.size() != 1)
@@ -84,6 +86,9 @@ private:
         SOMETIMES(!fetch.seen.empty() && fetch.seen.front().offset < fetch.from,
                   "client/fetched-from-the-middle-of-a-batch");
         next = end_of(told.records).value_or(next);
+        if (counting) {
+            workload_.history_.saw_counting({self_.value, fetch.partition, TRY(counting_in(told))});
+        }
         workload_.history_.saw(std::move(fetch));
         return {};
     }

@@ -2,6 +2,7 @@
 
 #include "sim-tests/check_cluster.h"
 #include "sim-tests/check_groups.h"
+#include "sim-tests/check_transactions.h"
 #include "sim-tests/cluster.h"
 #include "sim-tests/run.h"
 #include "sim-tests/tool/first_difference.h"
@@ -173,7 +174,10 @@ std::vector<PlantedBug> what_clients_see() {
          "a new leader does not know the producers",
          {duplicated, out_of_order, moved, sequence_gap, producers_differ},
          {}},
-        {"M35", "a marker is written before its prepare is durable", {}, "transactions"},
+        {"M35",
+         "a marker is written before its prepare is durable",
+         {},
+         "coordinators that are deposed while they tell partitions"},
         {"M36", "a leader counts itself that is no voter", {}, "membership"},
         {"M37", "a removed node comes back with its old disk", {}, "membership"},
     };
@@ -234,6 +238,16 @@ std::vector<PlantedBug> what_producers_see() {
     };
 }
 
+// T: what brokers and coordinators get wrong about transactions.
+std::vector<PlantedBug> what_is_committed() {
+    using namespace oracle;
+    return {
+        {"T01", "the stable end passes over transactions that are open", {uncommitted_read}, {}},
+        {"T03", "an abort is written as a commit", {transaction_untrue, uncommitted_read}, {}},
+        {"T05", "read_committed reads to the high watermark", {uncommitted_read}, {}},
+    };
+}
+
 // N: mistakes of our own kind. In compaction,
 std::vector<PlantedBug> what_is_compacted() {
     using namespace oracle;
@@ -264,9 +278,9 @@ std::vector<PlantedBug> what_is_not_deterministic() {
 const std::vector<PlantedBug>& planted_bugs() {
     static const std::vector<PlantedBug> bugs = [] {
         std::vector<PlantedBug> all;
-        for (auto* part :
-             {votes_and_terms, disks_and_restarts, reads_and_progress, what_clients_see,
-              what_members_see, what_producers_see, what_is_compacted, what_is_not_deterministic})
+        for (auto* part : {votes_and_terms, disks_and_restarts, reads_and_progress,
+                           what_clients_see, what_members_see, what_producers_see,
+                           what_is_committed, what_is_compacted, what_is_not_deterministic})
             std::ranges::copy(part(), std::back_inserter(all));
         return all;
     }();

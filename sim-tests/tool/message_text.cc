@@ -24,6 +24,12 @@ struct Words {
                of(m.term.value) + "? my log ends at " + of(m.log_end) + " of term " +
                of(m.log_term.value);
     }
+    std::string operator()(const wire::StandRequest& m) const {
+        return "stand for election, term " + of(m.term.value);
+    }
+    std::string operator()(const wire::HandOver& m) const {
+        return "let node " + of(m.to.value) + " lead";
+    }
     std::string operator()(const wire::VoteReply& m) const {
         return std::string(m.granted ? "yes" : "no") + (m.pre_vote ? ", if you stood" : "") +
                ", term " + of(m.term.value);
