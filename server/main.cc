@@ -50,6 +50,17 @@ int main(int argc, char** argv) {
     case cli::CommandLine::Command::group_describe:
     case cli::CommandLine::Command::group_delete:
     case cli::CommandLine::Command::group_reset_offsets: return cli::manage_groups(line, program);
+    case cli::CommandLine::Command::topic_list:
+    case cli::CommandLine::Command::topic_describe:
+    case cli::CommandLine::Command::topic_create:
+    case cli::CommandLine::Command::topic_alter:
+    case cli::CommandLine::Command::topic_delete: return cli::manage_topics(line, program);
+    case cli::CommandLine::Command::produce: return cli::produce_records(line, program);
+    case cli::CommandLine::Command::consume: return cli::consume_records(line, program);
+    case cli::CommandLine::Command::cluster_up: return cli::run_trial_cluster(line, program);
+    case cli::CommandLine::Command::cluster_status: return cli::show_cluster(line, program);
+    case cli::CommandLine::Command::completion: return cli::print_completion(line);
+    case cli::CommandLine::Command::man: return cli::print_manual(program);
     }
     return cli::exit_mistake;
 }

@@ -3,6 +3,7 @@
 #include "server/admin/admin.h"
 #include "server/broker.h"
 #include "server/cli/program.h"
+#include "server/cli/table.h"
 
 #include <nlohmann/json.hpp>
 
@@ -11,8 +12,6 @@
 namespace pyralog::cli {
 
 namespace {
-
-using Json = nlohmann::json;
 
 constexpr Duration ask_patience = 5s;
 // A node that shuts down has rounds to finish and streams to close; no more than that.

@@ -1,26 +1,15 @@
 #include "server/cli/command_line.h"
 
+#include "server/cli/commands.h"
+
 #include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <deque>
 
 namespace pyralog::cli {
 
 namespace {
-
-// The flags that have a name of their own; `--set` reaches all other settings.
-struct Flag {
-    const char* names;
-    const char* setting;
-    const char* help;
-};
-constexpr Flag flags[] = {
-    {"-p,--port", "kafka.port", "The port for clients (default 9092)"},
-    {"-d,--data-dir", "node.data_dir", "The directory of the node's data"},
-    {"--node-id", "node.id", "The number of this node"},
-    {"--cluster", "cluster.members", "All nodes, as 1=HOST:PORT,2=HOST:PORT: where peers listen"},
-    {"--cluster-name", "cluster.name", "The name of the cluster"},
-    {"--advertise", "kafka.advertise", "What clients are told to connect to, as HOST:PORT"},
-    {"--admin-port", "admin.port", "The port for status, stop and metrics (default 9094)"},
-};
 
 std::string mistake(const std::string& what) {
     return "pyralog: " + what + ": see `pyralog --help`\n";
@@ -34,175 +23,166 @@ std::string one_line(std::string text) {
     return text;
 }
 
-// `--set NAME=VALUE`. What is wrong with it, if anything.
-std::optional<Farewell> add_assignment(CommandLine& line, const std::string& set) {
-    const auto equals = set.find('=');
-    if (equals == std::string::npos)
-        return Farewell{mistake("--set \"" + set + "\" must look like NAME=VALUE"), 2};
-    line.assignments.push_back(
-        {server::Source::flag, "--set", set.substr(0, equals), set.substr(equals + 1)});
+// An option on the parser, with the words that were given for it if they mean more than a text.
+struct Given {
+    const Option* option = nullptr;
+    const CLI::Option* parsed = nullptr;
+    std::string text;
+};
+
+std::string help_of_group(const std::string& name) {
+    for (const CommandGroup& group : all_command_groups())
+        if (group.name == name) return group.help;
     return {};
 }
 
-// Nothing is given by an empty text. What is wrong with it, if anything.
-std::optional<Farewell> take_address(const std::string& option, const std::string& text,
-                                     std::optional<Address>& into) {
-    if (text.empty()) return {};
-    into = parse_address(text);
-    if (into) return {};
-    return Farewell{mistake(option + " must look like HOST:PORT, not \"" + text + '"'), 2};
+// What could have been said, where nothing was.
+std::string joined(const std::vector<std::string>& words) {
+    std::string text;
+    for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+    return text;
 }
 
-// `pyralog log …`: each tells of itself by its parsing.
-void add_log_commands(CLI::App& app, CommandLine& line) {
-    using Command = CommandLine::Command;
-    struct One {
-        Command command;
-        const char *name, *help;
-    };
-    constexpr One all[] = {
-        {Command::log_digest, "digest",
-         "Checksums of all logs; with several directories, whether they agree"},
-        {Command::log_verify, "verify",
-         "All that is wrong with a directory, and what a node would make of it"},
-        {Command::log_dump, "dump", "Every frame, a line each"},
-        {Command::log_stats, "stats", "What each log holds"},
-    };
-    CLI::App* const log = app.add_subcommand("log", "Look into the logs of nodes that are stopped");
-    log->require_subcommand(1);
-    for (const One& one : all) {
-        CLI::App* const added = log->add_subcommand(one.name, one.help);
-        CLI::Option* const directories = added->add_option("DIRECTORY", line.directories,
-                                                           "The data directory of a stopped node");
-        if (one.command != Command::log_digest) directories->expected(0, 1);
-        added->add_flag("--json", line.as_json, "For programs");
-        if (one.command == Command::log_dump)
-            added->add_option("--group", line.group, "Only this one's")->type_name("NUMBER");
-        added->callback([&line, command = one.command] { line.command = command; });
+// Reads the command line by the table, into `line`.
+class Parser {
+public:
+    Parser() : app_(summary, "pyralog") {
+        app_.require_subcommand(0, 1); // None is told below, in words that name them.
+        app_.fallthrough();            // The same flags before and behind the command.
+        app_.footer(footer);
+        app_.set_version_flag("--version", version_text);
+        for (const Option& option : global_options()) add(app_, option);
+        for (const Command& command : all_commands()) add(command);
     }
-}
 
-void add_disk_commands(CLI::App& app, CommandLine& line) {
-    CLI::App* const disk = app.add_subcommand("disk", "Look at the disk below a directory");
-    disk->require_subcommand(1);
-    CLI::App* const probe = disk->add_subcommand(
-        "probe", "Measure, for a few seconds, how long durable writes take, and say what follows");
-    probe->add_option("DIRECTORY", line.directories, "Where; a node's data directory by itself")
-        ->expected(0, 1);
-    probe->add_flag("--json", line.as_json, "For programs");
-    probe->callback([&line] { line.command = CommandLine::Command::disk_probe; });
-}
+    std::variant<CommandLine, Farewell> parse(int argc, const char* const* argv);
 
-// `pyralog group …`: these talk to brokers, as clients do.
-void add_group_commands(CLI::App& app, CommandLine& line, std::string& bootstrap) {
-    using Command = CommandLine::Command;
-    struct One {
-        Command command;
-        const char *name, *help;
-    };
-    constexpr One all[] = {
-        {Command::group_list, "list", "All groups, and who coordinates them"},
-        {Command::group_describe, "describe", "A group's members, its offsets and lags"},
-        {Command::group_delete, "delete", "Forget groups that have no members"},
-        {Command::group_reset_offsets, "reset-offsets",
-         "Say where a group that has no members goes on"},
-    };
-    CLI::App* const group = app.add_subcommand("group", "Look after consumer groups");
-    group->require_subcommand(1);
-    for (const One& one : all) {
-        CLI::App* const added = group->add_subcommand(one.name, one.help);
-        if (one.command != Command::group_list) {
-            CLI::Option* const names = added->add_option("GROUP", line.names, "Its name");
-            names->required();
-            if (one.command != Command::group_delete) names->expected(1);
+private:
+    void add(const Command& command) {
+        const auto [first, second] = words_of(command);
+        CLI::App* parent = &app_;
+        if (!second.empty()) {
+            CLI::App*& group = groups_[first];
+            if (!group) group = app_.add_subcommand(first, help_of_group(first));
+            group->require_subcommand(0, 1);
+            parent = group;
         }
-        if (one.command == Command::group_reset_offsets) {
-            added->add_option("--topic", line.topic, "Of this topic, or of one partition of it")
-                ->type_name("NAME[:PARTITION]")
-                ->required();
-            added->add_option("--to", line.to, "Where to")
-                ->type_name("earliest|latest|OFFSET")
-                ->required();
-        }
-        added->add_option("--bootstrap", bootstrap, "A broker, as clients reach it")
-            ->type_name("HOST:PORT");
-        added->add_flag("--json", line.as_json, "For programs");
-        added->callback([&line, command = one.command] { line.command = command; });
+        CLI::App* const added =
+            parent->add_subcommand(second.empty() ? first : second, command.help);
+        for (const Option& option : command.options) add(*added, option);
+        added->callback([this, &command] { line_.command = command.command; });
     }
+    void add(CLI::App& app, const Option& option);
+    std::optional<Farewell> take(const Given& given);
+    std::optional<Farewell> take_sets();
+
+    CLI::App app_;
+    std::map<std::string, CLI::App*> groups_;
+    CommandLine line_;
+    std::deque<Given> given_; // Their texts are referred to.
+};
+
+void Parser::add(CLI::App& app, const Option& option) {
+    CLI::Option* added = nullptr;
+    if (const auto* flag = std::get_if<bool CommandLine::*>(&option.field)) {
+        app.add_flag(option.names, line_.**flag, option.help);
+        return;
+    }
+    if (const auto* text = std::get_if<std::string CommandLine::*>(&option.field)) {
+        added = app.add_option(option.names, line_.**text, option.help);
+    } else if (const auto* list =
+                   std::get_if<std::vector<std::string> CommandLine::*>(&option.field)) {
+        added = app.add_option(option.names, line_.**list, option.help);
+        // Of those with dashes one at a time, or they would take the words behind them.
+        if (option.stands_alone())
+            added->expected(option.times.least, option.times.most);
+        else
+            added->allow_extra_args(false);
+    } else if (const auto* maybe =
+                   std::get_if<std::optional<std::string> CommandLine::*>(&option.field)) {
+        added = app.add_option(option.names, line_.**maybe, option.help);
+    } else if (const auto* number =
+                   std::get_if<std::optional<std::int64_t> CommandLine::*>(&option.field)) {
+        added = app.add_option(option.names, line_.**number, option.help);
+    } else {
+        Given& given = given_.emplace_back();
+        given.option = &option;
+        given.parsed = added = app.add_option(option.names, given.text, option.help);
+    }
+    if (option.value[0] != '\0' || option.stands_alone()) added->type_name(option.value);
+    if (option.times.least > 0) added->required();
+}
+
+// What is wrong with it, if anything.
+std::optional<Farewell> Parser::take(const Given& given) {
+    const std::string name = names_of(*given.option).back();
+    if (const auto* setting = std::get_if<SettingName>(&given.option->field)) {
+        line_.assignments.push_back({server::Source::flag, name, setting->name, given.text});
+        return {};
+    }
+    std::vector<Address> addresses;
+    std::string_view rest = given.text;
+    do {
+        const std::size_t comma = std::min(rest.find(','), rest.size());
+        const auto address = parse_address(rest.substr(0, comma));
+        if (!address)
+            return Farewell{mistake(name + " must look like HOST:PORT, not \"" + given.text + '"'),
+                            2};
+        addresses.push_back(*address);
+        rest.remove_prefix(std::min(comma + 1, rest.size()));
+    } while (!rest.empty());
+    if (const auto* all = std::get_if<std::vector<Address> CommandLine::*>(&given.option->field)) {
+        line_.** all = std::move(addresses);
+    } else {
+        line_.*std::get<std::optional<Address> CommandLine::*>(given.option->field) =
+            addresses.front();
+    }
+    return {};
+}
+
+// `--set NAME=VALUE`. What is wrong with one of them, if anything.
+std::optional<Farewell> Parser::take_sets() {
+    for (const std::string& set : line_.sets) {
+        const auto equals = set.find('=');
+        if (equals == std::string::npos)
+            return Farewell{mistake("--set \"" + set + "\" must look like NAME=VALUE"), 2};
+        line_.assignments.push_back(
+            {server::Source::flag, "--set", set.substr(0, equals), set.substr(equals + 1)});
+    }
+    return {};
+}
+
+std::variant<CommandLine, Farewell> Parser::parse(int argc, const char* const* argv) {
+    try {
+        app_.parse(argc, argv);
+    } catch (const CLI::CallForHelp&) {
+        return Farewell{app_.help()};
+    } catch (const CLI::CallForVersion&) {
+        return Farewell{std::string(version_text) + '\n'};
+    } catch (const CLI::ParseError& error) {
+        return Farewell{mistake(one_line(error.what())), 2};
+    }
+    if (app_.get_subcommands().empty())
+        return Farewell{mistake("say what to do: " + joined(first_words())), 2};
+    const CLI::App& first = *app_.get_subcommands().front();
+    std::vector<std::string> seconds;
+    for (const Command& command : all_commands())
+        if (words_of(command).first == first.get_name() && !words_of(command).second.empty())
+            seconds.push_back(command.name);
+    if (!seconds.empty() && first.get_subcommands().empty())
+        return Farewell{mistake("say what to do: " + joined(seconds)), 2};
+    for (const Given& given : given_) {
+        if (given.parsed->count() == 0) continue;
+        if (auto mistaken = take(given)) return std::move(*mistaken);
+    }
+    if (auto mistaken = take_sets()) return std::move(*mistaken);
+    return std::move(line_);
 }
 
 } // namespace
 
-std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv) {
-    CommandLine line;
-    CLI::App app("A replicated log that Kafka clients can use.", "pyralog");
-    app.require_subcommand(0, 1); // None is told below, in words that name them.
-    app.fallthrough();            // The same flags before and behind the command.
-    app.footer("Every setting can also be given in the file, or as PYRALOG_SECTION_NAME in the\n"
-               "environment; flags overrule the environment, which overrules the file.\n"
-               "`pyralog config` shows them all, with their values and where those come from.");
-    app.set_version_flag("--version", "pyralog 0.1.0");
-
-    std::string file, admin;
-    std::vector<std::string> sets, values(std::size(flags));
-    std::vector<CLI::Option*> options;
-    CLI::Option* const config =
-        app.add_option("-c,--config", file, "Settings, as TOML")->type_name("FILE");
-    for (std::size_t i = 0; i < std::size(flags); ++i)
-        options.push_back(
-            app.add_option(flags[i].names, values[i], flags[i].help)->type_name("VALUE"));
-    app.add_option("--set", sets, "Any setting, as NAME=VALUE; may be repeated")
-        ->type_name("NAME=VALUE")
-        ->allow_extra_args(false);
-    app.add_option("--admin", admin, "status, stop, metrics: the admin address of the node")
-        ->type_name("HOST:PORT");
-
-    CLI::App* const start = app.add_subcommand("start", "Run a node until it is told to stop");
-    CLI::App* const stop = app.add_subcommand("stop", "Stop the node, and wait until it has");
-    CLI::App* const status = app.add_subcommand("status", "Say how the node and its cluster are");
-    CLI::App* const show = app.add_subcommand("config", "Show all settings and check them");
-    status->add_flag("--json", line.as_json, "For programs");
-    show->add_flag("--json", line.as_json, "For programs");
-    show->add_flag("--reference", line.as_reference, "Every setting with its bounds, as Markdown");
-    CLI::App* const metrics = app.add_subcommand("metrics", "Show what the node has counted");
-    metrics->add_flag("--reference", line.as_reference, "What it may count, as Markdown");
-    add_log_commands(app, line);
-    add_disk_commands(app, line);
-    std::string bootstrap;
-    add_group_commands(app, line, bootstrap);
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::CallForHelp&) {
-        return Farewell{app.help()};
-    } catch (const CLI::CallForVersion&) {
-        return Farewell{"pyralog 0.1.0\n"};
-    } catch (const CLI::ParseError& error) {
-        return Farewell{mistake(one_line(error.what())), 2};
-    }
-
-    if (app.get_subcommands().empty())
-        return Farewell{
-            mistake("say what to do: start, stop, status, config, metrics, log, disk or "
-                    "group"),
-            2};
-
-    using Command = CommandLine::Command;
-    if (start->parsed()) line.command = Command::start;
-    if (stop->parsed()) line.command = Command::stop;
-    if (status->parsed()) line.command = Command::status;
-    if (show->parsed()) line.command = Command::config;
-    if (metrics->parsed()) line.command = Command::metrics;
-    if (config->count() > 0) line.config_file = file;
-    if (auto mistaken = take_address("--admin", admin, line.admin)) return std::move(*mistaken);
-    if (auto mistaken = take_address("--bootstrap", bootstrap, line.bootstrap))
-        return std::move(*mistaken);
-    for (std::size_t i = 0; i < std::size(flags); ++i)
-        if (options[i]->count() > 0)
-            line.assignments.push_back({server::Source::flag, options[i]->get_name(false, true),
-                                        flags[i].setting, values[i]});
-    for (const std::string& set : sets)
-        if (auto mistaken = add_assignment(line, set)) return std::move(*mistaken);
-    return line;
+std::variant<CommandLine, Farewell> parse_command_line(int argc, const char* const* argv) {
+    return Parser().parse(argc, argv);
 }
 
 std::vector<server::Assignment> read_environment(const char* const* environment,

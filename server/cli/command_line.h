@@ -1,7 +1,8 @@
 // server/cli/command_line.h
 //
 // What the user has typed, the environment holds and the file says, as one list of assignments to
-// settings. Nothing is decided here; what is wrong with it comes out as lines for people.
+// settings. Nothing is decided here; what is wrong with it comes out as lines for people. Which
+// commands and options there are is in commands.h.
 #pragma once
 
 #include "server/config.h"
@@ -27,10 +28,21 @@ struct CommandLine {
         log_dump,
         log_stats,
         disk_probe,
+        topic_list,
+        topic_describe,
+        topic_create,
+        topic_alter,
+        topic_delete,
+        produce,
+        consume,
         group_list,
         group_describe,
         group_delete,
         group_reset_offsets,
+        cluster_up,
+        cluster_status,
+        completion,
+        man,
     };
 
     Command command = Command::start;
@@ -39,10 +51,31 @@ struct CommandLine {
     bool as_json = false;
     std::vector<std::string> directories; // `log`: of stopped nodes; `disk`: of any.
     bool as_reference = false;            // `config`, `metrics`: the table for the documents.
+    bool as_template = false;             // `config`: a file with nothing but comments.
     std::optional<std::int64_t> group;    // `log dump`: of this one only.
-    std::optional<Address> bootstrap;     // `group`: a broker, as clients reach it.
-    std::vector<std::string> names;       // `group`: of groups.
+    std::vector<Address> bootstrap;       // Of those who talk to brokers: where to begin.
+    std::vector<std::string> names;       // Of topics or groups.
     std::string topic, to;                // `group reset-offsets`
+
+    std::optional<std::int64_t> partitions, replicas; // `topic create`
+    std::vector<std::string> topic_configs;
+    std::vector<std::string> resets; // `topic alter`
+
+    std::optional<std::int64_t> partition; // `produce`, `consume`
+    std::optional<std::string> file, key_separator;
+    std::string acks = "all", compression = "none";
+    bool empty_is_null = false;
+
+    std::optional<std::string> from, format; // `consume`
+    std::optional<std::int64_t> count;
+    bool follow = false;
+
+    std::optional<std::int64_t> nodes; // `cluster up`
+    std::string directory = "pyralog-cluster";
+
+    std::string shell; // `completion`
+
+    std::vector<std::string> sets; // As they stand behind --set; among the assignments, too.
     std::vector<server::Assignment> assignments;
 };
 
@@ -51,7 +84,7 @@ struct Farewell {
     std::string text;
     int exit_code = 0; // 0 for --help, 2 for a mistake.
 };
-std::variant<CommandLine, Farewell> parse_command_line(int argc, char** argv);
+std::variant<CommandLine, Farewell> parse_command_line(int argc, const char* const* argv);
 
 // What a TOML file assigns, or one line that says why it cannot be read. A table is a section:
 // [raft] election_timeout = "1s" sets raft.election_timeout. A setting that is a list may be an

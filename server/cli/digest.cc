@@ -3,6 +3,7 @@
 #include "io/real/world.h"
 #include "server/admin/json.h"
 #include "server/cli/program.h"
+#include "server/cli/table.h"
 
 #include <algorithm>
 #include <cstdio>

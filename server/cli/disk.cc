@@ -2,6 +2,7 @@
 #include "io/real/disk_probe.h"
 #include "server/admin/json.h"
 #include "server/cli/program.h"
+#include "server/cli/table.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -8,9 +8,9 @@
 #include "core/wire/kafka/list_offsets.h"
 #include "core/wire/kafka/offset_commit.h"
 #include "core/wire/kafka/offset_fetch.h"
-#include "io/real/world.h"
 #include "server/cli/kafka.h"
 #include "server/cli/program.h"
+#include "server/cli/table.h"
 
 #include <nlohmann/json.hpp>
 
@@ -19,7 +19,6 @@
 namespace pyralog::cli {
 
 using namespace wire::kafka;
-using Json = nlohmann::json;
 
 namespace {
 
@@ -27,21 +26,6 @@ constexpr Duration patience = 20s;
 constexpr Duration pause = 200ms;
 constexpr int attempts_max = 50; // Of what may work in a moment.
 constexpr std::int16_t coordinator_version = 3;
-
-// What is told instead of a result.
-struct Trouble {
-    std::string what;
-};
-template <class T>
-using Told = std::variant<T, Trouble>;
-
-Trouble silence(const Address& address, Error error) {
-    return {to_string(address) + ": no broker answers (" + std::string(to_string(error)) +
-            "): name one that clients reach with --bootstrap HOST:PORT"};
-}
-Trouble refusal(const std::string& what, ErrorCode error) {
-    return {what + ": " + std::string(wire::kafka::to_string(error))};
-}
 
 bool will_pass(ErrorCode error) {
     return error == ErrorCode::coordinator_not_available || error == ErrorCode::not_coordinator ||
@@ -52,26 +36,21 @@ using Offsets = std::map<PartitionName, std::int64_t>;
 
 class Groups {
 public:
-    Groups(Environment& env, Address bootstrap) : env_(env), bootstrap_(std::move(bootstrap)) {}
+    explicit Groups(Client& client) : client_(client) {}
 
-    std::optional<Trouble> learn() {
-        auto map = ask_for_map(env_, bootstrap_);
-        if (!map.ok()) return silence(bootstrap_, map.error());
-        map_ = std::move(map).value();
-        return {};
-    }
-    const ClusterMap& map() const { return map_; }
+    const ClusterMap& map() const { return client_.map(); }
 
     // Asks a group's coordinator until it has one that answers. `ask` says what came of it.
     template <class Ask>
     std::optional<Trouble> with_coordinator(const std::string& group, Ask ask) {
         ErrorCode last = ErrorCode::coordinator_not_available;
         for (int attempt = 0; attempt < attempts_max; ++attempt) {
-            if (attempt > 0 && !env_.fibers.sleep_until(env_.clock.now() + pause).ok()) break;
+            Environment& env = client_.env();
+            if (attempt > 0 && !env.fibers.sleep_until(env.clock.now() + pause).ok()) break;
             FindCoordinatorRequest request;
             request.coordinator_key = group;
-            const auto found = call(env_, bootstrap_, request, coordinator_version);
-            if (!found.ok()) return silence(bootstrap_, found.error());
+            const auto found = client_.call_any(request, coordinator_version);
+            if (!found.ok()) return silence(client_, found.error());
             const auto& coordinator = found.value().coordinator;
             last = coordinator.error;
             if (last == ErrorCode::none) {
@@ -93,23 +72,21 @@ public:
     Told<Offsets> committed(const std::string& group);
     std::optional<Trouble> commit(const std::string& group, const Offsets& offsets);
     Told<Offsets> ends(const std::vector<PartitionName>& wanted, std::int64_t time) {
-        auto told = ask_for_offsets(env_, map_, wanted, time);
-        if (!told.ok()) return silence(bootstrap_, told.error());
+        auto told = client_.ask_for_offsets(wanted, time);
+        if (!told.ok()) return silence(client_, told.error());
         return std::move(told).value();
     }
 
 private:
-    Environment& env_;
-    const Address bootstrap_;
-    ClusterMap map_;
+    Client& client_;
 };
 
 Told<Json> Groups::list() {
     constexpr std::int16_t version = 4;
     Json all = Json::array();
-    for (const auto& [id, address] : map_.brokers) {
-        const auto told = call(env_, address, ListGroupsRequest(), version);
-        if (!told.ok()) return silence(address, told.error());
+    for (const auto& [id, address] : map().brokers) {
+        const auto told = client_.call(address, ListGroupsRequest(), version);
+        if (!told.ok()) return silence(client_, told.error());
         for (const auto& group : told.value().groups)
             all.push_back({{"group", group.id},
                            {"state", group.state},
@@ -155,7 +132,7 @@ Told<Json> Groups::describe(const std::string& group) {
     constexpr std::int16_t version = 4;
     Json told;
     if (auto trouble = with_coordinator(group, [&](const Address& at, std::int32_t node) {
-            const auto asked = call(env_, at, DescribeGroupsRequest{{group}, false}, version);
+            const auto asked = client_.call(at, DescribeGroupsRequest{{group}, false}, version);
             if (!asked.ok()) return Result<ErrorCode>(asked.error());
             const auto& found = asked.value().groups.at(0);
             told = {{"group", group},
@@ -179,7 +156,7 @@ Told<Json> Groups::describe(const std::string& group) {
 std::optional<Trouble> Groups::remove(const std::string& group) {
     constexpr std::int16_t version = 1;
     return with_coordinator(group, [&](const Address& at, std::int32_t) {
-        const auto told = call(env_, at, DeleteGroupsRequest{{group}}, version);
+        const auto told = client_.call(at, DeleteGroupsRequest{{group}}, version);
         if (!told.ok()) return Result<ErrorCode>(told.error());
         return Result<ErrorCode>(told.value().groups.at(0).error);
     });
@@ -191,7 +168,7 @@ Told<Offsets> Groups::committed(const std::string& group) {
     if (auto trouble = with_coordinator(group, [&](const Address& at, std::int32_t) {
             OffsetFetchRequest request;
             request.group.id = group;
-            const auto told = call(env_, at, request, version);
+            const auto told = client_.call(at, request, version);
             if (!told.ok()) return Result<ErrorCode>(told.error());
             for (const auto& topic : told.value().group.topics)
                 for (const auto& partition : topic.partitions)
@@ -209,7 +186,7 @@ std::optional<Trouble> Groups::commit(const std::string& group, const Offsets& o
         request.group_id = group;
         for (const auto& [name, offset] : offsets)
             request.topics.push_back({name.topic, {{name.partition, offset, -1, {}}}});
-        const auto told = call(env_, at, request, version);
+        const auto told = client_.call(at, request, version);
         if (!told.ok()) return Result<ErrorCode>(told.error());
         ErrorCode worst = ErrorCode::none;
         for (const auto& topic : told.value().topics)
@@ -223,30 +200,10 @@ std::optional<Trouble> Groups::commit(const std::string& group, const Offsets& o
 
 // ---- What is printed ----
 
-std::string text_of(const Json& value) {
-    if (value.is_null() || (value.is_string() && value.get<std::string>().empty())) return "-";
-    return value.is_string() ? value.get<std::string>() : value.dump();
-}
-
-void print_table(const Json& rows, const std::vector<const char*>& names,
-                 std::vector<std::string> heading) {
-    std::vector<std::vector<std::string>> table{std::move(heading)};
-    for (const Json& row : rows) {
-        auto& cells = table.emplace_back();
-        for (const char* name : names) cells.push_back(text_of(row[name]));
-    }
-    std::fputs(format_table(table).c_str(), stdout);
-}
-
 std::vector<PartitionName> names_of(const Offsets& offsets) {
     std::vector<PartitionName> names;
     for (const auto& [name, offset] : offsets) names.push_back(name);
     return names;
-}
-
-int tell(const Trouble& trouble) {
-    complain(trouble.what);
-    return exit_failed;
 }
 
 int list_groups(Groups& groups, const CommandLine& line) {
@@ -336,7 +293,7 @@ std::vector<PartitionName> partitions_meant(const ClusterMap& map, const std::st
         colon == std::string::npos ? std::nullopt : parse_integer(text.substr(colon + 1));
     const std::string topic = number ? text.substr(0, colon) : text;
     std::vector<PartitionName> meant;
-    for (const auto& [name, leader] : map.leaders)
+    for (const auto& [name, partition] : map.partitions)
         if (name.topic == topic && (!number || *number == name.partition)) meant.push_back(name);
     return meant;
 }
@@ -381,25 +338,17 @@ int reset_offsets(Groups& groups, const CommandLine& line) {
 } // namespace
 
 int manage_groups(const CommandLine& line, const Program& program) {
-    const Address bootstrap = line.bootstrap.value_or(program.node.advertised());
-    real::World world(real::IoConfig{.node = {}, .data_dir = {}, .log_level = Level::error});
-    int code = exit_failed;
-    (void)world.run([&](Environment& env) -> Result<> { // Its result is the code.
-        const Deadline deadline(env.fibers, env.clock.now() + patience);
-        Groups groups(env, bootstrap);
-        if (const auto trouble = groups.learn()) {
-            code = tell(*trouble);
-            return {};
-        }
+    return with_client(line, program, patience, [&](Client& client) {
+        if (const auto known = client.learn(); !known.ok())
+            return tell(silence(client, known.error()));
+        Groups groups(client);
         switch (line.command) {
-        case CommandLine::Command::group_list: code = list_groups(groups, line); break;
-        case CommandLine::Command::group_describe: code = describe_group(groups, line); break;
-        case CommandLine::Command::group_delete: code = delete_groups(groups, line); break;
-        default: code = reset_offsets(groups, line); break;
+        case CommandLine::Command::group_list: return list_groups(groups, line);
+        case CommandLine::Command::group_describe: return describe_group(groups, line);
+        case CommandLine::Command::group_delete: return delete_groups(groups, line);
+        default: return reset_offsets(groups, line);
         }
-        return {};
     });
-    return code;
 }
 
 } // namespace pyralog::cli

@@ -1,8 +1,9 @@
 #include "server/cli/program.h"
 
 #include "server/admin/json.h"
+#include "server/cli/commands.h"
+#include "server/cli/table.h"
 
-#include <algorithm>
 #include <cstdio>
 
 namespace pyralog::cli {
@@ -44,6 +45,7 @@ bool Program::prepare(DataDir& directory) const {
     if (wrong.front().empty()) {
         wrong.push_back(look_at_port(node.kafka_address(), "kafka.port"));
         wrong.push_back(look_at_port(node.admin_address(), "admin.port"));
+        if (node.grpc.listen) wrong.push_back(look_at_port(*node.grpc.listen, "grpc.listen"));
         if (const auto peers = node.peer_address())
             wrong.push_back(
                 look_at_port(*peers, node.peer_listen ? "cluster.listen" : "cluster.members"));
@@ -55,28 +57,13 @@ bool Program::prepare(DataDir& directory) const {
     return wrong.empty();
 }
 
-std::string format_table(const std::vector<std::vector<std::string>>& rows) {
-    std::vector<std::size_t> widths;
-    for (const auto& row : rows) {
-        widths.resize(std::max(widths.size(), row.size()));
-        for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-    }
-    std::string text;
-    for (const auto& row : rows) {
-        std::string line;
-        for (std::size_t i = 0; i < row.size(); ++i) {
-            line += row[i];
-            line.append(widths[i] - row[i].size() + 2, ' ');
-        }
-        line.erase(line.find_last_not_of(' ') + 1);
-        text += line + '\n';
-    }
-    return text;
-}
-
 int show_config(const CommandLine& line, const Program& program) {
     if (line.as_reference) {
         std::fputs(server::settings_reference(program.settings).c_str(), stdout);
+        return 0;
+    }
+    if (line.as_template) {
+        std::fputs(settings_template(program.settings, program.applied.origins).c_str(), stdout);
         return 0;
     }
     std::vector<std::vector<std::string>> rows{{"SETTING", "VALUE", "FROM"}};

@@ -54,13 +54,17 @@ int dump_logs(const CommandLine& line, const Program& program);
 int show_log_stats(const CommandLine& line, const Program& program);
 int probe_disk(const CommandLine& line, const Program& program);
 int manage_groups(const CommandLine& line, const Program& program);
+int manage_topics(const CommandLine& line, const Program& program);
+int produce_records(const CommandLine& line, const Program& program);
+int consume_records(const CommandLine& line, const Program& program);
+int run_trial_cluster(const CommandLine& line, const Program& program);
+int show_cluster(const CommandLine& line, const Program& program);
+int print_completion(const CommandLine& line);
+int print_manual(const Program& program);
 
 // Has a node run in this directory, and does none now? Empty, or what is in the way.
 std::string look_at_stopped(const std::string& directory);
 // The world of that node, for whoever only reads.
 real::IoConfig reading_config(const real::IoConfig& io, const std::string& directory);
-
-// Columns as wide as their widest cell; the first row is the heading.
-std::string format_table(const std::vector<std::vector<std::string>>& rows);
 
 } // namespace pyralog::cli

@@ -3,6 +3,7 @@
 #include "io/real/world.h"
 #include "server/admin/json.h"
 #include "server/cli/program.h"
+#include "server/cli/table.h"
 
 #include <cstdio>
 #include <filesystem>
@@ -134,6 +135,7 @@ const char* name_of(wire::Frame::Kind kind) {
     case wire::Frame::Kind::trim: return "trim";
     case wire::Frame::Kind::reduced: return "reduced";
     case wire::Frame::Kind::compaction: return "compaction";
+    case wire::Frame::Kind::begin: return "begin";
     case wire::Frame::Kind::start: return "start";
     }
     return "unknown";

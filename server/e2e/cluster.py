@@ -66,6 +66,7 @@ class Node:
         self.kafka_port, self.peer_port, self.admin_port = ports
         self.address = f"127.0.0.1:{self.kafka_port}"
         self.process = None
+        self.settings = []  # Its own, besides those of all.
 
     def status(self):
         try:
@@ -99,7 +100,7 @@ class Cluster:
                    "--cluster-name", "e2e", "--data-dir", node.directory,
                    "--port", str(node.kafka_port), "--admin-port", str(node.admin_port),
                    "--set", "kafka.host=127.0.0.1"]
-        for setting in self.settings:
+        for setting in [*self.settings, *node.settings]:
             command += ["--set", setting]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYRALOG")}
         with open(node.log, "ab") as log:

@@ -49,7 +49,7 @@ until_true() {
 
 # ---- The command line, the file, the environment ----
 
-expect 2 'say what to do: start, stop, status, config, metrics, log, disk or group' "$pyralog"
+expect 2 'say what to do: start, stop, status, config, metrics, topic, produce, consume, group, cluster, ' "$pyralog"
 expect 2 'bogus' "$pyralog" bogus
 expect 2 '--port' "$pyralog" start --port
 expect 2 'must look like HOST:PORT' "$pyralog" status --admin nowhere
