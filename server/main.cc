@@ -2,6 +2,7 @@
 #include "io/real/world.h"
 #include "server/broker.h"
 #include "server/cli/program.h"
+#include "server/grpc/listener.h"
 
 #include <cstdio>
 #include <unistd.h>
@@ -15,8 +16,11 @@ int start(const cli::Program& program) {
     if (!program.prepare(directory)) return cli::exit_failed;
     real::World world(program.io);
     world.choose_sync();
-    const Result<> ended =
-        world.run([&](Environment& env) { return server::Broker(env, program.node).run(); });
+    server::Broker::Beside beside;
+    server::GrpcListener grpc(world.door());
+    if (program.node.grpc.listen) beside = [&](server::Node& node) { return grpc.run(node); };
+    const Result<> ended = world.run(
+        [&](Environment& env) { return server::Broker(env, program.node, beside).run(); });
     // Being told to stop is what a node hopes for.
     if (ended.ok() || ended.error() == Error::cancelled) return 0;
     cli::complain("the node has ended: " + std::string(to_string(ended.error())) +

@@ -3,6 +3,7 @@
 #include "io/real/clock.h"
 #include "io/real/disk.h"
 #include "io/real/disk_probe.h"
+#include "io/real/door.h"
 #include "io/real/log_sink.h"
 #include "io/real/network.h"
 #include "io/real/ring.h"
@@ -83,7 +84,8 @@ struct World::Parts {
     explicit Parts(const IoConfig& c)
         : config(c), sink(c.node), log(sink, c.log_level), random(seed_of_the_machine()),
           timer(loop, timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)),
-          file_workers(loop, fibers, "pyralog-files", c.file_threads), kv_executor(loop, fibers),
+          file_workers(loop, fibers, "pyralog-files", c.file_threads), door(loop, fibers),
+          kv_executor(loop, fibers),
           ring_used(metrics, "pyralog_disk_ring", "1 if files are read and written by io_uring."),
           disk(
               c.data_dir, [this] { return open_ring(); }, file_workers, fibers, log, metrics),
@@ -117,6 +119,7 @@ struct World::Parts {
     int stop_signals = 0;
 
     Workers file_workers;
+    Door door;
     KvExecutor kv_executor;
     std::unique_ptr<rocksdb::Env> kv_env{
         rocksdb::NewCompositeEnv(rocks::careful(rocksdb::FileSystem::Default()))};
@@ -243,6 +246,7 @@ void World::choose_sync() {
 }
 
 Logger& World::log() { return parts_->log; }
+Door& World::door() { return parts_->door; }
 
 Result<> World::run(std::function<Result<>(Environment&)> main) {
     Parts& parts = *parts_;

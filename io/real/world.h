@@ -21,6 +21,8 @@
 
 namespace pyralog::real {
 
+class Door;
+
 class World {
 public:
     explicit World(const IoConfig& config);
@@ -39,6 +41,9 @@ public:
 
     // For what happens before and after run().
     Logger& log();
+
+    // For libraries that have threads of their own.
+    Door& door();
 
 private:
     struct Parts;
