@@ -58,6 +58,9 @@ public:
     public:
         virtual ~Sink() = default;
         virtual void write(Level level, std::string_view event, Fields fields) = 0;
+        // Also what is below the least level, which is a thing that a node can be asked for: who
+        // watches a simulated run must not change it.
+        virtual bool takes_all() const { return false; }
     };
 
     Logger(Sink& sink, Level least) : sink_(sink), least_(least) {}
@@ -70,7 +73,7 @@ public:
     void error(std::string_view event, Fields fields = {}) { write(Level::error, event, fields); }
 
     // Ask before building costly fields.
-    bool writes(Level level) const { return level >= least_; }
+    bool writes(Level level) const { return level >= least_ || sink_.takes_all(); }
 
     Level least() const { return least_; }
     void set_least(Level least) { least_ = least; }

@@ -58,3 +58,13 @@ TEST_CASE("what is below the least level is not written", "[base]") {
     CHECK(sink.lines.back() == "debug five");
     CHECK(log.least() == Level::debug);
 }
+
+TEST_CASE("a sink that takes all gets all, and the least level stays what it was", "[base]") {
+    struct Everything final : Lines {
+        bool takes_all() const override { return true; }
+    } sink;
+    Logger log(sink, Level::error);
+    log.debug("one");
+    CHECK(sink.lines == std::vector<std::string>{"debug one"});
+    CHECK(log.least() == Level::error);
+}

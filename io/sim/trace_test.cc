@@ -81,6 +81,13 @@ TEST_CASE("listening changes nothing", "[sim]") {
     CHECK(count > 10);
 }
 
+TEST_CASE("a node cannot tell that somebody listens: its log is as it was", "[sim]") {
+    World world(5);
+    world.set_listener([](const TraceEvent&) {});
+    world.boot(one, [](Environment& env) { CHECK(env.log.least() == Level::error); });
+    world.run_until(Duration(1ms));
+}
+
 TEST_CASE("what happens is told by its kind, with who, when and in which step", "[sim]") {
     const auto events = heard(5);
     std::uint64_t step = 0;

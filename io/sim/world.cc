@@ -15,6 +15,7 @@ public:
             return std::string(to_string(level)) + ' ' + to_line(event, fields);
         });
     }
+    bool takes_all() const override { return timeline_.tracing(); }
 
 private:
     Timeline& timeline_;
@@ -33,7 +34,7 @@ struct World::Process {
         : fibers(stacks), clock(node.time), disk(node.disk, fibers, node.boots),
           network(fabric, fibers, node.id, node.boots), facts(node.facts, fibers, node.boots),
           random(timeline.root.random(boot_name(node.id, node.boots))), sink(timeline, node.id),
-          log(sink, timeline.tracing() ? Level::debug : Level::error),
+          log(sink, Level::error),
           store(make_store ? make_store({timeline, node.id, node.boots, node.disk, fibers, log})
                            : nullptr),
           env{clock,  disk,   network, store ? *store : static_cast<KvStore&>(facts),
