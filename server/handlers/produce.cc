@@ -34,7 +34,7 @@ ErrorCode to_code(wire::BatchFlaw flaw) {
     return ErrorCode::unknown_server_error;
 }
 
-// A batch on its way, or why there is none.
+// A batch on its way, or why there is none: then with the group whose leader's word it is.
 struct Written {
     std::int32_t index = 0;
     ErrorCode error = ErrorCode::none;
@@ -87,7 +87,10 @@ ErrorCode append(Node::Replica replica, const wire::RecordBatch& batch, Written&
         if (!sequenced.ok())
             return refuse_for_now(replica, batch.header(), to_code_of_proposal(sequenced.error()));
         const auto [verdict, proposal, first] = sequenced.value();
-        if (const ErrorCode error = to_code(verdict); error != ErrorCode::none) return error;
+        if (const ErrorCode error = to_code(verdict); error != ErrorCode::none) {
+            written.group = std::move(replica.group);
+            return error;
+        }
         written.proposal = proposal;
         if (verdict == raft::Sequencer::Verdict::duplicate)
             written.known = {first, first + batch.records(), replica.group->term()};
@@ -196,7 +199,8 @@ private:
     ProduceResponse::Partition settle(Written& written) {
         ProduceResponse::Partition partition;
         partition.index = written.index;
-        partition.error = written.error;
+        partition.error =
+            written.group && written.error != ErrorCode::none ? confirm(written) : written.error;
         SOMETIMES(written.error == ErrorCode::policy_violation, "produce/explains-itself");
         if (written.error == ErrorCode::policy_violation)
             partition.error_message = "this partition remembers raft.producers_max idempotent "
@@ -222,6 +226,16 @@ private:
             (written.known ? written.known->first : written.proposal.place.first.offset).value;
         partition.log_start_offset = written.group->log().log_start().offset.value;
         return partition;
+    }
+
+    // A leader of old does not know what its producer has stored since, and producers take such a
+    // word for final.
+    ErrorCode confirm(const Written& written) {
+        if (acks_ == 0) return written.error;
+        const Deadline deadline(node_.env.fibers, until_);
+        const bool leads = written.group->read_barrier().ok();
+        SOMETIMES(!leads, "produce/refused-by-a-leader-of-old");
+        return leads ? written.error : ErrorCode::not_leader_or_follower;
     }
 
     Result<> wait_for(const Written& written) {

@@ -119,6 +119,20 @@ TEST_CASE("a batch that is sent again is there once, also by another leader", "[
     CHECK(produce(cluster, batch_from(5, 3), acks).error == ErrorCode::invalid_producer_epoch);
 }
 
+TEST_CASE("who no longer leads tells no producer that a batch came too early", "[server]") {
+    Cluster cluster(3);
+    cluster.make_topic("log");
+    CHECK(is_stored_at(produce(cluster, batch_from(5, 0)), 0));
+    const NodeId old = cluster.leader_of("log");
+    Client client = cluster.connect(old);
+    std::vector<NodeId> others = cluster.nodes;
+    std::erase(others, old);
+    cluster.world.network().isolate(old, others);
+    // Whether it is too early depends on what others may have stored by now.
+    CHECK(client.ask(produce_of(batch_from(5, 2)), 9).topics.at(0).partitions.at(0).error ==
+          ErrorCode::not_leader_or_follower);
+}
+
 TEST_CASE("several batches on their way are each answered, and repeated ones with the first",
           "[server]") {
     Cluster cluster(3);
