@@ -151,8 +151,11 @@ Result<Offset> Group::trim(Offset offset) {
         // What is found behind it may not stay there.
         if (found.ok()) {
             const wire::Trim trim{std::min(found.value(), committed_), offset};
-            TRY(settle(TRY(propose(wire::Frame::Kind::trim,
-                                   wire::trim_payload(trim, producers_to_carry(forget_none))))));
+            const Proposal proposal =
+                TRY(propose(wire::Frame::Kind::trim,
+                            wire::trim_payload(trim, producers_to_carry(forget_none))));
+            if (BUG(M33)) return offset;
+            TRY(settle(proposal));
         }
     }
     return log_->log_start().offset;

@@ -167,7 +167,7 @@ void Consensus::on(NodeId from, const wire::ResetRequest& request) {
     SOMETIMES(has_it && first.index > committed_.index, "raft/reset-to-what-is-here");
     SOMETIMES(!has_it && first.index <= end_.index, "raft/reset-of-a-longer-log");
     SOMETIMES(!has_it && first.index > end_.index, "raft/reset-of-a-shorter-log");
-    if (!has_it) reset(request.start);
+    if (!has_it && (first.index > end_.index || !BUG(M14))) reset(request.start);
     committed_ = std::max(committed_, first);
 
     wire::AppendReply reply{.term = term(),
@@ -204,6 +204,8 @@ std::optional<Position> Consensus::merge(const wire::AppendRequest& request) {
               "raft/append-behind-another-term");
     SOMETIMES(at.index < committed_.index && !request.entries.empty(),
               "raft/append-of-what-is-committed");
+    if (at.index < terms_.start().index && committed_.index < end_.index && BUG(M09))
+        cut(committed_);
     // Every leader of this term or a later one has what is committed: it needs no comparison, and
     // with a trimmed log none could be made.
     if (at.index > committed_.index && terms_.before(at.index) != request.previous_term) return {};

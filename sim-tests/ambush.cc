@@ -1,5 +1,7 @@
 #include "sim-tests/ambush.h"
 
+#include "server/transactions/coordinator.h"
+
 #include <algorithm>
 
 namespace pyralog::simtest {
@@ -12,6 +14,7 @@ constexpr Duration rest_most = 2s;
 constexpr Duration restart_most = 60ms;
 constexpr Duration hang_before_cut_most = 60ms;
 constexpr Duration around_election = 30ms;
+constexpr Duration end_is_written_within = 20ms;
 
 } // namespace
 
@@ -49,7 +52,7 @@ void Ambush::notice(const Moment& moment) {
     case Moment::What::votes:
         if (plan_.has(FaultClass::power_cuts) && may_strike()) at_vote(moment.node);
         break;
-    case Moment::What::appends: at_append(moment.node); break;
+    case Moment::What::appends: at_append(moment.node, moment.group); break;
     }
 }
 
@@ -62,13 +65,40 @@ void Ambush::at_vote(NodeId voter) {
     });
 }
 
-void Ambush::at_append(NodeId leader) {
-    std::vector<void (Ambush::*)(NodeId)> strikes;
+void Ambush::at_append(NodeId leader, GroupId group) {
+    std::vector<void (Ambush::*)(NodeId, GroupId)> strikes;
     if (plan_.has(FaultClass::pauses)) strikes.push_back(&Ambush::pause);
     if (plan_.has(FaultClass::slow_disks)) strikes.push_back(&Ambush::hang_and_depose);
     if (plan_.has(FaultClass::power_cuts)) strikes.push_back(&Ambush::cut_while_writing);
+    if (plan_.has(FaultClass::partitions)) strikes.push_back(&Ambush::part_from_group);
+    // How a transaction ends is decided by one entry, and what follows from it goes to others.
+    if (may_strike_at_end(leader, group)) return part_from_group(leader, group);
     if (strikes.empty() || !may_strike()) return;
-    (this->*strikes[static_cast<std::size_t>(dice_.pick(strikes.size()))])(leader);
+    (this->*strikes[static_cast<std::size_t>(dice_.pick(strikes.size()))])(leader, group);
+}
+
+void Ambush::expect(std::uint64_t ends) {
+    if (ends_ == ends) return;
+    ends_ = ends;
+    end_expected_until_ = cluster_.world().now() + end_is_written_within;
+}
+
+bool Ambush::may_strike_at_end(NodeId leader, GroupId group) {
+    const Duration now = cluster_.world().now();
+    if (!active_ || !lies_in_wait_ || !plan_.has(FaultClass::partitions) ||
+        now > end_expected_until_ || !holds_transactions(leader, group) || !dice_.chance({250'000}))
+        return false;
+    end_expected_until_ = now - Duration(1);
+    return true;
+}
+
+bool Ambush::holds_transactions(NodeId leader, GroupId group) const {
+    const server::Catalogue* const catalogue = cluster_.catalogue(leader);
+    const server::Topic* const topic =
+        catalogue ? catalogue->find(server::transactions_topic_name) : nullptr;
+    return topic && std::ranges::any_of(topic->partitions, [group](const auto& partition) {
+               return partition.group == group;
+           });
 }
 
 NodeId Ambush::some_node() {
@@ -78,7 +108,7 @@ NodeId Ambush::some_node() {
 
 // What is half written when the power goes is what recovery must tell from what was whole. Where
 // the disk has kept everybody waiting, the next round has all that has come meanwhile.
-void Ambush::cut_while_writing(NodeId leader) {
+void Ambush::cut_while_writing(NodeId leader, GroupId /*group*/) {
     const NodeId node = dice_.coin() ? some_node() : leader;
     Duration until_written = soon();
     if (plan_.has(FaultClass::slow_disks) && dice_.coin()) {
@@ -96,7 +126,7 @@ void Ambush::cut_while_writing(NodeId leader) {
 
 // For so long that there is another one when it wakes up: the answers to what it has said are then
 // still in its sockets, and so are new questions.
-void Ambush::pause(NodeId leader) {
+void Ambush::pause(NodeId leader, GroupId /*group*/) {
     const Duration time = dice_.between(election_timeout_, 5 * election_timeout_);
     later(soon(), [this, leader, time] {
         if (!cluster_.running(leader)) return;
@@ -107,7 +137,7 @@ void Ambush::pause(NodeId leader) {
 }
 
 // The entry waits for a disk when its leader is overruled, and so do those that take its place.
-void Ambush::hang_and_depose(NodeId leader) {
+void Ambush::hang_and_depose(NodeId leader, GroupId /*group*/) {
     const NodeId slow = some_node();
     sim::World& world = cluster_.world();
     world.disk(slow).hang_until(world.now() + dice_.between(Duration(200ms), Duration(3s)));
@@ -118,6 +148,30 @@ void Ambush::hang_and_depose(NodeId leader) {
         later(dice_.between(Duration(1ms), restart_most),
               [this, leader] { cluster_.start(leader); });
     });
+}
+
+// All that follows from the entry can reach others, and the entry nobody who has to agree on it:
+// for long enough that they elect another leader, who has never heard of it.
+void Ambush::part_from_group(NodeId leader, GroupId group) {
+    const raft::Host* const host = cluster_.host(leader);
+    if (!host || !host->groups().contains(group)) return;
+    std::vector<NodeId> others = host->groups().at(group)->consensus().members().voters;
+    std::erase(others, leader);
+    const Duration length = dice_.between(election_timeout_, 5 * election_timeout_);
+    const auto strike = [this, leader, others, length] {
+        sim::Fabric& network = cluster_.world().network();
+        network.split(std::span(&leader, 1), others);
+        later(length, [&network, leader, others] {
+            for (const NodeId other : others) {
+                network.heal(leader, other);
+                network.heal(other, leader);
+            }
+        });
+    };
+    if (dice_.coin())
+        strike();
+    else
+        later(soon(), strike);
 }
 
 } // namespace pyralog::simtest

@@ -16,6 +16,9 @@ class Ambush {
 public:
     Ambush(Cluster& cluster, const Plan& plan, Prober* prober);
 
+    // So many ends of transactions have been asked for: what decides the newest will soon be
+    // written.
+    void expect(std::uint64_t ends);
     // What has just happened to a replica.
     void notice(const Moment& moment);
     // No more strikes.
@@ -25,12 +28,15 @@ private:
     void later(Duration delay, std::function<void()> action);
     Duration soon();
     bool may_strike();
+    bool may_strike_at_end(NodeId leader, GroupId group);
+    bool holds_transactions(NodeId leader, GroupId group) const;
 
     void at_vote(NodeId voter);
-    void at_append(NodeId leader);
-    void pause(NodeId leader);
-    void hang_and_depose(NodeId leader);
-    void cut_while_writing(NodeId leader);
+    void at_append(NodeId leader, GroupId group);
+    void pause(NodeId leader, GroupId group);
+    void hang_and_depose(NodeId leader, GroupId group);
+    void cut_while_writing(NodeId leader, GroupId group);
+    void part_from_group(NodeId leader, GroupId group);
     NodeId some_node();
 
     Cluster& cluster_;
@@ -40,6 +46,8 @@ private:
     const Duration election_timeout_;
     const bool lies_in_wait_; // Not in every run: what always strikes hides other things.
     Duration not_before_{0};
+    std::uint64_t ends_ = 0;
+    Duration end_expected_until_{-1};
     bool active_ = true;
 };
 

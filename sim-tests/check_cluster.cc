@@ -171,21 +171,21 @@ std::optional<ClusterCheck::Changed> ClusterCheck::look_at(NodeId node, const ra
     }
     const Look before = std::exchange(last, look);
     if (changes_) changes_(node, id, replica);
-    note_moments(node, before, look);
+    note_moments(node, id, before, look);
     return Changed{group, before, look, started};
 }
 
-void ClusterCheck::note_moments(NodeId node, const Look& before, const Look& now) {
+void ClusterCheck::note_moments(NodeId node, GroupId group, const Look& before, const Look& now) {
     using raft::Role;
     using What = Moment::What;
     const auto is_now = [&](Role role) { return now.role == role && before.role != role; };
     if (is_now(Role::pre_candidate) || is_now(Role::candidate))
-        moments_.push_back({What::stands, node});
-    if (is_now(Role::leader)) moments_.push_back({What::elected, node});
+        moments_.push_back({What::stands, node, group});
+    if (is_now(Role::leader)) moments_.push_back({What::elected, node, group});
     if (now.vote.candidate && now.vote != before.vote && now.vote.candidate != node)
-        moments_.push_back({What::votes, node});
+        moments_.push_back({What::votes, node, group});
     if (now.role == Role::leader && now.end.index > before.end.index)
-        moments_.push_back({What::appends, node});
+        moments_.push_back({What::appends, node, group});
 }
 
 std::optional<Finding> ClusterCheck::check_replica(NodeId node, const raft::Group& of, GroupId id) {

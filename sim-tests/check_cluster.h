@@ -52,6 +52,7 @@ struct Moment {
     };
     What what = What::stands;
     NodeId node;
+    GroupId group;
 };
 
 class ClusterCheck {
@@ -88,6 +89,7 @@ public:
         last.start = start;
     }
 
+    std::size_t groups_seen() const { return groups_.size(); }
     // All groups that anybody was seen to have, with their members.
     std::map<GroupId, raft::Members> groups() const;
 
@@ -169,7 +171,7 @@ private:
     template <class Visit>
     std::optional<Finding> each_changed(const Visit& visit);
     std::optional<Changed> look_at(NodeId node, const raft::Group& of, GroupId id);
-    void note_moments(NodeId node, const Look& before, const Look& now);
+    void note_moments(NodeId node, GroupId group, const Look& before, const Look& now);
     std::optional<Finding> check_node(NodeId node);
     std::optional<Finding> check_replica(NodeId node, const raft::Group& group, GroupId id);
     std::optional<Finding> check_durable(NodeId node, const raft::Group& replica, GroupState& group,

@@ -197,6 +197,9 @@ public:
     void has_part(std::size_t transaction, std::size_t produce) {
         transactions_.at(transaction).produces.push_back(produce);
     }
+    // A client asks now for the end of one; whoever lies in wait for that looks at how many have.
+    void asks_for_end() { ++ends_asked_; }
+    std::uint64_t ends_asked() const { return ends_asked_; }
     void ended(std::size_t transaction, Transaction::Outcome outcome) {
         transactions_.at(transaction).outcome = outcome;
     }
@@ -253,6 +256,7 @@ private:
     std::vector<EndAsked> ends_;
     std::vector<Transaction> transactions_;
     std::vector<CountingSeen> counting_;
+    std::uint64_t ends_asked_ = 0;
     std::vector<Elected> elected_;
     std::vector<Deletion> deletions_;
     std::vector<StartTold> starts_;

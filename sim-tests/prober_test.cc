@@ -1,5 +1,6 @@
 #include "sim-tests/prober.h"
 
+#include "server/catalogue.h"
 #include "sim-tests/ambush.h"
 #include "sim-tests/calm_cluster.h"
 
@@ -28,7 +29,8 @@ NodeId leader_of_topic(CalmCluster& calm) {
 }
 
 FaultClass drawn_class() {
-    return GENERATE(FaultClass::pauses, FaultClass::slow_disks, FaultClass::power_cuts);
+    return GENERATE(FaultClass::pauses, FaultClass::slow_disks, FaultClass::power_cuts,
+                    FaultClass::partitions);
 }
 
 } // namespace
@@ -86,8 +88,9 @@ TEST_CASE("an ambush strikes behind what a replica has done, with the faults of 
                 (void)calm.run(20ms);
                 continue;
             }
-            ambush.notice({Moment::What::votes, leader});
-            ambush.notice({Moment::What::appends, leader});
+            const GroupId group = server::controller_group;
+            ambush.notice({Moment::What::votes, leader, group});
+            ambush.notice({Moment::What::appends, leader, group});
             (void)calm.run(20ms);
         }
         CHECK(!calm.finding);
@@ -95,9 +98,11 @@ TEST_CASE("an ambush strikes behind what a replica has done, with the faults of 
         const sim::FaultCounts& counts = calm.world.counts();
         struck += counts.fired(fault_class == FaultClass::pauses       ? sim::Fault::pause
                                : fault_class == FaultClass::slow_disks ? sim::Fault::hung_disk
+                               : fault_class == FaultClass::partitions ? sim::Fault::partition
                                                                        : sim::Fault::power_cut);
         CHECK((counts.fired(sim::Fault::pause) == 0 || fault_class == FaultClass::pauses));
         CHECK((counts.fired(sim::Fault::power_cut) == 0 || fault_class == FaultClass::power_cuts));
+        CHECK((counts.fired(sim::Fault::partition) == 0 || fault_class == FaultClass::partitions));
     }
     CHECK(struck > 0);
 }

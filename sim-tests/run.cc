@@ -132,6 +132,8 @@ private:
         const std::uint64_t elections = check_.elections();
         if (!finding_) finding_ = options_.judges ? check_.observe() : check_.watch();
         if (check_.elections() != elections) nemesis_.ambush(world_.stepped());
+        if (check_.groups_seen() != groups_seen_) remember_groups();
+        ambush_.expect(history_.ends_asked());
         for (const Moment& moment : check_.take_moments()) ambush_.notice(moment);
         nemesis_.observe();
         if (options_.after_step && !options_.after_step(world_)) stopped_ = true;
@@ -178,11 +180,19 @@ private:
     }
 
     std::optional<GroupId> find_group(const TopicPartition& partition) {
+        const auto found = group_of_.find(partition);
+        return found == group_of_.end() ? std::nullopt : std::optional(found->second);
+    }
+
+    // While somebody runs who knows them: an answer may arrive when nobody does. A topic that is
+    // made again has later groups.
+    void remember_groups() {
+        groups_seen_ = check_.groups_seen();
         for (const server::Topic& topic : known_topics())
-            if (topic.name == partition.topic &&
-                static_cast<std::size_t>(partition.partition) < topic.partitions.size())
-                return topic.partitions[static_cast<std::size_t>(partition.partition)].group;
-        return {};
+            for (std::size_t i = 0; i < topic.partitions.size(); ++i) {
+                GroupId& group = group_of_[{topic.name, static_cast<std::int32_t>(i)}];
+                group = std::max(group, topic.partitions[i].group);
+            }
     }
 
     void tell_of_leaders() {
@@ -380,6 +390,8 @@ private:
     Ambush ambush_;
     std::optional<Finding> finding_;
     bool is_liveness_ = false;
+    std::map<TopicPartition, GroupId> group_of_;
+    std::size_t groups_seen_ = 0;
     bool stopped_ = false;
 };
 

@@ -45,14 +45,34 @@ private:
         const Deadline patience(env_.fibers, env_.clock.now() + plan().patience);
         KafkaConnection* const connection = TRY(kafka_.connection(target.known.leader));
         const std::int64_t start = TRY(ask_start(*connection, target.name, self_));
-        const std::int64_t before = draw_offset(start);
+        // Some ask again before they are answered, perhaps for less: then both are agreed on at
+        // once.
+        std::vector<Asked> asked;
+        for (int left = often(random_, 25) ? 2 : 1; left > 0; --left)
+            asked.push_back(TRY(ask_to_delete(*connection, target.name, draw_offset(start))));
+        for (const Asked& one : asked) TRY(hear(*connection, one));
+        return {};
+    }
+
+    struct Asked {
+        kafka::RequestHeader call;
+        std::int32_t partition = 0;
+        std::int64_t before = 0;
+    };
+
+    Result<Asked> ask_to_delete(KafkaConnection& connection, const TopicPartition& name,
+                                std::int64_t before) {
         kafka::DeleteRecordsRequest request;
         request.timeout_ms = static_cast<std::int32_t>(random_.between(1, plan().patience / 1ms));
-        request.topics.push_back({target.name.topic, {{target.name.partition, before}}});
+        request.topics.push_back({name.topic, {{name.partition, before}}});
         History& history = workload_.history_;
-        const std::int32_t partition = history.partition(target.name);
+        const std::int32_t partition = history.partition(name);
         history.deletes({partition, before});
-        const auto answer = TRY(connection->call(request));
+        return Asked{TRY(connection.send(request)), partition, before};
+    }
+
+    Result<> hear(KafkaConnection& connection, const Asked& asked) {
+        const auto answer = TRY(connection.receive<kafka::DeleteRecordsResponse>(asked.call));
         if (answer.topics.size() != 1 || answer.topics[0].partitions.size() != 1)
             return Error::malformed;
         const auto& told = answer.topics[0].partitions[0];
@@ -60,7 +80,8 @@ private:
         SOMETIMES(told.error == ErrorCode::none, "client/prunes");
         if (told.error == ErrorCode::offset_out_of_range) return {};
         if (told.error != ErrorCode::none) return Error::unavailable;
-        history.told({self_.value, partition, now(), told.low_watermark, before});
+        workload_.history_.told(
+            {self_.value, asked.partition, now(), told.low_watermark, asked.before});
         return {};
     }
 

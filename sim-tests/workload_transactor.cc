@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::int8_t transactional = 1;
 constexpr int attempts_max = 12;
+constexpr Duration goes_most = 50ms;
 
 bool is_for_now(ErrorCode error) {
     switch (error) {
@@ -226,6 +227,15 @@ private:
         kafka::EndTxnRequest request{name_, producer_, epoch_, commits};
         constexpr std::int16_t bumps_from = 5;
         const std::int16_t version_min = often(random_, 50) ? bumps_from : std::int16_t{0};
+        workload_.history_.asks_for_end();
+        // He goes, without hearing what becomes of it; his successor has it aborted, if it has not
+        // come to its end before.
+        if (often(random_, 20)) {
+            const Deadline patience(env_.fibers,
+                                    env_.clock.now() + random_.between(Duration(1ms), goes_most));
+            (void)ask_once(request, version_min);
+            return false;
+        }
         const auto told =
             ask(request, version_min, [](const auto& answer) { return answer.error; });
         if (!told || told->error != ErrorCode::none) return false;
