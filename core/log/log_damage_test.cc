@@ -479,6 +479,48 @@ TEST_CASE("more damages of one segment than are kept are found again", "[log]") 
     CHECK((durable_text(node, path) == before));
 }
 
+// Its footer was what told it from one that grows; what it held its log knows all the same.
+TEST_CASE("a segment that loses its footer and more while it is closed is mended", "[log]") {
+    constexpr int count = 150;
+    const std::string lost =
+        GENERATE("a payload", "a frame's header", "the file's header", "a sector", "its end");
+    INFO(lost);
+    Settings settings = Settings::small();
+    settings.log.open_segments_max = 1;
+    settings.log.cache_bytes = 0;
+    TestNode node(1, settings);
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    TRY(stored(count)(life));
+                    Log& log = *TRY(life.log(1));
+                    (void)TRY(
+                        log.read_frames(Position{count - 1, Offset(count - 1)}, log.end(), 0));
+                    const std::string path = sealed_segment(node);
+                    const std::uint64_t size = node.disk().durable_content(path)->size();
+                    CHECK(node.disk().rot(path, size - 1, std::byte{1}));
+                    constexpr std::uint64_t frame =
+                        wire::SegmentHeader::size + 10 * wire::stored_size(bytes_each);
+                    if (lost == "a payload")
+                        CHECK(
+                            node.disk().rot(path, frame + wire::Frame::header_size, std::byte{1}));
+                    if (lost == "a frame's header")
+                        CHECK(node.disk().rot(path, frame + 8, std::byte{1}));
+                    if (lost == "the file's header") CHECK(node.disk().rot(path, 9, std::byte{1}));
+                    if (lost == "a sector") CHECK(node.disk().make_unreadable(path, 4096));
+                    if (lost == "its end")
+                        TRY(TRY(life.env.disk.open(path, Disk::Open::existing))->resize(size / 2));
+                    TRY(mend_all(log));
+                    (void)TRY(log.scrub(0, 1)); // It restores the header.
+                    return {};
+                })
+                .ok());
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    CHECK((TRY(readable(*TRY(life.log(1)))) == all_but(count)));
+                    return {};
+                })
+                .ok());
+    CHECK_FALSE(look(node).damaged());
+}
+
 TEST_CASE("a damaged segment takes nothing else than what stood there", "[log]") {
     TestNode node;
     REQUIRE(node.live(stored(150)).ok());

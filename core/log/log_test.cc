@@ -469,28 +469,18 @@ TEST_CASE("many may read a closed segment at once, and one of them opens it", "[
               .ok());
 }
 
-TEST_CASE("a segment that has changed or gone while it was closed is damage", "[log]") {
-    for (const bool is_gone : {true, false}) {
-        Settings settings = Settings::small();
-        settings.log.open_segments_max = 1;
-        settings.log.cache_bytes = 0;
-        TestNode node(1, settings);
-        CHECK(node.live([&](Life& life) -> Result<> {
-                      TRY(fill(life, 1, 100));
-                      const auto paths = segments(node, 1);
-                      if (is_gone) {
-                          TRY(life.env.disk.remove(paths.front()));
-                      } else {
-                          const auto file =
-                              TRY(life.env.disk.open(paths.front(), Disk::Open::existing));
-                          TRY(file->resize(TRY(file->size()) - 2000));
-                      }
-                      CHECK(
-                          TRY(life.log(1))->read_frames({}, {1, {}}, 1).error() == Error::corrupt);
-                      return {};
-                  })
-                  .ok());
-    }
+TEST_CASE("a segment that has gone while it was closed is damage", "[log]") {
+    Settings settings = Settings::small();
+    settings.log.open_segments_max = 1;
+    settings.log.cache_bytes = 0;
+    TestNode node(1, settings);
+    CHECK(node.live([&](Life& life) -> Result<> {
+                  TRY(fill(life, 1, 100));
+                  TRY(life.env.disk.remove(segments(node, 1).front()));
+                  CHECK(TRY(life.log(1))->read_frames({}, {1, {}}, 1).error() == Error::corrupt);
+                  return {};
+              })
+              .ok());
 }
 
 TEST_CASE("a read that returned a wrong sector is repeated", "[log]") {

@@ -254,25 +254,35 @@ Result<> Segment::be_open() {
     }
     REACHABLE("segment/opened-again");
     std::unique_ptr<File> file;
-    if (sealed_) {
-        auto again = TRY(open(env_, path_, group_, index_.first.index));
-        const bool same = again && again->end() == end() && again->bytes() == bytes();
-        SOMETIMES(!same, "segment/not-what-it-was");
-        if (!same) {
-            env_.log.error("segment is damaged",
-                           {{"file", path_}, {"file_position", 0}, {"what", "it has changed"}});
-            return Error::corrupt;
-        }
-        // Somebody else may be looking through those that are there.
-        if (!indexed_) index_.marks = std::move(again->index_.marks);
-        indexed_ = true;
-        has_header_ = again->has_header_;
-        file = std::move(again->file_);
-    } else {
+    if (sealed_)
+        file = TRY(open_sealed());
+    else
         file = TRY(env_.disk.open(path_, Disk::Open::existing));
-    }
     if (!file_) set_file(std::move(file));
     return {};
+}
+
+// What it must hold is known, whatever has become of the file. If that has lost its footer, and
+// more than that, the frames are looked for one behind the other from where the last good one is
+// known to stand: what is bad among them is damage as any other, and mended as such.
+Result<std::unique_ptr<File>> Segment::open_sealed() {
+    auto again = open(env_, path_, group_, index_.first.index);
+    if (!again.ok() && again.error() != Error::corrupt) return again.error();
+    Segment* const found = again.ok() ? again.value().get() : nullptr;
+    const bool same = found && found->end() == end() && found->bytes() == bytes();
+    SOMETIMES(!same, "segment/not-what-it-was");
+    // Somebody else may be looking through those that are there.
+    if (!indexed_ && same) {
+        index_.marks = std::move(found->index_.marks);
+    } else if (!indexed_) {
+        index_.marks = {{index_.first, wire::SegmentHeader::size, index_.timestamp_max}};
+    }
+    indexed_ = true;
+    has_header_ = found && found->has_header_;
+    if (same) return std::move(found->file_);
+    env_.log.error("segment is damaged",
+                   {{"file", path_}, {"file_position", 0}, {"what", "it has changed"}});
+    return env_.disk.open(path_, Disk::Open::existing);
 }
 
 Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string path, GroupId group,

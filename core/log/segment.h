@@ -127,6 +127,7 @@ private:
     bool can_close() const { return users_ == 0 && !unsynced_; }
     void close();
     Result<> be_open();
+    Result<std::unique_ptr<File>> open_sealed();
     void set_file(std::unique_ptr<File> file);
     struct Footer {
         wire::SegmentFooter::Trailer trailer;
