@@ -25,6 +25,8 @@ bool is_sound(const wire::AppendReply& m) {
     return is_term(m.term) && is_position(m.matched) && is_term(m.matched_term);
 }
 bool is_sound(const wire::StandRequest& m) { return is_term(m.term); }
+bool is_sound(const wire::TermRequest&) { return true; }
+bool is_sound(const wire::TermReply& m) { return is_term(m.term); }
 bool is_sound(const wire::ResetRequest& m) {
     return is_term(m.term) && is_position(m.start.first) && m.start.first.index > 0 &&
            is_term(m.start.before) && m.start.before <= m.term && m.start.is_sensible() &&
@@ -32,6 +34,7 @@ bool is_sound(const wire::ResetRequest& m) {
 }
 bool is_sound(const wire::AppendRequest& m) {
     if (!is_term(m.term) || !is_position(m.first) || !is_position(m.committed)) return false;
+    if (!is_position(m.level)) return false;
     Term previous = m.previous_term;
     if (previous < Term() || (m.first.index == 0 && previous != Term())) return false;
     for (const Entry& entry : m.entries) {
@@ -61,14 +64,19 @@ Consensus::Consensus(const RaftConfig& config, NodeId self, Members members, Vot
     CHECK(config_.validate().ok());
     CHECK(committed.index <= log_end.index && terms_.start().index <= committed.index);
     CHECK(terms_.last() <= vote_.term); // A vote is written before the entries of its term.
-    if (vote_result(members_, {self_}, {}) == VoteResult::won)
-        election_deadline_ = now; // Nobody else could stand, so there is nobody to wait for.
+    if (vote_.is_unknown || vote_result(members_, {self_}, {}) == VoteResult::won)
+        election_deadline_ = now; // It asks for terms at once. Nobody else could stand, so there is
+                                  // nobody to wait for.
     else
         set_election_deadline();
 }
 
 void Consensus::tick(Time now) {
     advance_time(now);
+    if (vote_.is_unknown) {
+        if (now_ >= election_deadline_) ask_for_terms();
+        return;
+    }
     if (role_ != Role::leader) {
         if (now_ >= election_deadline_ && term() < term_max) start_election();
         return;
@@ -85,11 +93,12 @@ void Consensus::tick(Time now) {
 
 void Consensus::campaign(Time now) {
     advance_time(now);
-    if (role_ == Role::follower && !leader_ && term() < term_max) start_election();
+    if (role_ == Role::follower && !leader_ && !vote_.is_unknown && term() < term_max)
+        start_election();
 }
 
 void Consensus::give_way(Time now) {
-    if (vote_result(members_, {self_}, {}) == VoteResult::won) return tick(now);
+    if (vote_.is_unknown || vote_result(members_, {self_}, {}) == VoteResult::won) return tick(now);
     advance_time(now);
     if (role_ == Role::leader)
         become_follower(term());
@@ -121,6 +130,7 @@ void Consensus::persisted(std::uint64_t ticket) {
     // Our own vote and our own disk count like those of others: when they are durable.
     if (role_ == Role::candidate && durable_vote_ == vote_) count_vote(self_, true);
     if (role_ == Role::leader) count_commit();
+    end_abstention();
 }
 
 Effects Consensus::take_effects() {
@@ -163,8 +173,9 @@ void Consensus::become_follower(Term in) {
     SOMETIMES(in == term() && role_ == Role::pre_candidate, "raft/pre-candidate-met-the-leader");
     SOMETIMES(in == term() && role_ == Role::leader, "raft/leader-steps-down-in-its-term");
     if (in > term()) {
-        vote_ = {in, {}};
+        vote_ = {in, {}, vote_.is_unknown};
         save_vote();
+        level_ = equal_ = {};
     } else if (BUG(M02)) {
         vote_.candidate.reset();
     }

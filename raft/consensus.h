@@ -142,6 +142,10 @@ public:
     // which record it is.
     void trimmed(Position start);
 
+    // What was promised here is no longer known: see abstains(). Of a replica that has said nothing
+    // since it was made.
+    void lose_vote(Time now);
+
     // An append with the entries [request.first, end) of an Entries is on its way.
     void sent(NodeId to, Position end);
 
@@ -166,6 +170,10 @@ public:
     const TermTable& terms() const { return terms_; }
     std::uint64_t barriers_asked() const { return barriers_asked_; }
     std::uint64_t barriers_passed() const { return barriers_passed_; }
+    // Nobody may count on what this replica has promised: it neither votes nor stands, and its acks
+    // are none. See README.md.
+    bool abstains() const { return vote_.is_unknown || durable_vote_.is_unknown; }
+    std::vector<NodeId> unheard() const; // While it does: who has yet to vouch for his vote.
     bool is_transferring() const { return transfer_.has_value(); }
     const Progress* progress(NodeId node) const; // On the leader: of a follower. Else null.
 
@@ -211,6 +219,16 @@ private:
     void become_leader();
     Time quorum_lost_at() const;
 
+    // abstention.cc
+    void on(NodeId from, const wire::TermRequest& request);
+    void on(NodeId from, const wire::TermReply& reply);
+    void ask_for_terms();
+    bool has_heard_all() const;
+    bool may_vote_for(NodeId candidate) const;
+    void find_level(const wire::AppendRequest& request, Position verified);
+    void end_abstention();
+    void note_abstention(NodeId from, bool abstains);
+
     // transfer.cc
     void on(NodeId from, const wire::StandRequest& request);
     void invite();
@@ -255,6 +273,12 @@ private:
     Time ticked_;            // Leader: when it last was.
     Time leader_heard_;      // Follower: when the leader last spoke.
     Time election_deadline_; // All but the leader: when to stand.
+
+    std::map<NodeId, bool>
+        heard_; // Of whoever abstains: who has said his term, and vouches for it.
+    Time asked_for_terms_;
+    Position level_; // Where the log of the leader of this term ended when it heard of us,
+    Position equal_; // and up to where ours is known to equal it.
 
     std::vector<NodeId> granted_, refused_; // Candidate, sorted.
     std::map<NodeId, Progress> followers_;  // Leader: everybody else.

@@ -14,6 +14,11 @@ void Consensus::set_election_deadline() {
         election_deadline_ = Time::max();
         return;
     }
+    if (vote_.is_unknown) { // It has something else to do.
+        election_deadline_ =
+            has_heard_all() ? Time::max() : asked_for_terms_ + config_.election_timeout;
+        return;
+    }
     const Duration jitter = random_.between(Duration(0), config_.election_timeout);
     election_deadline_ = now_ + config_.election_timeout + jitter;
 }
@@ -27,6 +32,7 @@ bool Consensus::hears_leader() const {
 // Whoever has a committed entry refuses all who lack it, so no majority elects one of those
 // (paper, 5.4.1).
 bool Consensus::is_up_to_date(const wire::VoteRequest& request) const {
+    if (vote_.is_unknown) return true; // What is here has counted for nothing: see may_vote_for().
     if (request.log_term != terms_.last()) return request.log_term > terms_.last();
     return request.log_end.index >= end_.index;
 }
@@ -88,7 +94,7 @@ void Consensus::on(NodeId from, const wire::VoteRequest& request) {
     SOMETIMES(request.term == term() && is_free && !is_up_to_date(request),
               "raft/vote-refused-for-the-log");
     SOMETIMES(request.term == term() && vote_.candidate == from, "raft/vote-asked-again");
-    if (request.term < term() || !is_free || !is_up_to_date(request))
+    if (request.term < term() || !is_free || !is_up_to_date(request) || !may_vote_for(from))
         return refuse_vote(from, request);
     if (!vote_.candidate) {
         vote_.candidate = from;
@@ -107,7 +113,7 @@ void Consensus::on_pre_vote(NodeId from, const wire::VoteRequest& request) {
     SOMETIMES(request.term > term() && hears_leader(), "raft/pre-vote-refused-for-the-leader");
     SOMETIMES(request.term > term() && !hears_leader() && !is_up_to_date(request),
               "raft/pre-vote-refused-for-the-log");
-    if (request.term <= term() || hears_leader() || !is_up_to_date(request))
+    if (request.term <= term() || hears_leader() || !is_up_to_date(request) || !may_vote_for(from))
         return refuse_vote(from, request);
     send(from, wire::VoteReply{request.term, true, true});
 }

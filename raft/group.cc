@@ -272,6 +272,11 @@ void Group::give_way(Time now) {
     input_done();
 }
 
+void Group::lose_vote(Time now) {
+    consensus_.lose_vote(now);
+    input_done();
+}
+
 void Group::campaign(Time now) {
     consensus_.campaign(now);
     input_done();
@@ -315,6 +320,10 @@ void Group::receive(NodeId from, wire::PeerMessage message) {
         value = *vote;
     } else if (auto* stand = std::get_if<wire::StandRequest>(&message.body)) {
         value = *stand;
+    } else if (const auto* ask = std::get_if<wire::TermRequest>(&message.body)) {
+        value = *ask;
+    } else if (const auto* term = std::get_if<wire::TermReply>(&message.body)) {
+        value = *term;
     } else if (const auto* over = std::get_if<wire::HandOver>(&message.body)) {
         return hand_over(over->to);
     } else {
@@ -370,6 +379,10 @@ void Group::input_done(std::vector<wire::Frame> material) {
     if (trimmed) consensus_.trimmed(log_->start());
     if (effects.needs_disk()) host_.when_durable(*this, std::move(effects));
     host_.deadline_changed(*this);
+    if (const bool abstains = consensus_.abstains(); abstains != abstained_) {
+        abstained_ = abstains;
+        host_.abstention_changed(*this);
+    }
     const bool led_by_another = told_of_leader();
     changed_.notify_all();
     if (moved || led_by_another)

@@ -151,6 +151,7 @@ public:
     void give_way(Time now); // Instead of tick(): see Consensus.
     void campaign(Time now); // Stands for election now: nobody else leads this group yet.
     void receive(NodeId from, wire::PeerMessage message);
+    void lose_vote(Time now);           // What was promised here is unknown.
     void saved(const Effects& effects); // The journal has them.
     void close();                       // Everybody who waits here is to leave.
     bool is_closing() const { return closing_; }
@@ -218,6 +219,7 @@ private:
     Time unfit_until_;
     std::size_t users_ = 0;
     bool closing_ = false;
+    bool abstained_ = false; // As the Host knows.
 };
 
 // Keeps a Group alive across waits.

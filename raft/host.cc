@@ -26,22 +26,34 @@ std::uint64_t identity_of(const wire::Hello& self) {
     return std::uint64_t{crc32c(bytes)} << 32 | static_cast<std::uint32_t>(self.node.value);
 }
 
+std::vector<NodeId> nodes_of(const std::vector<Transport::Peer>& peers) {
+    std::vector<NodeId> nodes;
+    for (const Transport::Peer& peer : peers) nodes.push_back(peer.node);
+    return nodes;
+}
+
 } // namespace
 
 Host::Host(Environment& env, Settings settings, wire::Hello self,
            std::vector<Transport::Peer> peers)
     : env_(env), settings_(settings), self_(self.node), identity_(identity_of(self)),
-      read_ahead_(env, settings.log),
+      disks_(env, self_, nodes_of(peers)), read_ahead_(env, settings.log),
       budget_(env.metrics, settings.log.node_cache_bytes,
               static_cast<std::size_t>(settings.log.open_segments_max), &read_ahead_),
       journal_(std::make_unique<Journal>(env, "journal", settings.journal, identity_)),
       segment_writer_(std::make_unique<SegmentWriter>(env, *journal_, settings.log)),
-      transport_(env, settings.transport, std::move(self), std::move(peers)),
+      transport_(env, settings.transport, std::move(self), std::move(peers), &disks_),
       repair_(std::make_unique<Repair>(env, *this)), low_water_(env, *this), producers_(env, *this),
       unsaved_changed_(env.fibers), deadlines_changed_(env.fibers), unused_(env.fibers),
       groups_gauge_(env.metrics, "pyralog_raft_groups", "Raft groups with a replica on this node."),
       elections_(env.metrics, "pyralog_elections_won_total",
-                 "How often a replica of this node has become a leader.") {
+                 "How often a replica of this node has become a leader."),
+      abstaining_gauge_(
+          env.metrics, "pyralog_raft_abstaining_groups",
+          "Replicas here that have lost what they promised, and neither vote nor "
+          "count until all others have answered and a leader has brought them level."),
+      given_up_(env.metrics, "pyralog_disk_given_up_total",
+                "How often this node has set its journal aside because it could not be trusted.") {
     Log::foretell(env.metrics);
     transport_.on_receive(
         [this](NodeId from, wire::PeerMessage message) { receive(from, std::move(message)); });
@@ -55,6 +67,10 @@ Host::~Host() {
 // ---- Recovery, and groups that come and go ----
 
 Result<> Host::open(const std::vector<Member>& groups, GroupId untold) {
+    TRY(disks_.open());
+    disks_.on_replaces([this] { lose_votes(); });
+    // The last process has not come to its end.
+    if (disks_.gives_up()) TRY(set_aside(groups));
     Result<> recovered = recover(groups, untold);
 #ifdef PYRALOG_BUGS
     const Error error = recovered.ok() ? Error::cancelled : recovered.error();
@@ -63,23 +79,31 @@ Result<> Host::open(const std::vector<Member>& groups, GroupId untold) {
         recovered = recover(groups, untold);
     }
 #endif
-    return recovered;
+    if (recovered.ok() || recovered.error() != Error::corrupt || !may_give_up(groups))
+        return recovered;
+    TRY(give_up(groups));
+    return recover(groups, untold);
 }
 
-#ifdef PYRALOG_BUGS
-// As if this node had never been: what M22 and M38 do with what they cannot read.
-Result<> Host::begin_anew() {
+// What a recovery that has failed left in memory.
+void Host::forget_recovery() {
     groups_gauge_.add(-static_cast<std::int64_t>(groups_.size()));
     for (auto& [id, group] : groups_) segment_writer_->remove(group->log());
     groups_.clear();
     deadlines_.clear();
     deadline_of_.clear();
-    for (const GroupId group : TRY(Log::list(env_))) TRY(Log::remove(env_, group));
-    for (const std::string& name : TRY(env_.disk.list("journal")))
-        TRY(env_.disk.remove("journal/" + name));
     segment_writer_.reset();
     journal_ = std::make_unique<Journal>(env_, "journal", settings_.journal, identity_);
     segment_writer_ = std::make_unique<SegmentWriter>(env_, *journal_, settings_.log);
+}
+
+#ifdef PYRALOG_BUGS
+// As if this node had never been: what M22 and M38 do with what they cannot read.
+Result<> Host::begin_anew() {
+    forget_recovery();
+    for (const GroupId group : TRY(Log::list(env_))) TRY(Log::remove(env_, group));
+    for (const std::string& name : TRY(env_.disk.list("journal")))
+        TRY(env_.disk.remove("journal/" + name));
     return {};
 }
 #endif
@@ -87,6 +111,15 @@ Result<> Host::begin_anew() {
 Result<> Host::recover(const std::vector<Member>& groups, GroupId untold) {
     std::map<GroupId, std::unique_ptr<Log>> logs;
     TRY(open_logs(groups, logs));
+    if (disks_.replaces_another())
+        for (const auto& [id, start] : TRY(disks_.starts()))
+            if (const auto log = logs.find(id); log != logs.end())
+                TRY(log->second->replay(wire::start_frame(id, start)));
+    // Of what is kept of an old disk no journal tells that it was there: the first file has to.
+    if (disks_.replaces_another() && disks_.journal_file() == 0)
+        for (const auto& [id, log] : logs) journal_->release(id, log->segments_end());
+    journal_->expect(disks_.journal_file(),
+                     [this](std::uint64_t file) { return disks_.note_journal_file(file); });
     const Time began = env_.clock.now();
     std::uint64_t frames = 0;
     TRY(journal_->open([&](const wire::Frame& frame) -> Result<> {
@@ -97,17 +130,9 @@ Result<> Host::recover(const std::vector<Member>& groups, GroupId untold) {
         return log->second->replay(frame);
     }));
     for (const Member& member : groups) {
-        wire::Vote vote;
-        if (const auto frame = journal_->vote(member.group)) {
-            Result<wire::Vote> saved = wire::decode<wire::Vote>(joined(frame->payload));
-            // Only its term is known any more: in that term this replica votes for nobody.
-            const bool is_lost = frame->payload.empty();
-            SOMETIMES(is_lost, "host/vote-has-lost-its-candidate");
-            if (!saved.ok() && !is_lost) return Error::corrupt;
-            vote = is_lost ? wire::Vote{frame->term, wire::Vote::forgotten} : saved.value();
-        }
         std::unique_ptr<Log>& log = logs[member.group];
         TRY(log->finish_replay());
+        const wire::Vote vote = TRY(recovered_vote(*log));
         if (log->end() != log->committed() && BUG(M30)) log->cut(log->committed());
         groups_[member.group] = make_group(member, std::move(log), vote);
         Group& group = *groups_[member.group];
@@ -178,17 +203,21 @@ std::unique_ptr<Group> Host::make_group(const Member& member, std::unique_ptr<Lo
     auto group = std::make_unique<Group>(env_, *this, member.group, settings_.raft, std::move(log),
                                          vote, member.members);
     groups_gauge_.add(1);
+    if (vote.is_unknown) group->lose_vote(env_.clock.now());
     deadline_changed(*group);
     return group;
 }
 
 Result<> Host::create(const Member& member, bool campaign) {
     if (groups_.contains(member.group)) return Error::already_exists;
+    // On the disk that this one stands for there may have been one of that name.
+    wire::Vote vote;
+    vote.is_unknown = disks_.replaces_another();
     std::unique_ptr<Log> log =
         TRY(Log::open(env_, *journal_, budget_, log_config(member), member.group));
     TRY(log->finish_replay());
     CHECK(!groups_.contains(member.group));
-    Group& group = *(groups_[member.group] = make_group(member, std::move(log), {}));
+    Group& group = *(groups_[member.group] = make_group(member, std::move(log), vote));
     if (campaign) group.campaign(env_.clock.now());
     for (auto& [from, message] : std::exchange(early_, {})) {
         SOMETIMES(message.group == member.group, "host/vote-asked-before-the-group-was-there");
@@ -216,6 +245,8 @@ Result<> Host::remove(GroupId id) {
     std::erase_if(unsaved_, [&](const Unsaved& u) { return u.group == id; });
     groups_.erase(id);
     leaders_elsewhere_.erase(id);
+    abstaining_.erase(id);
+    abstaining_gauge_.set(static_cast<std::int64_t>(abstaining_.size()));
     groups_gauge_.add(-1);
     // What it has queued is written first: a frame that came after would hold its file for ever.
     TRY(journal_->sync());
@@ -254,6 +285,7 @@ Result<> Host::run(std::unique_ptr<Listener> listener) {
     keep("saved", [this] { return sync_all(); });
     keep("deadlines", [this] { return keep_deadlines(); });
     keep("disk watch", [this] { return watch_disk(); });
+    keep("disks", [this] { return tell_of_abstention(); });
     keep("repair", [this] { return repair_->run(); });
     for (int i = 0; i < ProducerKeeper::at_once; ++i)
         keep("producers", [this] { return producers_.run(); });
@@ -285,6 +317,7 @@ Result<> Host::sync_all() {
 }
 
 Result<> Host::keep_deadlines() {
+    TRY(disks_.changed().wait([this] { return disks_.is_introduced(); }));
     for (;;) {
         const Time now = env_.clock.now();
         if (!deadlines_.empty() && deadlines_.begin()->first <= now) {
@@ -391,6 +424,14 @@ void Host::leader_changed(Group& group) {
     if (leader_changed_) leader_changed_(group.id());
 }
 
+void Host::abstention_changed(Group& group) {
+    if (group.consensus().abstains())
+        abstaining_.insert(group.id());
+    else
+        abstaining_.erase(group.id());
+    abstaining_gauge_.set(static_cast<std::int64_t>(abstaining_.size()));
+}
+
 bool Host::is_backlogged() const { return journal_->backlogged(); }
 bool Host::is_full() const { return journal_->full(); }
 
@@ -436,6 +477,9 @@ void Host::receive(NodeId from, wire::PeerMessage message) {
         low_water_.receive(from, message);
         return;
     }
+    // Until the others know its disk, nobody could tell this node from the next one of its name.
+    SOMETIMES(!disks_.is_introduced(), "host/asked-before-it-may-speak");
+    if (!disks_.is_introduced()) return;
     const auto group = groups_.find(message.group);
     if (group != groups_.end()) {
         if (!group->second->is_closing()) group->second->receive(from, std::move(message));

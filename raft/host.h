@@ -20,6 +20,7 @@
 #include "core/log/journal.h"
 #include "core/log/read_ahead.h"
 #include "core/log/segment_writer.h"
+#include "raft/acquaintance.h"
 #include "raft/group.h"
 #include "raft/low_water.h"
 #include "raft/producer_keeper.h"
@@ -58,7 +59,9 @@ public:
     // Recovers these groups from the disk; what it holds of others is forgotten: they were deleted.
     // Of `untold` and those that follow it nobody has ever told this node. Error::corrupt if the
     // disk holds one of them all the same, so that whoever knew of it has lost that; and if what
-    // was durable is damaged.
+    // was durable is damaged. Of these a node with peers gives up what it has promised, sets its
+    // journal aside and begins with what is in segments: all its replicas abstain then, until the
+    // others have brought them level.
     static constexpr GroupId none_untold{std::numeric_limits<std::int64_t>::max()};
     Result<> open(const std::vector<Member>& groups, GroupId untold = none_untold);
 
@@ -100,6 +103,8 @@ public:
 
     Transport& transport() { return transport_; }
     const Transport& transport() const { return transport_; }
+    const Acquaintance& disks() const { return disks_; }
+    std::size_t abstaining() const { return abstaining_.size(); } // So many groups.
     NodeId self() const { return self_; }
     // Groups in the order of their ids, for those who look at all of them between two waits.
     const std::map<GroupId, std::unique_ptr<Group>>& groups() const { return groups_; }
@@ -123,7 +128,15 @@ private:
     Result<> forget_others(GroupId untold);
     Result<> open_logs(const std::vector<Member>& groups,
                        std::map<GroupId, std::unique_ptr<Log>>& logs);
+    void forget_recovery();
     Result<> begin_anew(); // Only with planted bugs.
+    bool may_give_up(const std::vector<Member>& groups) const;
+    Result<> give_up(const std::vector<Member>& groups);
+    Result<> set_aside(const std::vector<Member>& groups);
+    Result<bool> fits(const Member& member, const std::map<GroupId, LogStart>& starts);
+    Result<wire::Vote> recovered_vote(const Log& log) const;
+    Result<> tell_of_abstention();
+    void lose_votes();
     Result<> sync_all();
     Result<> keep_deadlines();
     Result<> watch_disk();
@@ -142,6 +155,7 @@ private:
     void when_durable(Group& group, Effects effects);
     void deadline_changed(Group& group);
     void leader_changed(Group& group);
+    void abstention_changed(Group& group);
     void released(); // The last GroupRef of some group has gone.
 
     struct Leader {
@@ -153,6 +167,7 @@ private:
     const Settings settings_;
     const NodeId self_;
     const std::uint64_t identity_; // Of its journal.
+    Acquaintance disks_;
     ReadAhead read_ahead_;
     TailBudget budget_;
     std::unique_ptr<Journal> journal_;
@@ -171,6 +186,7 @@ private:
     std::optional<Time> sync_began_; // Of the one under way.
     std::optional<Time> ask_began_;  // The same of a question to the disk.
     Time disk_answered_;             // To either.
+    std::set<GroupId> abstaining_;
     Condition unsaved_changed_;
     Condition deadlines_changed_;
     Condition unused_;
@@ -179,6 +195,8 @@ private:
     Scope* running_ = nullptr; // While run() runs: for reads on behalf of slow followers.
     Metrics::Gauge groups_gauge_;
     Metrics::Counter elections_;
+    Metrics::Gauge abstaining_gauge_;
+    Metrics::Counter given_up_;
 };
 
 } // namespace pyralog::raft

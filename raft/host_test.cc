@@ -732,10 +732,13 @@ TEST_CASE("a request for votes is kept for a group that is not there yet", "[raf
 
 TEST_CASE("nodes without a replica hear who leads, also when they come later", "[raft]") {
     Hosts hosts(3);
+    hosts.groups.clear(); // Of node 3, which the others have to meet first.
+    hosts.start(NodeId(3));
     hosts.groups = {{group_one, {{NodeId(1), NodeId(2)}, {}, {}}}};
     hosts.start(NodeId(1));
     hosts.start(NodeId(2));
     const NodeId leader = hosts.leader();
+    hosts.world.kill(NodeId(3));
     hosts.groups.clear();
     const auto heard = [&] {
         return hosts.up(NodeId(3)) && hosts.host(NodeId(3)).leader_of(group_one) == leader;
@@ -758,6 +761,12 @@ wire::Hello hello_of(NodeId node, std::string cluster = "test") {
     wire::Hello hello;
     hello.cluster = std::move(cluster);
     hello.node = node;
+    return hello;
+}
+
+wire::Hello known_hello(Hosts& hosts, NodeId node) {
+    wire::Hello hello = hello_of(node);
+    hosts.host(node).disks().introduce(hello, node);
     return hello;
 }
 
@@ -845,9 +854,13 @@ public:
 
 TEST_CASE("a node of another cluster is refused", "[raft]") {
     Hosts hosts(3);
+    hosts.start_all();
+    (void)hosts.leader();
+    for (const NodeId node : hosts.nodes) hosts.world.kill(node);
+    hosts.replace_disk(NodeId(3));
     hosts.clusters[NodeId(3)] = "other";
     hosts.start_all();
-    const NodeId leader = hosts.leader();
+    const NodeId leader = hosts.leader({NodeId(3)});
     CHECK(hosts.produce(leader, "a").ok());
     hosts.world.run_for(10s);
     for (const NodeId node : {NodeId(1), NodeId(2)}) {
@@ -890,7 +903,7 @@ TEST_CASE("a stream from a peer is closed for what is no packet", "[raft]") {
     Hosts hosts(3);
     hosts.start_all();
     const NodeId node = hosts.leader();
-    const Bytes hello = joined(wire::to_peer(hello_of(hosts.all_but(node).front())));
+    const Bytes hello = joined(wire::to_peer(known_hello(hosts, hosts.all_but(node).front())));
     const auto closed_at_once = [&](const Bytes& said) {
         const Treatment treatment = call(hosts, node, {hello}, {said});
         return treatment.closed && treatment.bytes > 0 && treatment.after < 500ms;
@@ -917,7 +930,7 @@ TEST_CASE("a stream from a peer on which nothing comes is closed", "[raft]") {
     CHECK(silent.after >= hosts.peer.connect_timeout);
     CHECK(silent.after < hosts.peer.silence_max);
     const Treatment greeted =
-        call(hosts, node, wire::to_peer(hello_of(hosts.all_but(node).front())));
+        call(hosts, node, wire::to_peer(known_hello(hosts, hosts.all_but(node).front())));
     CHECK(greeted.closed);
     CHECK(greeted.bytes > 0);
     CHECK(greeted.after >= hosts.peer.silence_max);

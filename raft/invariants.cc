@@ -67,6 +67,8 @@ std::optional<Violation> check_replica(const ReplicaState& s) {
         return violated("terms tell of the log", s, "a term begins beyond its end");
     if (s.role == Role::leader && s.terms.last() != s.vote.term)
         return violated("a leader begins its term", s, "log_term=" + text(s.terms.last()));
+    if (s.vote.is_unknown && s.role != Role::follower)
+        return violated("who has forgotten abstains", s, "it stands");
     if ((s.role == Role::leader || s.role == Role::candidate) && s.vote.candidate != s.self)
         return violated("a candidate votes for itself", s, "it has not");
     return {};
@@ -78,6 +80,10 @@ std::optional<Violation> check_step(const ReplicaState& before, const ReplicaSta
     if (after.vote.term == before.vote.term && before.vote.candidate &&
         after.vote.candidate != before.vote.candidate)
         return violated("one vote in a term", after, "before=" + text(*before.vote.candidate));
+    // A node that thought it was new has promised nothing.
+    const bool was_new = before.vote == Vote() && before.end.index == 0;
+    if (after.vote.is_unknown && !before.vote.is_unknown && !was_new)
+        return violated("what is known stays known", after, "its vote is unknown");
     if (after.committed.index < before.committed.index)
         return violated("committed rises", after, "before=" + text(before.committed));
     if (after.terms.start().index < before.terms.start().index)
@@ -107,6 +113,8 @@ std::optional<Violation> check_restart(const ReplicaState& before, const Replica
     if (after.vote.term == before.durable_vote.term && before.durable_vote.candidate &&
         after.vote.candidate != before.durable_vote.candidate && !votes_for_nobody)
         return violated("durable is kept", after, "vote=" + text(*before.durable_vote.candidate));
+    if (after.vote.is_unknown && !before.durable_vote.is_unknown)
+        return violated("durable is kept", after, "its vote is unknown");
     if (after.end.index < before.durable_end.index ||
         !same_before(before.terms, after.terms, before.durable_end.index))
         return violated("durable is kept", after, "durable_end=" + text(before.durable_end));
@@ -149,7 +157,11 @@ std::optional<Violation> Agreement::observe_started(const Consensus& replica) {
 }
 
 std::optional<Violation> Agreement::check_all(const ReplicaState& state) {
+    if (!state.durable_vote.is_unknown) gone_.erase(state.self);
     if (const auto violation = check_replica(state)) return violation;
+    // Of two the one elects the other: see Consensus::may_vote_for().
+    if (state.vote.is_unknown && state.vote.candidate && !is_pair())
+        return violated("who has forgotten abstains", state, "it votes");
     if (const auto violation = check_leader(state)) return violation;
     if (const auto violation = check_log(state)) return violation;
     return check_committed(state);
@@ -167,11 +179,17 @@ std::optional<Violation> Agreement::check_leader(const ReplicaState& state) {
 
 // Whoever has moved on to a later term may have forgotten whom it had voted for.
 std::optional<Violation> Agreement::check_elected(const ReplicaState& leader) const {
+    const auto has_voted = [&](const ReplicaState& state) {
+        const Vote& vote = state.durable_vote;
+        const bool gave = vote.term == leader.vote.term && vote.candidate == leader.self;
+        return vote.term > leader.vote.term || gave;
+    };
     const auto voted = reached_by_majority<int>(members_, [&](NodeId node) {
         const auto found = states_.find(node);
-        if (found == states_.end()) return 0;
-        const Vote& vote = found->second.durable_vote;
-        return vote.term > leader.vote.term || vote == leader.vote ? 1 : 0;
+        return counts(node, has_voted) ||
+                       (is_pair() && found != states_.end() && has_voted(found->second))
+                   ? 1
+                   : 0;
     });
     if (voted != 0) return {};
     return violated("elected by durable votes", leader, "no majority has its vote on disk");
@@ -183,6 +201,8 @@ std::optional<Violation> Agreement::check_matched(const Consensus& leader) const
     for (const auto& [node, follower] : states_) {
         const Progress* progress = leader.progress(node);
         if (!progress || follower.vote.term != leader.term()) continue;
+        // Its leader may yet have to hear of it.
+        if (follower.vote.is_unknown || follower.durable_vote.is_unknown) continue;
         const std::int64_t matched = progress->matched().index;
         // Whoever has begun anew behind it has, until that is durable, what was there before.
         if (matched < follower.terms.start().index) continue;
@@ -238,16 +258,12 @@ std::optional<Violation> Agreement::check_committed(const ReplicaState& state) {
     in_term = std::max(in_term, committed_);
 
     if (const auto violation = check_start(state)) return violation;
-    const auto durable = reached_by_majority<std::int64_t>(members_, [&](NodeId node) {
-        const auto found = states_.find(node);
-        if (found == states_.end()) return std::int64_t(0);
-        const ReplicaState& voter = found->second;
-        if (voter.durable_end.index < committed_.index) return voter.durable_end.index;
-        return has_committed(voter, committed_) ? committed_.index : std::int64_t(0);
-    });
-    if (durable < committed_.index)
-        return violated("committed is durable on a majority", state,
-                        "durable=" + std::to_string(durable));
+    const auto has_it = [&](const ReplicaState& voter) {
+        return voter.durable_end.index >= committed_.index && has_committed(voter, committed_);
+    };
+    const auto durable = reached_by_majority<int>(
+        members_, [&](NodeId node) { return counts(node, has_it) ? 1 : 0; });
+    if (durable == 0) return violated("committed is durable on a majority", state, "it is not");
     for (const auto& [node, other] : states_)
         if (other.role == Role::leader && other.vote.term > state.vote.term)
             if (const auto violation = check_complete(other)) return violation;

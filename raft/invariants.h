@@ -65,6 +65,19 @@ public:
     // This replica's disk was replaced or damaged: nothing is expected of what it held.
     void forget(NodeId replica) { states_.erase(replica); }
 
+    // The same of one that knows it, and begins again with a vote that is unknown. What it had on
+    // its disk counts for what others have been told by then, and for nothing later: until it is
+    // level with them.
+    void gave_up(NodeId replica) {
+        const auto known = states_.find(replica);
+        if (known == states_.end()) return;
+        const auto gone = gone_.try_emplace(replica, known->second).first;
+        // One of two votes while it abstains.
+        if (known->second.durable_vote.candidate)
+            gone->second.durable_vote = known->second.durable_vote;
+        states_.erase(known);
+    }
+
     // All that any replica has ever called committed.
     Position committed() const { return committed_; }
 
@@ -90,6 +103,7 @@ private:
     std::optional<Violation> check_barriers(const Consensus& leader, std::uint64_t known);
     std::optional<Violation> check_passed(const Consensus& leader, const Barrier& barrier) const;
     bool is_overruled(Term term) const;
+    bool is_pair() const { return members_.voters.size() == 2 && members_.outgoing.empty(); }
 
     struct TermBegin {
         Position first;
@@ -98,7 +112,17 @@ private:
     };
 
     Members members_;
+    // Of its disk, or of the one that it has given up and for which nothing else stands in yet.
+    template <class Has>
+    bool counts(NodeId node, const Has& has) const {
+        const auto found = states_.find(node), gone = gone_.find(node);
+        return (found != states_.end() && !found->second.durable_vote.is_unknown &&
+                has(found->second)) ||
+               (gone != gone_.end() && has(gone->second));
+    }
+
     std::map<NodeId, ReplicaState> states_;
+    std::map<NodeId, ReplicaState> gone_; // Of those that gave up, and are not level yet.
     std::map<NodeId, std::uint64_t> inputs_;
     std::map<NodeId, std::deque<Barrier>> barriers_; // In the order of their numbers.
     std::map<Term, NodeId> leaders_;

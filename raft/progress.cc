@@ -45,6 +45,13 @@ void Progress::flow() {
     if (is_probing()) state_ = Replicate{.next = matched_, .in_flight = {}, .in_flight_count = 0};
 }
 
+void Progress::forget(Position next) {
+    matched_ = {};
+    answered = 0;
+    ++search_;
+    state_ = Probe{next};
+}
+
 bool Progress::rejected(Position next) {
     // What it once had on its disk it still has, wherever its answer had to look for the place.
     next = std::max(next, matched_);

@@ -60,6 +60,13 @@ public:
     // The logs part at or before `next`. False if this says nothing new: an answer that came late.
     bool rejected(Position next);
 
+    // Whatever it had on its disk it may have no longer: all is asked anew.
+    void forget(Position next);
+
+    // Its vote is unknown: what it says counts for nothing,
+    bool abstains = false;
+    Position level; // until it has what we had when we first heard of that.
+
     Time heard;                 // When it last answered, in our term.
     Time spoken;                // When it was last told that we lead.
     Time checked;               // When something was last sent that finds out if entries were lost.

@@ -61,6 +61,7 @@ wire::AppendRequest Consensus::append_request(const Progress& follower, Position
             .committed = committed_,
             .context = barriers_asked_,
             .search = follower.search(),
+            .level = follower.abstains ? follower.level : Position(),
             .entries = {}};
 }
 
@@ -122,13 +123,15 @@ void Consensus::on(NodeId from, const wire::AppendRequest& request) {
     const Position verified = *merged;
     const Position common = verified != end_ && BUG(M06) ? end_ : verified;
     committed_ = std::max(committed_, std::min(request.committed, common));
+    find_level(request, verified);
 
     wire::AppendReply reply{.term = term(),
                             .accepted = true,
                             .matched = verified != end_ && BUG(M07) ? end_ : verified,
                             .matched_term = {},
                             .context = request.context,
-                            .search = request.search};
+                            .search = request.search,
+                            .abstains = abstains()};
     // An answer to a heartbeat does not wait for the disk, and claims only what is on it.
     if (request.entries.empty()) reply.matched = std::min(reply.matched, durable_end_);
     reply.matched_term = terms_.before(reply.matched.index);
@@ -156,6 +159,7 @@ void Consensus::on(NodeId from, const wire::ResetRequest& request) {
                              .committed = request.committed,
                              .context = request.context,
                              .search = request.search,
+                             .level = {},
                              .entries = {}});
     if (request.term == term() && role_ == Role::leader) return; // A term has one leader.
     follow(from, request.term);
@@ -175,7 +179,8 @@ void Consensus::on(NodeId from, const wire::ResetRequest& request) {
                             .matched = committed_,
                             .matched_term = {},
                             .context = request.context,
-                            .search = request.search};
+                            .search = request.search,
+                            .abstains = abstains()};
     if (has_it) reply.matched = std::min(reply.matched, durable_end_);
     reply.matched_term = terms_.before(reply.matched.index);
     if (has_it)
@@ -191,7 +196,8 @@ void Consensus::reject(NodeId from, const wire::AppendRequest& request) {
                                  .matched = hint,
                                  .matched_term = terms_.before(hint.index),
                                  .context = request.context,
-                                 .search = request.search});
+                                 .search = request.search,
+                                 .abstains = abstains()});
 }
 
 // Makes the entries of a request part of our log. Returns the place up to which our log is then
@@ -240,10 +246,12 @@ void Consensus::on(NodeId from, const wire::AppendReply& reply) {
     if (reply.matched.index > end_.index || reply.context > barriers_asked_) return;
     Progress& follower = found->second;
     follower.heard = now_;
+    note_abstention(from, reply.abstains);
     // Only an answer to what was sent after a barrier was asked for says that we led at that time.
     const bool is_old = reply.context < barriers_asked_;
-    follower.answered =
-        std::max(follower.answered, is_old && BUG(M25) ? barriers_asked_ : reply.context);
+    if (!follower.abstains)
+        follower.answered =
+            std::max(follower.answered, is_old && BUG(M25) ? barriers_asked_ : reply.context);
     const bool is_late = reply.search != follower.search();
     SOMETIMES(is_late && reply.accepted, "raft/accepted-before-the-search");
     SOMETIMES(is_late && !reply.accepted, "raft/rejected-before-the-search");
@@ -279,7 +287,9 @@ Position Consensus::where_to_probe(const wire::AppendReply& reply) const {
 // be on a majority and still be overruled (paper, figure 8).
 void Consensus::count_commit() {
     const Position agreed = reached_by_majority<Position>(members_, [&](NodeId node) {
-        return node == self_ ? durable_end_ : followers_.at(node).matched();
+        if (node == self_) return durable_end_;
+        const Progress& follower = followers_.at(node);
+        return follower.abstains ? Position() : follower.matched();
     });
     if (agreed.index <= committed_.index) return;
     SOMETIMES(terms_.before(agreed.index) != term(), "raft/old-term-on-a-majority");

@@ -64,8 +64,13 @@ struct Say {
     std::string operator()(const wire::StandRequest& m) const {
         return "stand term=" + text(m.term);
     }
+    std::string operator()(const wire::TermRequest&) const { return "term?"; }
+    std::string operator()(const wire::TermReply& m) const {
+        return "term=" + text(m.term) + (m.vouches ? " vouches" : "");
+    }
     std::string operator()(const Vote& v) const {
-        return "vote term=" + text(v.term) + (v.candidate ? " for=" + text(*v.candidate) : "");
+        return "vote term=" + text(v.term) + (v.candidate ? " for=" + text(*v.candidate) : "") +
+               (v.is_unknown ? " unknown" : "");
     }
     std::string operator()(const Append& a) const {
         return "entry " + text(a.first) + " term=" + text(a.entry.term) +

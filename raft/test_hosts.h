@@ -86,6 +86,15 @@ public:
                        return host.run(nodes.size() > 1 ? std::move(listener) : nullptr);
                    }));
     }
+    // An empty disk in place of the one that this node has had. It is down.
+    void replace_disk(NodeId node) {
+        world.disk(node).replace();
+        world.facts(node).replace();
+    }
+    // What the last one to be told counts as abstaining, and whose disk it has given up so often.
+    std::int64_t given_up(NodeId node) {
+        return metric(world.environment(node), "pyralog_disk_given_up_total");
+    }
     void start_all() {
         for (const NodeId node : nodes) start(node);
     }

@@ -32,6 +32,7 @@ public:
         NodeId from, to;
         Message message;
         std::vector<std::int64_t> payloads;
+        int disk = 0, to_disk = 0; // Of the sender, and the one that it means.
     };
     // A log, or its end: it may have been trimmed.
     struct ToyLog {
@@ -74,6 +75,10 @@ public:
         std::deque<Unsaved> unsaved;
         Position committed;
         std::uint64_t barriers_passed = 0;
+        int disk_number = 0;
+        ToyLog gone; // What was on the disk that it has lost.
+        std::map<NodeId, int>
+            met; // Of each other the last disk: what comes from another is dropped.
     };
 
     static constexpr std::size_t packets_max = 400;
@@ -115,6 +120,28 @@ public:
         r.barriers_passed = 0;
         r.consensus.reset();
     }
+    // Its disk is gone, and with it all but `kept` entries that were committed. The node is down.
+    void lose_disk(NodeId node, std::size_t kept = 0) {
+        Replica& r = replicas.at(node);
+        CHECK(!r.consensus);
+        Disk disk;
+        const Disk old = std::exchange(r.disk, Disk());
+        if (!old.vote.is_unknown) r.gone = old.log;
+        if (kept > 0) disk.log.start = old.log.start;
+        for (const Logged& entry : old.log.entries)
+            if (kept > 0 && entry.first.index < old.committed.index &&
+                disk.log.entries.size() < kept)
+                disk.log.entries.push_back(entry);
+        disk.committed = disk.log.end();
+        disk.vote.term =
+            disk.log.entries.empty() ? disk.log.start.before : disk.log.entries.back().entry.term;
+        disk.vote.is_unknown = true;
+        r.disk = std::move(disk);
+        ++r.disk_number;
+        agreement.gave_up(node);
+    }
+    // Knows all that it has promised.
+    bool counts(NodeId node) const { return !replicas.at(node).disk.vote.is_unknown; }
     bool is_up(NodeId node) const { return replicas.at(node).consensus != nullptr; }
     Consensus& operator[](NodeId node) { return *replicas.at(node).consensus; }
 
@@ -186,6 +213,9 @@ public:
         if (!keep) network.erase(network.begin() + static_cast<std::ptrdiff_t>(at));
         if (!is_up(packet.to) || blocked.contains({packet.from, packet.to})) return;
         Replica& r = replicas.at(packet.to);
+        int& met = r.met[packet.from];
+        if (packet.disk < met || packet.to_disk != r.disk_number) return;
+        met = packet.disk;
         r.consensus->receive(r.now, packet.from, packet.message);
         carry_out(packet.to, &packet, 0);
     }
@@ -354,7 +384,10 @@ private:
     }
     void post(NodeId from, NodeId to, Message message, std::vector<std::int64_t> payloads = {}) {
         if (network.size() >= packets_max) network.erase(network.begin());
-        network.push_back({from, to, std::move(message), std::move(payloads)});
+        const Replica& sender = replicas.at(from);
+        const auto met = sender.met.find(to);
+        network.push_back({from, to, std::move(message), std::move(payloads), sender.disk_number,
+                           met == sender.met.end() ? 0 : met->second});
     }
 
     void note(const std::optional<Violation>& found) {
@@ -399,9 +432,11 @@ private:
     void check_on_majority_of_disks(std::int64_t index) {
         std::size_t count = 0;
         for (const auto& [node, r] : replicas) {
-            const Logged* const there = r.disk.log.at(index);
-            if (index < r.disk.log.start.first.index || (there && *there == history_at(index)))
-                ++count;
+            const auto has_it = [&](const ToyLog& log) {
+                const Logged* const there = log.at(index);
+                return index < log.start.first.index || (there && *there == history_at(index));
+            };
+            if (r.disk.vote.is_unknown ? has_it(r.gone) : has_it(r.disk.log)) ++count;
         }
         if (count <= replicas.size() / 2)
             fail("committed is durable on a majority", "index=" + std::to_string(index));

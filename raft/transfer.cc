@@ -18,8 +18,9 @@ Result<> Consensus::transfer(Time now, NodeId to) {
     const Progress& follower = followers_.at(to);
     const bool is_heard = now_ < follower.heard + config_.election_timeout;
     SOMETIMES(transfer_.has_value(), "raft/transfer-under-way-already");
-    SOMETIMES(follower.is_probing() || !is_heard, "raft/transfer-to-one-that-is-not-ready");
-    if (transfer_ || follower.is_probing() || !is_heard) return Error::unavailable;
+    const bool is_ready = is_heard && !follower.is_probing() && !follower.abstains;
+    SOMETIMES(!is_ready, "raft/transfer-to-one-that-is-not-ready");
+    if (transfer_ || !is_ready) return Error::unavailable;
     transfer_ = Transfer{to, now_ + config_.election_timeout};
     invite();
     return {};
@@ -40,7 +41,7 @@ void Consensus::end_late_transfer() {
 void Consensus::on(NodeId from, const wire::StandRequest& request) {
     const bool is_mine = request.term == term() && role_ == Role::follower && leader_ == from;
     SOMETIMES(!is_mine, "raft/asked-to-stand-too-late");
-    if (!is_mine || !is_voter(members_, self_) || term() >= term_max) return;
+    if (!is_mine || !is_voter(members_, self_) || vote_.is_unknown || term() >= term_max) return;
     REACHABLE("raft/stands-because-it-was-asked-to");
     stand(true);
 }

@@ -18,9 +18,9 @@ constexpr Duration reconnect_delay_min = 20ms;
 } // namespace
 
 Transport::Transport(Environment& env, const TransportConfig& config, wire::Hello self,
-                     std::vector<Peer> peers)
+                     std::vector<Peer> peers, Acquaintance* disks)
     : env_(env), config_(config), self_(std::move(self)), sign_(Bytes::copy_of("+")),
-      peer_count_(peers.size()),
+      peer_count_(peers.size()), disks_(disks),
       sent_bytes_(env.metrics, "pyralog_peer_sent_bytes_total", "Bytes sent to peers."),
       received_bytes_(env.metrics, "pyralog_peer_received_bytes_total",
                       "Bytes received from peers."),
@@ -116,7 +116,7 @@ Result<> Transport::talk(Outgoing& to) {
     {
         const Deadline deadline(env_.fibers, env_.clock.now() + config_.connect_timeout);
         stream = TRY(env_.network.connect(to.peer.address));
-        TRY(stream->write(wire::to_peer(self_)));
+        TRY(stream->write(wire::to_peer(hello_to(to.peer.node))));
         const wire::Hello answer = TRY(read_hello(*stream));
         if (answer.node != to.peer.node) {
             REACHABLE("transport/another-node-answers");
@@ -126,6 +126,9 @@ Result<> Transport::talk(Outgoing& to) {
                               {"answers", answer.node}});
             return Error::malformed;
         }
+        if (disks_ && !TRY(disks_->meet(answer))) return Error::disconnected;
+        // It hangs up if it remembers another disk; the next hello will say more.
+        if (answer.remembers != hello_to(answer.node).disk) return Error::disconnected;
         learn(answer);
     }
     to.connected = true;
@@ -227,15 +230,28 @@ Result<wire::Hello> Transport::read_hello(Stream& stream) {
     return hello;
 }
 
-Result<NodeId> Transport::greet(Stream& stream) {
+wire::Hello Transport::hello_to(NodeId peer) const {
+    wire::Hello hello = self_;
+    if (disks_) disks_->introduce(hello, peer);
+    return hello;
+}
+
+bool Transport::is_known(const wire::Hello& peer) const {
+    return !disks_ || disks_->is_known(peer.node, peer.disk);
+}
+
+// Who is refused for its disk is told which one is remembered.
+Result<wire::Hello> Transport::greet(Stream& stream) {
     const Deadline deadline(env_.fibers, env_.clock.now() + config_.connect_timeout);
     const wire::Hello hello = TRY(read_hello(stream));
     const bool is_known = outgoing_.contains({hello.node, Lane::prompt});
     SOMETIMES(!is_known, "transport/a-stranger-calls");
     if (!is_known) return Error::malformed;
+    const bool is_met = !disks_ || TRY(disks_->meet(hello));
+    TRY(stream.write(wire::to_peer(hello_to(hello.node))));
+    if (!is_met) return Error::disconnected;
     learn(hello);
-    TRY(stream.write(wire::to_peer(self_)));
-    return hello.node;
+    return hello;
 }
 
 // Fills all of `into`, however long that takes while there is progress, and gives a sign of life
@@ -254,7 +270,7 @@ Result<> Transport::hear(Stream& stream, std::span<std::byte> into, Time& sign_d
 }
 
 Result<> Transport::listen_to(Stream& stream) {
-    const NodeId from = TRY(greet(stream));
+    const wire::Hello peer = TRY(greet(stream));
     Time sign_due = env_.clock.now();
     for (;;) {
         std::array<std::byte, wire::PeerHeader::size> head{};
@@ -266,7 +282,9 @@ Result<> Transport::listen_to(Stream& stream) {
         TRY(hear(stream, body.view(), sign_due));
         received_bytes_.add(wire::PeerHeader::size + header.body_size);
         wire::Packet packet = TRY(wire::packet_from(header, std::move(body).freeze()));
-        for (wire::PeerMessage& message : packet.messages) receive_(from, std::move(message));
+        SOMETIMES(!is_known(peer), "transport/packet-of-an-old-disk");
+        if (!is_known(peer)) return Error::disconnected;
+        for (wire::PeerMessage& message : packet.messages) receive_(peer.node, std::move(message));
     }
 }
 

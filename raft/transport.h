@@ -15,6 +15,7 @@
 #include "core/base/config.h"
 #include "core/env/environment.h"
 #include "core/wire/peer.h"
+#include "raft/acquaintance.h"
 
 #include <deque>
 #include <functional>
@@ -61,7 +62,9 @@ public:
     using Connected = std::function<void(NodeId peer)>;
 
     // `self` is what peers are told. `peers` is everybody else.
-    Transport(Environment&, const TransportConfig&, wire::Hello self, std::vector<Peer> peers);
+    // With `disks`, those of peers are told apart, and an old one is not heard.
+    Transport(Environment&, const TransportConfig&, wire::Hello self, std::vector<Peer> peers,
+              Acquaintance* disks = nullptr);
 
     // Both before run(). `connected` is told when the prompt stream to a peer has come up.
     void on_receive(Receive receive) { receive_ = std::move(receive); }
@@ -115,7 +118,9 @@ private:
     Result<> accept_all(Listener& listener, Scope& scope);
     Result<> listen_to(Stream& stream);
     Result<> hear(Stream& stream, std::span<std::byte> into, Time& sign_due);
-    Result<NodeId> greet(Stream& stream);
+    wire::Hello hello_to(NodeId peer) const;
+    bool is_known(const wire::Hello& peer) const;
+    Result<wire::Hello> greet(Stream& stream);
     Result<wire::Hello> read_hello(Stream& stream);
     void learn(const wire::Hello& peer);
 
@@ -124,6 +129,7 @@ private:
     const wire::Hello self_;
     const Bytes sign_; // Of life: what is sent back over a stream on which something has come.
     const std::size_t peer_count_;
+    Acquaintance* const disks_;
     std::map<std::pair<NodeId, Lane>, std::unique_ptr<Outgoing>> outgoing_;
     std::map<NodeId, Address> kafka_addresses_;
     std::map<NodeId, std::string> grpc_addresses_;

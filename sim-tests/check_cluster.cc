@@ -37,6 +37,8 @@ std::optional<Finding> ClusterCheck::observe() {
 
 std::optional<Finding> ClusterCheck::check_node(NodeId node) {
     Promise& promise = promises_[node];
+    if (promise.boot != cluster_.boots(node) && cluster_.damaged(node) && !given_up_.contains(node))
+        had_[node] = media_.at(node).all_entries();
     if (promise.boot != cluster_.boots(node))
         promise = {cluster_.boots(node), false, media_.at(node).all_entries(),
                    media_.at(node).known()};
@@ -192,6 +194,7 @@ std::optional<Finding> ClusterCheck::check_replica(NodeId node, const raft::Grou
     const auto changed = look_at(node, of, id);
     if (!changed) return {};
     const raft::Consensus& replica = of.consensus();
+    if (auto finding = note_given_up(node, id, replica, *changed)) return finding;
     const auto& [group, before, look, started] = *changed;
     // A trim that was committed is forgotten with the process, and comes again with what is
     // committed: before that, nobody is told of a start.
@@ -208,6 +211,54 @@ std::optional<Finding> ClusterCheck::check_replica(NodeId node, const raft::Grou
     if (auto finding = check_durable(node, of, group, started)) return finding;
     if (look.role == raft::Role::leader) return check_commit(id, group, replica);
     return {};
+}
+
+// A replica that abstains is one whose disk was harmed, and lacked something that was durable.
+std::optional<Finding> ClusterCheck::note_given_up(NodeId node, GroupId id,
+                                                   const raft::Consensus& replica,
+                                                   const Changed& changed) {
+    if (!replica.abstains()) {
+        if (const auto known = given_up_.find(node); known != given_up_.end())
+            known->second.erase(id);
+        return {};
+    }
+    const std::uint64_t disk = cluster_.host(node)->disks().number();
+    if (!changed.started || std::exchange(changed.group.disks[node], disk) == disk) return {};
+    if (!cluster_.damaged(node))
+        return report(oracle::refused_recovery,
+                      on_node(node, id) + "abstains, and nobody had damaged its disk");
+    changed.group.agreement.gave_up(node);
+    // For a node that was promised to be whole again it is another disk.
+    const bool is_first = !given_up_.contains(node);
+    if (is_first) given_up_[node] = std::exchange(had_[node], {});
+    return is_first ? judge_refusal(node, cluster_.world().disk(node), cluster_.excuses())
+                    : std::nullopt;
+}
+
+void ClusterCheck::replaced(NodeId node) {
+    given_up_[node] = media_.at(node).all_entries();
+    for (auto& [id, group] : groups_) group.agreement.gave_up(node);
+}
+
+const NodeMedia::Entry* ClusterCheck::given_up_entry(NodeId node, GroupId id,
+                                                     std::int64_t index) const {
+    const auto known = given_up_.find(node);
+    if (known == given_up_.end()) return nullptr;
+    const auto group = known->second.find(id);
+    if (group == known->second.end()) return nullptr;
+    const auto entry = group->second.find(index);
+    return entry == group->second.end() ? nullptr : &entry->second;
+}
+
+bool ClusterCheck::had_batch(NodeId node, const Produce& produce) {
+    const auto known = given_up_.find(node);
+    if (known == given_up_.end()) return false;
+    for (const auto& [id, entries] : known->second)
+        for (const auto& [index, entry] : entries)
+            if (entry.first.offset.value == produce.base_offset &&
+                entry.batch_crc == produce.batch_crc)
+                return true;
+    return false;
 }
 
 // What has gone from the medium is looked for again, and with it all that may yet be overruled,
@@ -249,7 +300,8 @@ std::optional<Finding> ClusterCheck::check_commit(GroupId id, GroupState& group,
         const Term term = leader.terms().at(group.checked);
         const auto has_it = [&](NodeId voter) {
             const NodeMedia::Entry* const entry = media_.at(voter).group(id).find(group.checked);
-            return entry && entry->term == term;
+            const NodeMedia::Entry* const gone = given_up_entry(voter, id, group.checked);
+            return (entry && entry->term == term) || (gone && gone->term == term);
         };
         if (raft::reached_by_majority<int>(group.members,
                                            [&](NodeId voter) { return has_it(voter) ? 1 : 0; }))
@@ -271,7 +323,10 @@ std::optional<Finding> ClusterCheck::check_acknowledged() {
         if (deleted_ && deleted_(history_.name(produce.partition).topic)) continue;
         std::int32_t copies = 0;
         for (auto& [node, media] : media_)
-            copies += media.has_batch(produce.base_offset, produce.batch_crc) ? 1 : 0;
+            copies +=
+                media.has_batch(produce.base_offset, produce.batch_crc) || had_batch(node, produce)
+                    ? 1
+                    : 0;
         if (copies < produce.replicas / 2 + 1) copies += count_reduced(produce);
         if (copies >= produce.replicas / 2 + 1 || is_trimmed(produce)) continue;
         return report(oracle::acknowledged_not_durable,
@@ -318,10 +373,13 @@ bool ClusterCheck::is_whole(const raft::Host& host) {
 bool ClusterCheck::settled() const {
     std::map<GroupId, Position> committed;
     std::map<GroupId, std::size_t> replicas;
+    // Who abstains waits for all others.
+    const bool all_run = std::ranges::all_of(
+        cluster_.nodes(), [&](NodeId node) { return cluster_.host(node) != nullptr; });
     for (const NodeId node : cluster_.nodes()) {
         const raft::Host* host = cluster_.host(node);
         if (cluster_.damaged(node)) {
-            if (host && !is_whole(*host)) return false;
+            if (host && (!is_whole(*host) || (all_run && host->abstaining() > 0))) return false;
             continue;
         }
         if (!host) return false;

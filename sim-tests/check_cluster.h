@@ -71,6 +71,9 @@ public:
                            media_.at(node).known()};
     }
 
+    // This node's disk is about to be replaced by an empty one.
+    void replaced(NodeId node);
+
     // Whether somebody has begun to delete this topic: its records may be gone from all disks
     // before an acknowledgement that was sent earlier arrives.
     void on_deleted(std::function<bool(const std::string& topic)> deleted) {
@@ -150,7 +153,8 @@ private:
             std::uint64_t lives = 0;
         };
         std::map<NodeId, Verified> verified;
-        Offset trimmed; // Somebody has deleted all records before it.
+        std::map<NodeId, std::uint64_t> disks; // The number of the one that each replica is on.
+        Offset trimmed;                        // Somebody has deleted all records before it.
     };
     // What a node's disk had when it was started.
     struct Promise {
@@ -182,6 +186,10 @@ private:
     std::optional<Finding> check_catalogue(NodeId node);
     std::optional<Finding> check_commit(GroupId id, GroupState& group,
                                         const raft::Consensus& leader);
+    std::optional<Finding> note_given_up(NodeId node, GroupId id, const raft::Consensus& replica,
+                                         const Changed& changed);
+    const NodeMedia::Entry* given_up_entry(NodeId node, GroupId id, std::int64_t index) const;
+    bool had_batch(NodeId node, const Produce& produce);
     std::optional<Finding> check_acknowledged();
     std::int32_t count_reduced(const Produce& produce);
     bool is_trimmed(const Produce& produce) const;
@@ -197,8 +205,12 @@ private:
     std::set<GroupId> deleted_groups_; // By somebody, with their topics.
     std::vector<Moment> moments_;
     std::map<NodeId, Promise> promises_;
-    std::map<NodeId, std::uint64_t> facts_seen_;        // Which generation.
-    std::map<std::string, sim::Facts::Map> catalogues_; // By how much was applied.
+    // Of disks that were given up: what had been durable there. It counts for what was acknowledged
+    // by then, and so for nothing that it does not have, until the replica is level again.
+    std::map<NodeId, std::map<GroupId, NodeMedia::Entries>> given_up_;
+    std::map<NodeId, std::map<GroupId, NodeMedia::Entries>> had_; // When a harmed one was started.
+    std::map<NodeId, std::uint64_t> facts_seen_;                  // Which generation.
+    std::map<std::string, sim::Facts::Map> catalogues_;           // By how much was applied.
     std::size_t acknowledged_ = 0; // Of the history's stored ones: these have been checked.
     std::uint64_t elections_ = 0;
     std::map<GroupId, std::vector<Elected>> elected_;

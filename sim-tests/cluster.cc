@@ -42,6 +42,9 @@ const server::Catalogue* Cluster::catalogue(NodeId node) const {
 
 std::optional<Finding> Cluster::observe() {
     const NodeId node = world_.stepped();
+    if (!have_met() && brokers_.contains(node))
+        if (const raft::Host* const here = host(node); here && here->disks().is_introduced())
+            introduced_.insert(node);
     if (!brokers_.contains(node) || running(node)) return {};
     const auto status = world_.exit_status(node);
     if (!status || std::exchange(ends_seen_[node], boots(node)) == boots(node)) return {};

@@ -49,6 +49,10 @@ public:
     }
     bool lost(NodeId node) const { return lost_.contains(node); }
 
+    // All nodes have been told that the others remember their disks: from then on each may speak
+    // without the others, and an empty disk is told from a new one.
+    bool have_met() const { return introduced_.size() == nodes_.size(); }
+
     // After each step: has a broker ended by itself that had no reason to?
     std::optional<Finding> observe();
     // Brokers that ended because a device failed, since this was last asked.
@@ -65,7 +69,7 @@ private:
     std::map<NodeId, server::Config> configs_;
     std::map<NodeId, const server::Broker*> brokers_;
     std::map<NodeId, std::uint64_t> ends_seen_; // Up to this boot.
-    std::set<NodeId> damaged_, lost_;
+    std::set<NodeId> damaged_, lost_, introduced_;
     std::map<NodeId, std::uint64_t> refused_opens_; // By its disk, when it was started.
     std::vector<NodeId> ended_;
     ExcuseCounts excuses_;

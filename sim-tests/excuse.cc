@@ -39,9 +39,9 @@ public:
 
     std::vector<Missing> find(std::optional<GroupId> of) && {
         of_ = of;
-        if (path_.starts_with("journal/") && !path_.starts_with("journal/spare-"))
+        if (kind_.starts_with("journal/") && !kind_.starts_with("journal/spare-"))
             in_journal();
-        else if (path_.starts_with("groups/"))
+        else if (kind_.starts_with("groups/"))
             in_segment();
         else if (!of)
             anywhere();
@@ -186,6 +186,7 @@ private:
     const sim::Medium& medium_;
     const Inode inode_;
     const std::string& path_;
+    const std::string kind_ = before_set_aside(path_);
     const bool is_newest_; // Of the journal.
     const std::uint64_t unit_ = bytes_read_at_once(path_);
     const Bytes read_ = as_read(medium_, inode_);
@@ -221,8 +222,22 @@ std::set<std::pair<GroupId, std::int64_t>> whole_entries(const sim::Medium& medi
 
 } // namespace
 
+// `set-aside/2/groups-7/x` was `groups/7/x`.
+std::string before_set_aside(std::string_view path) {
+    constexpr std::string_view aside = "set-aside/";
+    if (!path.starts_with(aside)) return std::string(path);
+    path.remove_prefix(aside.size());
+    path.remove_prefix(std::min(path.find('/') + 1, path.size()));
+    std::string before(path);
+    std::replace(before.begin(),
+                 before.begin() +
+                     static_cast<std::ptrdiff_t>(std::min(before.find('/'), before.size())),
+                 '-', '/');
+    return before;
+}
+
 std::uint64_t bytes_read_at_once(std::string_view path) {
-    return path.starts_with("journal/") ? Buffer::disk_alignment : sector;
+    return before_set_aside(path).starts_with("journal/") ? Buffer::disk_alignment : sector;
 }
 
 Bytes as_read(const sim::Medium& medium, Inode file) {
@@ -255,12 +270,19 @@ std::vector<Missing> missing_on(const sim::Medium& medium, std::optional<GroupId
     const auto& harms = medium.harms();
     if (std::ranges::any_of(harms, [](const auto& h) { return h.fault == sim::Fault::lost_disk; }))
         all.push_back({});
-    std::string newest;
+    std::map<std::string, std::string> newest; // By directory: of each journal that there was.
+    const auto directory_of = [](const std::string& path) {
+        return path.substr(0, path.rfind('/') + 1);
+    };
     for (const auto& [inode, path] : medium.durable_files())
-        if (path.starts_with("journal/") && path.ends_with(".log")) newest = std::max(newest, path);
+        if (before_set_aside(path).starts_with("journal/") && path.ends_with(".log")) {
+            std::string& known = newest[directory_of(path)];
+            known = std::max(known, path);
+        }
     for (const auto& [inode, path] : medium.durable_files()) {
         if (!medium.is_harmed(inode)) continue;
-        for (Missing& missing : File(medium, inode, path, path == newest).find(of))
+        for (Missing& missing :
+             File(medium, inode, path, path == newest[directory_of(path)]).find(of))
             all.push_back(missing);
     }
     if (!of)

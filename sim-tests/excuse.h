@@ -101,7 +101,8 @@ std::string_view to_string(Excuse::Kind kind);
 struct Disks {
     struct One {
         const sim::Medium* medium = nullptr;
-        bool gone = false; // Its node has refused it, or it was lost.
+        // Its node has refused it, or given it up and is not level yet, or it was lost.
+        bool gone = false;
         // The groups that its node has heard of; nothing if it does not run.
         std::optional<std::set<GroupId>> knows = {};
     };
@@ -117,6 +118,9 @@ constexpr std::size_t missing_max = 64; // In one proof, of one disk: more prove
 std::vector<Missing> missing_on(const sim::Medium& medium, std::optional<GroupId> of = {});
 // Nothing: there is none.
 std::optional<Excuse> excuse_for(GroupId group, bool to_read, const Disks& disks);
+
+// What a file was before it was set aside; else its own path.
+std::string before_set_aside(std::string_view path);
 
 // A node reads its journal past the page cache, in whole blocks: where one sector cannot be read,
 // neither can the others of its block.

@@ -153,8 +153,9 @@ bool is_told_by_frames(const Missing& missing, sim::Medium::Inode file, const si
 // The journal's newest file has the greatest name of them.
 bool has_newer(const Missing& missing, const sim::Medium& medium) {
     return std::ranges::any_of(medium.durable_files(), [&](const auto& file) {
-        return file.second.starts_with("journal/") && file.second.ends_with(".log") &&
-               file.second > missing.path;
+        const std::size_t name = missing.path.rfind('/') + 1;
+        return file.second.starts_with(missing.path.substr(0, name)) &&
+               file.second.ends_with(".log") && file.second > missing.path;
     });
 }
 

@@ -61,6 +61,7 @@ void Nemesis::misdirect_read(NodeId node, sim::Dice& dice) {
 
 void Nemesis::damage(sim::Dice& dice) {
     const NodeId node = some_node(dice);
+    if (!cluster_.have_met()) return;
     if (plan_.nemesis.decays) return decay(node, dice);
     if (dice.pick(4) == 3) return misdirect_read(node, dice);
     if (!atlas_.allows(node) || !damage_disk(node, dice)) return;
@@ -126,7 +127,7 @@ bool Nemesis::damage_disk(NodeId node, sim::Dice& dice) {
 // stays there for the oracles: a promise that was kept until then was kept.
 void Nemesis::lose_disk(sim::Dice& dice) {
     const NodeId node = some_node(dice);
-    if (!atlas_.allows(node) || cluster_.lost(node)) return;
+    if (!cluster_.have_met() || !atlas_.allows(node) || cluster_.lost(node)) return;
     if (!cluster_.world().inject(sim::Fault::lost_disk)) return;
     if (media_.at(node).has_batches()) cluster_.world().count_effect(sim::Fault::lost_disk);
     cluster_.world().disk(node).lose_all();

@@ -215,6 +215,8 @@ private:
         const std::vector<NodeId> nodes = whole();
         // A run without any class of faults has none at its end either.
         if (std::ranges::none_of(plan_.classes, [](bool on) { return on; })) return nodes;
+        // Until they have, each needs all others.
+        if (!cluster_.have_met()) return nodes;
         const auto topics = known_topics();
         const bool all_known = std::ranges::all_of(plan_.workload.topics, [&](const auto& topic) {
             return workload_.deleting(topic.name) ||
@@ -300,7 +302,10 @@ private:
         for (const NodeId node : cluster_.nodes()) {
             const auto status = world_.running(node) ? std::nullopt : world_.exit_status(node);
             const bool refused = status && !status->ok() && status->error() == Error::corrupt;
-            all.nodes[node] = {&world_.disk(node), refused || cluster_.lost(node), known_to(node)};
+            const raft::Host* const host = cluster_.host(node);
+            const bool abstains = host && host->abstaining() > 0;
+            all.nodes[node] = {&world_.disk(node), refused || abstains || cluster_.lost(node),
+                               known_to(node)};
         }
         return all;
     }

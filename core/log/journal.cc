@@ -375,6 +375,8 @@ Result<> Journal::begin_file(std::uint64_t round_size) {
     TRY(env_.disk.rename(spare.path, path_of(header.number)));
     if (!BUG(M19)) TRY(env_.disk.sync_directory(directory_));
     write_position_ = wire::JournalHeader::size + round_bytes(marks);
+    // Nobody is told of anything in it before it would be missed.
+    if (note_begun_) TRY(note_begun_(header.number));
 
     while (files_.front().number < header.oldest) {
         dropped_.push_back(files_.front());

@@ -40,6 +40,14 @@ public:
     Journal(const Journal&) = delete;
     Journal& operator=(const Journal&) = delete;
 
+    // What is known of it elsewhere: there was this file, and later ones are to be noted when they
+    // have begun. Before open().
+    using Note = std::function<Result<>(std::uint64_t file)>;
+    void expect(std::uint64_t newest, Note note) {
+        expected_ = newest;
+        note_begun_ = std::move(note);
+    }
+
     // Hands every durable frame to `replay`, in order: of all groups entries, cuts, votes, starts
     // and marks. A mark holds the group's vote (`term` and payload are those of its last vote
     // frame, zero and empty if there was none) and, in `first`, up to where the entries are in
@@ -198,6 +206,8 @@ private:
     std::string directory_;
     JournalConfig config_;
     std::uint64_t identity_;
+    std::uint64_t expected_ = 0; // The newest file is this one, or a later one.
+    Note note_begun_;
 
     std::deque<wire::Frame> queue_;
     std::size_t queue_bytes_ = 0;

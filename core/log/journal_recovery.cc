@@ -146,6 +146,11 @@ Result<std::vector<Journal::Found>> Journal::find_files() {
         }
     }
     std::vector<Found> files;
+    const std::uint64_t newest_name = names.empty() ? 0 : names.rbegin()->first;
+    SOMETIMES(newest_name < expected_, "journal/newest-file-is-missing");
+    if (newest_name < expected_)
+        return damaged(directory_ + '/' + journal_file_name(expected_), 0,
+                       "the newest file is missing");
     if (names.empty()) return files;
     Found newest = TRY(look_at(names.rbegin()->second, names.rbegin()->first));
     std::vector<wire::JournalHeader> headers;

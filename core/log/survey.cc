@@ -664,6 +664,11 @@ bool Survey::refused() const {
 
 bool Survey::damaged() const { return std::ranges::any_of(findings, &Finding::is_damage); }
 
+Result<> visit_journal(Environment& env, const std::string& journal_directory,
+                       const FrameVisitor& visit) {
+    return Surveyor(env, visit).journal(journal_directory);
+}
+
 Result<Survey> survey(Environment& env, const std::string& journal_directory,
                       const FrameVisitor& visit) {
     Surveyor surveyor(env, visit);

@@ -85,6 +85,10 @@ struct Survey {
 using FrameVisitor = std::function<void(std::string_view path, std::uint64_t file_position,
                                         const wire::Frame& frame, bool intact)>;
 
+// The same of the journal alone, for whoever wants no more than its frames.
+Result<> visit_journal(Environment& env, const std::string& journal_directory,
+                       const FrameVisitor& visit);
+
 // Waits. An error is the device's: what is on the disk is in the Survey.
 Result<Survey> survey(Environment& env, const std::string& journal_directory,
                       const FrameVisitor& visit = {});

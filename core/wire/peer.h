@@ -38,12 +38,16 @@ struct Hello {
     std::uint64_t incarnation = 0; // Drawn anew at each start.
     std::string kafka_host;        // Where clients reach this node.
     std::uint16_t kafka_port = 0;
-    std::string grpc; // The same for gRPC, as host:port. Empty: nowhere.
+    std::string grpc;            // The same for gRPC, as host:port. Empty: nowhere.
+    std::uint64_t disk = 0;      // The number of its disk, drawn once. Zero: it is not told.
+    std::uint64_t remembers = 0; // Of whoever hears this: the disk that was met last. Zero: none.
+    std::uint64_t replaces = 0;  // And the one that he remembers, if this disk stands for it.
 };
 
 template <class Codec>
 void describe(Codec& field, Hello& h) {
-    field(h.version, h.cluster, h.node, h.incarnation, h.kafka_host, h.kafka_port, h.grpc);
+    field(h.version, h.cluster, h.node, h.incarnation, h.kafka_host, h.kafka_port, h.grpc, h.disk,
+          h.remembers, h.replaces);
 }
 
 // A request to the leader of a group, from a node that is not: what is to be proposed there.
@@ -133,9 +137,10 @@ void describe(Codec& field, HandOver& h) {
 }
 
 // An alternative's place in this list is its number in a packet.
-using PeerBody = std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, Forward,
-                              ForwardReply, Leadership, FramesRequest, FramesReply, ResetRequest,
-                              CompactedRequest, CompactedReply, StandRequest, HandOver>;
+using PeerBody =
+    std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, Forward, ForwardReply,
+                 Leadership, FramesRequest, FramesReply, ResetRequest, CompactedRequest,
+                 CompactedReply, StandRequest, HandOver, TermRequest, TermReply>;
 
 struct PeerMessage {
     GroupId group;

@@ -111,6 +111,8 @@ Packet one_of_each() {
     packet.messages.push_back({group, CompactedReply{compacted}, {}});
     packet.messages.push_back({group, StandRequest{Term(4)}, {}});
     packet.messages.push_back({group, HandOver{NodeId(3)}, {}});
+    packet.messages.push_back({group, TermRequest{}, {}});
+    packet.messages.push_back({group, TermReply{Term(4), true}, {}});
     return packet;
 }
 

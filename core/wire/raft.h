@@ -18,6 +18,8 @@ namespace pyralog::wire {
 struct Vote {
     Term term;
     std::optional<NodeId> candidate;
+    // What else this node has promised stood on a disk that it has lost, or could not read.
+    bool is_unknown = false;
     bool operator==(const Vote&) const = default;
 
     // The candidate of a vote whose name was damaged: nobody. So in that term nobody gets the vote
@@ -27,7 +29,7 @@ struct Vote {
 
 template <class Codec>
 void describe(Codec& field, Vote& v) {
-    field(v.term, v.candidate);
+    field(v.term, v.candidate, v.is_unknown);
 }
 
 // Who agrees. In the log, as the payload of a frame. Sorted, and nobody is in two of the lists
@@ -95,13 +97,15 @@ struct AppendRequest {
     std::uint64_t context = 0;  // How many read barriers had been asked for when this was sent.
     std::uint32_t search = 0;   // How often its leader has had to look anew for the place where the
                                 // logs part.
+    Position level = {};        // To a follower that abstains: where the leader's log ended when it
+                                // first heard that it does. Else the beginning of all logs.
     std::vector<Entry> entries; // None in a heartbeat, and in a probe.
     bool operator==(const AppendRequest&) const = default;
 };
 
 template <class Codec>
 void describe(Codec& field, AppendRequest& m) {
-    field(m.term, m.first, m.previous_term, m.committed, m.context, m.search, m.entries);
+    field(m.term, m.first, m.previous_term, m.committed, m.context, m.search, m.level, m.entries);
 }
 
 struct AppendReply {
@@ -113,12 +117,13 @@ struct AppendReply {
     Term matched_term;
     std::uint64_t context = 0; // Both of the request.
     std::uint32_t search = 0;
+    bool abstains = false; // Its vote is unknown: this is no ack, and counts for nothing.
     bool operator==(const AppendReply&) const = default;
 };
 
 template <class Codec>
 void describe(Codec& field, AppendReply& m) {
-    field(m.term, m.accepted, m.matched, m.matched_term, m.context, m.search);
+    field(m.term, m.accepted, m.matched, m.matched_term, m.context, m.search, m.abstains);
 }
 
 // To a follower that lacks entries which its leader no longer has: they were trimmed, and all that
@@ -149,7 +154,27 @@ void describe(Codec& field, StandRequest& m) {
     field(m.term);
 }
 
-using Message =
-    std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, ResetRequest, StandRequest>;
+// From a replica whose vote is unknown, to all who vote with it: which is your term? Whoever
+// answers takes nothing in any more from the disk that it had before.
+struct TermRequest {
+    bool operator==(const TermRequest&) const = default;
+};
+
+template <class Codec>
+void describe(Codec&, TermRequest&) {}
+
+struct TermReply {
+    Term term;
+    bool vouches = false; // It knows its own vote.
+    bool operator==(const TermReply&) const = default;
+};
+
+template <class Codec>
+void describe(Codec& field, TermReply& m) {
+    field(m.term, m.vouches);
+}
+
+using Message = std::variant<VoteRequest, VoteReply, AppendRequest, AppendReply, ResetRequest,
+                             StandRequest, TermRequest, TermReply>;
 
 } // namespace pyralog::wire

@@ -48,7 +48,7 @@ void comes_back(const T& value) {
 
 TEST_CASE("what replicas say comes back as it went", "[wire][model]") {
     rc::prop("votes", [] {
-        Vote vote{any_term(), {}};
+        Vote vote{any_term(), {}, any_bool()};
         if (any_bool()) vote.candidate = any_node();
         comes_back(vote);
         const bool pre_vote = any_bool();

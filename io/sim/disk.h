@@ -146,6 +146,8 @@ public:
 
     // The whole disk has gone, for good: says so in harms(), and nothing else.
     void lose_all();
+    // The same, and there is an empty one in its place. While no process runs.
+    void replace();
 
     // ---- For oracles: without time, and without leaving a mark ----
 

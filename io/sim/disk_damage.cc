@@ -143,6 +143,14 @@ void Medium::promise_in_vain(Entry& file, std::uint64_t covers) {
 
 void Medium::lose_all() { harms_.push_back({Fault::lost_disk, 0, 0, 0, {}, {}, {}}); }
 
+void Medium::replace() {
+    lose_all();
+    name_changes_.clear();
+    entries_.at(root).names.clear();
+    entries_.at(root).durable_names.clear();
+    names_generation_ = ++generation_;
+}
+
 std::size_t Medium::read_unharmed(Inode file, std::uint64_t position,
                                   std::span<std::byte> into) const {
     const Entry& found = entries_.at(file);

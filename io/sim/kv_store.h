@@ -32,6 +32,12 @@ public:
 
     const Map& durable() const { return durable_; }
     std::uint64_t generation() const { return generation_; }
+    // There is nothing any more. While no process runs.
+    void replace() {
+        durable_.clear();
+        damaged_ = false;
+        ++generation_;
+    }
     void damage() { damaged_ = true; } // open() returns Error::corrupt from now on.
     void fail_next_commit() { fail_next_ = true; }
 

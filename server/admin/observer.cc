@@ -108,6 +108,9 @@ PartitionView Observer::view(GroupId id, std::vector<NodeId> replicas) const {
         facts.is_here = true;
         facts.role = group.consensus().role();
         facts.serves = group.serves();
+        facts.abstains = group.consensus().abstains();
+        facts.unheard = group.consensus().unheard();
+        facts.strangers = node_.host.disks().strangers();
         facts.damages = group.log().damages().size();
         facts.journal_is_full = node_.host.is_backlogged();
         facts.disk_is_short = node_.space.is_short();

@@ -30,8 +30,32 @@ std::string repair(const PartitionFacts& facts) {
     return "log is being repaired: " + count_of(facts.damages, "damaged place", "damaged places");
 }
 
+std::string list_of(const std::vector<NodeId>& nodes) {
+    std::string text;
+    for (const NodeId node : nodes) text += (text.empty() ? "" : ", ") + named(node);
+    return text;
+}
+
+// What keeps the replica here from voting; empty if nothing does.
+std::string silence(const PartitionFacts& facts) {
+    if (!facts.strangers.empty())
+        return "this node is on a new disk, and may not speak before all others have said that "
+               "they "
+               "know it: start " +
+               list_of(facts.strangers);
+    if (!facts.abstains) return {};
+    const std::string lost = "this node's replica has lost what it promised, and abstains ";
+    if (facts.replicas.size() == 1)
+        return lost + "for good, since there is no other one: delete the topic, or bring back the "
+                      "disk";
+    if (facts.unheard.empty()) return lost + "until a leader has brought it level";
+    return lost + "until all others have answered: start " + list_of(facts.unheard) +
+           " with the disk that it had";
+}
+
 std::string why_no_leader(const PartitionFacts& facts) {
     const std::size_t majority = facts.replicas.size() / 2 + 1;
+    if (const std::string why = silence(facts); !why.empty()) return why;
     if (facts.replicas.size() - facts.unreachable.size() < majority) return unreachable(facts);
     if (!facts.is_here)
         return "no replica is on this node, and no node that can be reached has said that it leads";
@@ -65,6 +89,8 @@ void judge_led(const PartitionFacts& facts, std::vector<Verdict>& found) {
                               : ", and has not told this leader what it lacks")});
     }
     if (facts.damages > 0) found.push_back({State::repairing, repair(facts)});
+    if (const std::string why = silence(facts); !why.empty())
+        found.push_back({State::repairing, why});
     if (!facts.is_here || facts.role != raft::Role::leader) return;
     if (!facts.serves)
         found.push_back(

@@ -30,7 +30,10 @@ struct PartitionFacts {
     bool is_here = false;
     raft::Role role = raft::Role::follower;
     bool serves = false;
-    std::size_t damages = 0;                // Places of its log that cannot be read.
+    std::size_t damages = 0;       // Places of its log that cannot be read.
+    bool abstains = false;         // It has lost what it promised, and waits for the others:
+    std::vector<NodeId> unheard;   // for an answer of these; for none, until it is level.
+    std::vector<NodeId> strangers; // Who has yet to get to know this node, which is new.
     std::optional<Duration> disk_hangs_for; // The disk of this node does not answer.
     bool journal_is_full = false;           // Records are refused for one of these two.
     bool disk_is_short = false;
@@ -48,7 +51,8 @@ struct Verdict {
     enum class State : std::uint8_t {
         ok,
         under_replicated, // A replica lacks committed entries, or cannot be reached.
-        repairing,        // Some of the log here is damaged, and another replica is asked for it.
+        repairing,        // Some of the log here is damaged, and another replica is asked for it;
+                          // or all of it is, and it abstains until it is level.
         refusing,         // It is led from here, and takes no records.
         no_leader,
     };

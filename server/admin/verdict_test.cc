@@ -98,6 +98,23 @@ TEST_CASE("the worst comes first, and counts", "[server]") {
     CHECK(judge(facts).why == "its leader, this node, has not yet committed anything in term 7");
 }
 
+TEST_CASE("of a replica that abstains it is told whom it waits for", "[server]") {
+    PartitionFacts facts = leaderless();
+    facts.strangers = {NodeId(3)};
+    CHECK(judge(facts).why.ends_with("know it: start node 3"));
+    facts.strangers.clear();
+    facts.abstains = true;
+    facts.unheard = {NodeId(2), NodeId(3)};
+    CHECK(judge(facts).state == State::no_leader);
+    CHECK(judge(facts).why.ends_with("start node 2, node 3 with the disk that it had"));
+    facts.unheard.clear();
+    facts.leader = NodeId(2);
+    CHECK(judge(facts).state == State::repairing);
+    CHECK(judge(facts).why.ends_with("abstains until a leader has brought it level"));
+    facts.replicas = {NodeId(1)};
+    CHECK(judge(facts).why.ends_with("delete the topic, or bring back the disk"));
+}
+
 TEST_CASE("times are told as people say them", "[server]") {
     CHECK(in_words(-1s) == "0 ms");
     CHECK(in_words(999ms) == "999 ms");

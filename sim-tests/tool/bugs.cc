@@ -138,6 +138,14 @@ std::vector<PlantedBug> disks_and_restarts() {
          "a node begins anew when its disk is full",
          {durable_kept, recovered_less, completeness, majority},
          {}},
+        {"M43",
+         "a replica that has lost what it promised votes before it is level",
+         {"who has forgotten abstains", completeness, majority},
+         {}},
+        {"M44",
+         "an empty disk in place of one that was lost takes itself for new",
+         {durable_kept, completeness, majority, committed_not_durable},
+         {}},
     };
 }
 

@@ -24,6 +24,10 @@ struct Words {
                of(m.term.value) + "? my log ends at " + of(m.log_end) + " of term " +
                of(m.log_term.value);
     }
+    std::string operator()(const wire::TermRequest&) const { return "term?"; }
+    std::string operator()(const wire::TermReply& m) const {
+        return "term " + std::to_string(m.term.value) + (m.vouches ? ", vouches" : "");
+    }
     std::string operator()(const wire::StandRequest& m) const {
         return "stand for election, term " + of(m.term.value);
     }
