@@ -11,6 +11,7 @@
 namespace pyralog::fuzz {
 
 using Image = std::vector<std::byte>;
+inline constexpr std::size_t image_max = 256 * 1024;
 
 // One that could be written where `at` is: an entry, or with `any_kind` also what only journals
 // hold. Its term is at least `term`.

@@ -10,11 +10,10 @@ namespace pyralog::fuzz {
 
 namespace {
 
-constexpr std::size_t image_max = 256 * 1024;
 constexpr std::uint64_t number_mask = (std::uint64_t{1} << 62) - 1; // Of what is sensible.
 constexpr std::size_t block = wire::RoundHeader::alignment;
 
-struct Made {
+struct MadeJournal {
     wire::JournalHeader header;
     Image image;
     // Of the rounds that follow each other from the beginning, while nothing odd has been done.
@@ -24,13 +23,13 @@ struct Made {
     bool odd = false;
 };
 
-void write_header(Made& made) {
+void write_header(MadeJournal& made) {
     made.image.resize(wire::JournalHeader::size);
     encode(made.header, made.image);
 }
 
 // A round with a header that need not fit.
-void add_round(Made& made, Input& input, wire::RoundHeader round) {
+void add_round(MadeJournal& made, Input& input, wire::RoundHeader round) {
     Image body;
     made.frames_at.push_back(made.frames.size());
     round.frames = 1 + input.byte() % 3;
@@ -52,7 +51,7 @@ void add_round(Made& made, Input& input, wire::RoundHeader round) {
     made.round_ends.push_back(made.image.size());
 }
 
-void odd_round(Made& made, Input& input, wire::RoundHeader round) {
+void odd_round(MadeJournal& made, Input& input, wire::RoundHeader round) {
     switch (input.byte() % 4) {
     case 0: round.round += input.number_near(4); break;
     case 1: round.salt ^= input.number_near(4); break;
@@ -66,7 +65,7 @@ void odd_round(Made& made, Input& input, wire::RoundHeader round) {
     made.round_ends.pop_back();
 }
 
-void do_something_odd(Made& made, Input& input, const wire::RoundHeader& next) {
+void do_something_odd(MadeJournal& made, Input& input, const wire::RoundHeader& next) {
     made.odd = true;
     Image& image = made.image;
     switch (input.byte() % 5) {
@@ -91,8 +90,8 @@ void do_something_odd(Made& made, Input& input, const wire::RoundHeader& next) {
     }
 }
 
-Made make(Input& input) {
-    Made made;
+MadeJournal make_journal(Input& input) {
+    MadeJournal made;
     made.header = {.identity = 7,
                    .number = 3,
                    .oldest = 2,
@@ -148,7 +147,7 @@ std::ptrdiff_t damaged_in(const wire::JournalScan& scan) {
 // One byte of a good file is changed: nothing that is returned may differ from what was written,
 // and what is missing must be told, unless it is the last round, which then counts as torn. Of a
 // payload that is missing all else is known.
-void check_one_change(const Made& made, std::size_t position, std::byte mask) {
+void check_one_change(const MadeJournal& made, std::size_t position, std::byte mask) {
     Image image = made.image;
     image[position] ^= mask;
     const Bytes file = bytes_of(image);
@@ -179,7 +178,7 @@ void check_one_change(const Made& made, std::size_t position, std::byte mask) {
 bool run_recipe(Input& input) {
     const std::size_t position = input.number(3);
     const auto mask = static_cast<std::byte>(input.byte());
-    const Made made = make(input);
+    const MadeJournal made = make_journal(input);
     const Bytes file = bytes_of(made.image);
     const auto header = wire::decode_journal_header(file.view());
     if (!made.odd) CHECK(header && *header == made.header);

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t body_max = 1_MiB;
 
-void mend(Image& message) {
+void mend_packet(Image& message) {
     if (message.size() < wire::PeerHeader::size) return;
     const std::span<std::byte> bytes(message);
     const auto body = bytes.subspan(wire::PeerHeader::size);
@@ -24,8 +24,8 @@ void mend(Image& message) {
 
 // The last sum counts what was put before it.
 void mend_twice(Image& message) {
-    mend(message);
-    mend(message);
+    mend_packet(message);
+    mend_packet(message);
 }
 
 // What was understood is written as it would be sent, and that must be understood as the same.

@@ -15,7 +15,7 @@ namespace {
 using wire::BatchHeader;
 using wire::RecordBatch;
 
-void mend(Image& batch) {
+void mend_batch(Image& batch) {
     if (batch.size() < BatchHeader::size) return;
     constexpr std::size_t length_at = 8, magic_at = 16, crc_at = 17;
     const std::span<std::byte> bytes(batch);
@@ -74,7 +74,7 @@ bool run_record_batch(std::span<const std::byte> bytes) {
     const auto cut = static_cast<std::size_t>(input.byte());
     const Bytes given = input.all();
     Image image(given.view().begin(), given.view().end());
-    if (how % 2 == 1) mend(image);
+    if (how % 2 == 1) mend_batch(image);
     const auto parsed = RecordBatch::parse(bytes_of(image));
     const auto* batch = std::get_if<RecordBatch>(&parsed);
     if (batch == nullptr) return false;

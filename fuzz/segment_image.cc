@@ -9,18 +9,17 @@ namespace pyralog::fuzz {
 
 namespace {
 
-constexpr std::size_t image_max = 256 * 1024;
 constexpr GroupId group{5};
 
-struct Made {
+struct MadeSegment {
     wire::SegmentHeader header;
     wire::SegmentIndex index{Position()};
     Image image;
     std::vector<std::size_t> frame_ends;
 };
 
-Made make(Input& input) {
-    Made made;
+MadeSegment make_segment(Input& input) {
+    MadeSegment made;
     made.header = {group, {static_cast<std::int64_t>(input.byte()), Offset(input.byte())}};
     made.index = wire::SegmentIndex(made.header.first);
     const Bytes header = encode(made.header);
@@ -49,7 +48,7 @@ wire::SegmentIndex scan(const Bytes& file, Position first, std::size_t* taken) {
 }
 
 // Any place that an index names lies in the file, at the beginning of a frame.
-void check_places(const wire::SegmentIndex& index, const Made& made, Input& input) {
+void check_places(const wire::SegmentIndex& index, const MadeSegment& made, Input& input) {
     for (int i = 0; i < 4; ++i) {
         const auto place = input.byte() % 2 == 0
                                ? index.place_of(Offset(static_cast<std::int64_t>(input.number(2))))
@@ -69,7 +68,7 @@ std::optional<wire::SegmentIndex> footer_of(const Bytes& file, const wire::Segme
                                *trailer, header);
 }
 
-void check_sealed(const Made& made, std::size_t position, std::byte mask) {
+void check_sealed(const MadeSegment& made, std::size_t position, std::byte mask) {
     Image image = made.image;
     const Bytes footer = encode_footer(made.index);
     image.insert(image.end(), footer.view().begin(), footer.view().end());
@@ -82,7 +81,7 @@ void check_sealed(const Made& made, std::size_t position, std::byte mask) {
     CHECK(mask == std::byte{0} ? harmed.has_value() : (!harmed || *harmed == made.index));
 }
 
-void check_one_change(const Made& made, std::size_t position, std::byte mask) {
+void check_one_change(const MadeSegment& made, std::size_t position, std::byte mask) {
     Image image = made.image;
     position %= image.size();
     image[position] ^= mask;
@@ -122,7 +121,7 @@ bool run_segment_image(std::span<const std::byte> bytes) {
     const auto mask = static_cast<std::byte>(input.byte());
     const Bytes wanted = input.bytes(12);
     Input places(wanted.view());
-    const Made made = make(input);
+    const MadeSegment made = make_segment(input);
     const Bytes file = bytes_of(made.image);
     CHECK(wire::decode_segment_header(file.view()) == made.header);
     const wire::SegmentIndex index = scan(frames_of(file), made.header.first, &taken);

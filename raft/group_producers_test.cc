@@ -51,7 +51,7 @@ Told send(Hosts& hosts, NodeId leader, std::int64_t id, std::int32_t sequence,
 Told appended(std::int64_t offset) { return {Verdict::append, offset}; }
 Told known(std::int64_t offset) { return {Verdict::duplicate, offset}; }
 
-Hosts::Body trim_at(std::int64_t offset) {
+Hosts::Body trim_in_time(std::int64_t offset) {
     return [offset](Environment& env, Host& host) {
         const Deadline deadline(env.fibers, env.clock.now() + 5s);
         return host.find(group_one)->trim(Offset(offset));
@@ -167,7 +167,7 @@ TEST_CASE("what is trimmed takes nothing away of what is known of those who sent
     hosts.world.kill(late);
     for (std::int32_t i = 20; i < 40; ++i) REQUIRE(send(hosts, leader, 7, i, 3000) == appended(i));
     CHECK(send(hosts, leader, 9, 0) == appended(40));
-    CHECK(hosts.on(leader, trim_at(41)).value() == Offset(41));
+    CHECK(hosts.on(leader, trim_in_time(41)).value() == Offset(41));
     CHECK(send(hosts, leader, 9, 1) == appended(41));
     const auto expected = remembered(hosts, leader);
     REQUIRE(expected.size() == 2);
@@ -225,7 +225,7 @@ TEST_CASE("a replica that begins anew while it runs forgets what is no longer al
         hosts.world.network().block(late, other);
     }
     for (std::int32_t i = 1; i < 40; ++i) REQUIRE(send(hosts, leader, 7, i, 3000) == appended(i));
-    CHECK(hosts.on(leader, trim_at(40)).value() == Offset(40));
+    CHECK(hosts.on(leader, trim_in_time(40)).value() == Offset(40));
     hosts.world.network().heal_all();
     CHECK(hosts.until([&] {
         return hosts.group(late).committed() == hosts.group(leader).committed() &&
@@ -372,7 +372,7 @@ TEST_CASE("whoever leads next knows which transactions are open, and which came 
     CHECK(hosts.on(next, end_of(7, 1, false)).value() == Offset(4));
     CHECK(hosts.on(next, begin_of(7, 1)).value() == is(Turn::never));
     // What goes with a trim is carried by it, and what is left stays known.
-    CHECK(hosts.on(next, trim_at(2)).value() == Offset(2));
+    CHECK(hosts.on(next, trim_in_time(2)).value() == Offset(2));
     restart_all(hosts);
     const NodeId last = hosts.leader();
     CHECK(hosts.on(last, stable()).ok());
@@ -382,6 +382,6 @@ TEST_CASE("whoever leads next knows which transactions are open, and which came 
     // A transaction that ends where it has not begun does not begin there later.
     CHECK(hosts.on(last, end_of(8, 4, true)).ok());
     CHECK(hosts.on(last, begin_of(8, 4)).value() == is(Turn::never));
-    CHECK(hosts.on(last, trim_at(4)).value() == Offset(4));
+    CHECK(hosts.on(last, trim_in_time(4)).value() == Offset(4));
     CHECK(hosts.group(last).producers()->aborted().empty());
 }

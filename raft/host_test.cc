@@ -2,6 +2,8 @@
 // of streams between nodes. The rules of Raft itself are tested without any of this.
 #include "raft/test_hosts.h"
 
+#include <catch2/catch.hpp>
+
 using namespace pyralog;
 using namespace pyralog::raft;
 using namespace pyralog::raft::host_test;
@@ -183,15 +185,6 @@ TEST_CASE("a wait for more ends when more is committed, on a follower too", "[ra
 }
 
 // ---- Logs that lose their beginning ----
-
-namespace {
-
-Hosts::Body trim_at(std::int64_t offset) {
-    return
-        [offset](Environment&, Host& host) { return host.find(group_one)->trim(Offset(offset)); };
-}
-
-} // namespace
 
 TEST_CASE("what a leader trims is gone on all replicas, for good", "[raft]") {
     Hosts hosts(3);

@@ -10,7 +10,7 @@ namespace pyralog::raft {
 
 namespace {
 
-constexpr Duration answer_patience = 1s;
+constexpr Duration low_water_patience = 1s;
 
 } // namespace
 
@@ -26,7 +26,7 @@ Result<Position> LowWater::ask(const Group& group) {
     const auto all_have_answered = [&] { return asked_.at(id).size() == replicas.size(); };
     Result<> waited;
     {
-        const Deadline until(env_.fibers, env_.clock.now() + answer_patience);
+        const Deadline until(env_.fibers, env_.clock.now() + low_water_patience);
         waited = answered_.wait(all_have_answered);
     }
     const std::map<NodeId, Position> answers = std::move(asked_.extract(id).mapped());

@@ -289,7 +289,7 @@ TEST_CASE("a table comes back from its bytes, and one that makes no sense does n
 namespace {
 
 // A log of what a few producers do and of tables that trims carry, as a leader writes it.
-struct Entry {
+struct ModelEntry {
     std::optional<wire::ProducerStep> step;
     std::optional<wire::ProducerTable> table;
     Position place;
@@ -317,14 +317,14 @@ wire::ProducerStep any_step(Random& random, std::int64_t id, Sender& sender) {
     return batch;
 }
 
-std::vector<Entry> any_log(Random& random) {
-    std::vector<Entry> log;
+std::vector<ModelEntry> any_log(Random& random) {
+    std::vector<ModelEntry> log;
     Producers known;
     Position end;
     std::map<std::int64_t, Sender> senders;
     const auto length = random.between(1, 60);
     for (std::int64_t i = 0; i < length; ++i) {
-        Entry& entry = log.emplace_back();
+        ModelEntry& entry = log.emplace_back();
         entry.place = end;
         if (random.chance(1, 8)) {
             // Of all that is before it, without some.
@@ -341,7 +341,7 @@ std::vector<Entry> any_log(Random& random) {
     return log;
 }
 
-void take(Producers& producers, const Entry& entry) {
+void take(Producers& producers, const ModelEntry& entry) {
     if (entry.table)
         producers.replace(*entry.table);
     else
@@ -360,9 +360,9 @@ wire::ProducerTable agreed(const Producers& producers) {
 TEST_CASE("whoever has lost the beginning of a log knows as much from a trim on", "[raft][model]") {
     rc::prop("for any log", [](std::uint64_t seed) {
         Random random(seed);
-        const std::vector<Entry> log = any_log(random);
+        const std::vector<ModelEntry> log = any_log(random);
         Producers all;
-        for (const Entry& entry : log) take(all, entry);
+        for (const ModelEntry& entry : log) take(all, entry);
         for (std::size_t i = 0; i < log.size(); ++i) {
             if (!log[i].table) continue;
             // Its log begins anywhere before.

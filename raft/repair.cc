@@ -13,8 +13,8 @@ namespace {
 constexpr std::size_t groups_max = 4;   // That are mended at a time,
 constexpr std::size_t serving_max = 16; // and requests that are answered.
 constexpr std::size_t frames_bytes_max = 1_MiB;
-constexpr Duration answer_patience = 1s;
-constexpr Duration retry_pause = 1s;
+constexpr Duration repair_patience = 1s;
+constexpr Duration repair_pause = 1s;
 constexpr std::size_t scrub_piece = 256_KiB;
 constexpr Duration scrub_pause = 64ms; // After each: 4 MiB/s.
 
@@ -73,7 +73,7 @@ std::optional<Time> Repair::begin_what_is_due(Scope& scope) {
             const Result<> mended = mend(id);
             mending_.erase(id);
             if (!mended.ok() && mended.error() == Error::unavailable)
-                due_.insert_or_assign(id, env_.clock.now() + retry_pause);
+                due_.insert_or_assign(id, env_.clock.now() + repair_pause);
             else if (!mended.ok() && mended.error() != Error::cancelled)
                 failed_ = mended;
             changed();
@@ -241,7 +241,7 @@ Result<Repair::Fetched> Repair::ask(GroupId group, NodeId peer, wire::FramesRequ
     asked_total_.add();
     asked_.insert_or_assign(group, Asked{peer, request.first, {}});
     host_.transport().send(peer, {group, request, {}});
-    const Deadline until(env_.fibers, env_.clock.now() + answer_patience);
+    const Deadline until(env_.fibers, env_.clock.now() + repair_patience);
     const Result<> waited = answered_.wait([&] { return asked_.at(group).answer.has_value(); });
     const Asked asked = std::move(asked_.extract(group).mapped());
     SOMETIMES(!asked.answer, "repair/no-answer");

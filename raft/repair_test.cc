@@ -4,6 +4,8 @@
 
 #include <ranges>
 
+#include <catch2/catch.hpp>
+
 using namespace pyralog;
 using namespace pyralog::raft;
 using namespace pyralog::raft::host_test;
@@ -294,15 +296,6 @@ TEST_CASE("a damaged entry that nobody has keeps nobody else from going on", "[r
 }
 
 // ---- What others have trimmed ----
-
-namespace {
-
-Hosts::Body trim_at(std::int64_t offset) {
-    return
-        [offset](Environment&, Host& host) { return host.find(group_one)->trim(Offset(offset)); };
-}
-
-} // namespace
 
 TEST_CASE("nobody waits for what the others have trimmed", "[raft]") {
     Stored stored(false);

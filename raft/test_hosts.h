@@ -201,6 +201,11 @@ public:
     sim::World world; // Ends first: its fibers still write to the above.
 };
 
+inline Hosts::Body trim_at(std::int64_t offset) {
+    return
+        [offset](Environment&, Host& host) { return host.find(group_one)->trim(Offset(offset)); };
+}
+
 using Strings = std::vector<std::string>;
 
 } // namespace pyralog::raft::host_test

@@ -10,8 +10,6 @@ namespace {
 using wire::kafka::ConfigSource;
 using wire::kafka::ConfigType;
 
-std::string ms(Duration duration) { return std::to_string(duration / 1ms); }
-std::string no_limit_if_zero(std::int64_t value) { return std::to_string(value == 0 ? -1 : value); }
 std::string yes(bool value) { return value ? "true" : "false"; }
 
 // Kafka's name for something, and ours, whose words tell what it is.
@@ -30,20 +28,20 @@ constexpr std::array named{
     Named{"broker.id", "node.id", ConfigType::int32,
           [](const Config& c) { return std::to_string(c.node_id); }},
     Named{"connections.max.idle.ms", "kafka.connection_idle_max", ConfigType::int64,
-          [](const Config& c) { return ms(c.kafka.connection_idle_max); }},
+          [](const Config& c) { return ms_text(c.kafka.connection_idle_max); }},
     Named{"default.replication.factor", "topic.replication_factor", ConfigType::int32,
           [](const Config& c) { return std::to_string(c.default_replication_factor()); }},
     Named{"delete.topic.enable", "", ConfigType::boolean, [](const Config&) { return yes(true); }},
     Named{"fetch.max.bytes", "kafka.fetch_bytes_max", ConfigType::int32,
           [](const Config& c) { return std::to_string(c.kafka.fetch_bytes_max); }},
     Named{"group.initial.rebalance.delay.ms", "group.initial_rebalance_delay", ConfigType::int32,
-          [](const Config& c) { return ms(c.group.initial_rebalance_delay); }},
+          [](const Config& c) { return ms_text(c.group.initial_rebalance_delay); }},
     Named{"group.max.session.timeout.ms", "group.session_timeout_max", ConfigType::int32,
-          [](const Config& c) { return ms(c.group.session_timeout_max); }},
+          [](const Config& c) { return ms_text(c.group.session_timeout_max); }},
     Named{"group.max.size", "group.members_max", ConfigType::int32,
           [](const Config& c) { return std::to_string(c.group.members_max); }},
     Named{"group.min.session.timeout.ms", "group.session_timeout_min", ConfigType::int32,
-          [](const Config& c) { return ms(c.group.session_timeout_min); }},
+          [](const Config& c) { return ms_text(c.group.session_timeout_min); }},
     Named{"listeners", "kafka.port", ConfigType::string,
           [](const Config& c) { return "PLAINTEXT://" + to_string(c.kafka_address()); }},
     Named{"log.dirs", "node.data_dir", ConfigType::string,
@@ -53,11 +51,11 @@ constexpr std::array named{
               return no_limit_if_zero(static_cast<std::int64_t>(c.topic.retention_bytes));
           }},
     Named{"log.retention.check.interval.ms", "topic.retention_interval", ConfigType::int64,
-          [](const Config& c) { return ms(c.topic.retention_interval); }},
+          [](const Config& c) { return ms_text(c.topic.retention_interval); }},
     Named{"log.retention.ms", "topic.retention_time", ConfigType::int64,
           [](const Config& c) { return no_limit_if_zero(c.topic.retention_time / 1ms); }},
     Named{"log.roll.ms", "log.segment_age", ConfigType::int64,
-          [](const Config& c) { return ms(c.log.segment_age); }},
+          [](const Config& c) { return ms_text(c.log.segment_age); }},
     Named{"log.segment.bytes", "log.segment_bytes", ConfigType::int32,
           [](const Config& c) { return std::to_string(c.log.segment_bytes); }},
     Named{"max.connections", "kafka.connections_max", ConfigType::int32,
@@ -73,7 +71,7 @@ constexpr std::array named{
     Named{"offsets.topic.num.partitions", "group.offsets_partitions", ConfigType::int32,
           [](const Config& c) { return std::to_string(c.group.offsets_partitions); }},
     Named{"producer.id.expiration.ms", "topic.producer_expiration", ConfigType::int32,
-          [](const Config& c) { return ms(c.topic.producer_expiration); }},
+          [](const Config& c) { return ms_text(c.topic.producer_expiration); }},
     Named{"socket.request.max.bytes", "kafka.request_bytes_max", ConfigType::int32,
           [](const Config& c) { return std::to_string(c.kafka.request_bytes_max); }},
     Named{"unclean.leader.election.enable", "", ConfigType::boolean,

@@ -13,12 +13,12 @@ using namespace pyralog::server;
 
 namespace {
 
-constexpr NodeId node{1};
+constexpr NodeId budget_node{1};
 
 // Each step is a fiber; what they did, in order.
 struct Stage {
     explicit Stage(std::size_t bytes_max) {
-        world.boot(node, [this, bytes_max](Environment& env) {
+        world.boot(budget_node, [this, bytes_max](Environment& env) {
             ByteBudget budget(env.fibers, bytes_max);
             Scope scope(env.fibers);
             for (std::size_t i = 0; i < steps.size(); ++i)

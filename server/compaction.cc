@@ -12,9 +12,8 @@ namespace pyralog::server {
 namespace {
 
 // A group that cannot agree on it now will be asked again.
-constexpr Duration patience = 5s;
+constexpr Duration low_water_patience = 5s;
 constexpr Duration pause_most = 100ms;
-constexpr std::int64_t millionths = 1'000'000;
 
 bool is_enough(const Compactable& found, std::int64_t min_millionths) {
     const std::uint64_t all = found.clean_bytes + found.dirty_bytes;
@@ -86,7 +85,7 @@ Result<> Compaction::propose(raft::Group& group, const Rules& rules) {
     if (wanted == last || !group.serves()) return {};
     Result<> agreed;
     {
-        const Deadline deadline(env_.fibers, env_.clock.now() + patience);
+        const Deadline deadline(env_.fibers, env_.clock.now() + low_water_patience);
         agreed = group.agree(wanted);
     }
     if (!agreed.ok() && agreed.error() == Error::cancelled) return Error::cancelled;

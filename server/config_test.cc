@@ -35,7 +35,7 @@ struct Given {
 
 using Lines = std::vector<std::string>;
 
-Config three_nodes() {
+Config of_three_nodes() {
     Config config;
     config.members = *parse_members("1=a:9093,2=b:9093,3=c:9093");
     return config;
@@ -45,7 +45,7 @@ Config three_nodes() {
 
 TEST_CASE("the defaults make sense, with one node and with three", "[server]") {
     CHECK(Config().problems().empty());
-    CHECK(three_nodes().problems().empty());
+    CHECK(of_three_nodes().problems().empty());
 }
 
 TEST_CASE("flags overrule the environment, which overrules the file", "[server]") {
@@ -96,7 +96,7 @@ TEST_CASE("one source may not say two things", "[server]") {
 
 TEST_CASE("what only makes no sense together is noticed", "[server]") {
     const auto problem = [](auto change) {
-        Config config = three_nodes();
+        Config config = of_three_nodes();
         change(config);
         const Lines found = config.problems();
         REQUIRE(found.size() == 1);
@@ -139,7 +139,7 @@ TEST_CASE("one port on two addresses is no clash, and any free port never is", "
 }
 
 TEST_CASE("clients are told an address that they can use", "[server]") {
-    Config config = three_nodes();
+    Config config = of_three_nodes();
     CHECK(config.advertised() == Address{"a", 9092});
     config.members.clear();
     CHECK(config.advertised() == Address{"127.0.0.1", 9092});
@@ -150,7 +150,7 @@ TEST_CASE("clients are told an address that they can use", "[server]") {
 }
 
 TEST_CASE("by gRPC clients are told the same host, and where it listens", "[server]") {
-    Config config = three_nodes();
+    Config config = of_three_nodes();
     CHECK(config.grpc_advertised() == "");
     config.grpc.listen = Address{"0.0.0.0", 9095};
     CHECK(config.grpc_advertised() == "a:9095");
@@ -161,7 +161,7 @@ TEST_CASE("by gRPC clients are told the same host, and where it listens", "[serv
 }
 
 TEST_CASE("gRPC has a port of its own", "[server]") {
-    Config config = three_nodes();
+    Config config = of_three_nodes();
     config.grpc.listen = Address{"0.0.0.0", 9095};
     CHECK(config.problems().empty());
     for (const std::uint16_t taken : {9092, 9093, 9094}) {
@@ -174,7 +174,7 @@ TEST_CASE("a node that is alone listens for no peers", "[server]") {
     Config config;
     CHECK_FALSE(config.peer_address());
     CHECK(config.member_ids() == std::vector<NodeId>{NodeId(1)});
-    config = three_nodes();
+    config = of_three_nodes();
     CHECK(config.peer_address() == Address{"a", 9093});
     config.peer_listen = Address{"0.0.0.0", 19093};
     CHECK(config.peer_address() == Address{"0.0.0.0", 19093});
@@ -184,7 +184,7 @@ TEST_CASE("a node that is alone listens for no peers", "[server]") {
 TEST_CASE("a topic gets a replica on each node, up to three", "[server]") {
     Config config;
     CHECK(config.default_replication_factor() == 1);
-    config = three_nodes();
+    config = of_three_nodes();
     CHECK(config.default_replication_factor() == 3);
     config.members = *parse_members("1=a:1,2=b:1,3=c:1,4=d:1,5=e:1");
     CHECK(config.default_replication_factor() == 3);

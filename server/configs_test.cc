@@ -19,7 +19,7 @@ using namespace pyralog::wire::kafka;
 namespace {
 
 using Entries = std::vector<ConfigEntry>;
-using Result = AlterConfigsResponse::Result;
+using Altered = AlterConfigsResponse::Result;
 
 DescribeConfigsResponse::Result describe_configs(Client& client, ConfigResource type,
                                                  const std::string& name,
@@ -42,26 +42,26 @@ ConfigEntry topic_entry(Client& client, const std::string& topic, std::string_vi
 
 using Edits = std::vector<IncrementalAlterConfigsRequest::Config>;
 
-Result change(Client& client, ConfigResource type, const std::string& name, Edits edits,
-              bool validate_only = false, std::int16_t version = 1) {
+Altered change(Client& client, ConfigResource type, const std::string& name, Edits edits,
+               bool validate_only = false, std::int16_t version = 1) {
     IncrementalAlterConfigsRequest request;
     request.resources.push_back({type, name, std::move(edits)});
     request.validate_only = validate_only;
     return client.ask(request, version).results.at(0);
 }
 
-Result change_topic(Client& client, const std::string& topic, Edits edits) {
+Altered change_topic(Client& client, const std::string& topic, Edits edits) {
     return change(client, ConfigResource::topic, topic, std::move(edits));
 }
 
-Result replace(Client& client, ConfigResource type, const std::string& name,
-               std::vector<AlterConfigsRequest::Config> configs, std::int16_t version = 2) {
+Altered replace(Client& client, ConfigResource type, const std::string& name,
+                std::vector<AlterConfigsRequest::Config> configs, std::int16_t version = 2) {
     AlterConfigsRequest request;
     request.resources.push_back({type, name, std::move(configs)});
     return client.ask(request, version).results.at(0);
 }
 
-ErrorCode produce(Client& client, const std::string& topic, std::size_t size) {
+ErrorCode produce_sized_to(Client& client, const std::string& topic, std::size_t size) {
     ProduceRequest request;
     request.acks = -1;
     request.timeout_ms = 5000;
@@ -272,21 +272,21 @@ TEST_CASE("a topic takes batches as large as was last said, and keeps segments s
         request.topics.push_back({"log", {{0, -1, ListOffsetsRequest::earliest}}});
         return client.ask(request, 7).topics.at(0).partitions.at(0).offset;
     };
-    for (int i = 0; i < 20; ++i) REQUIRE(produce(client, "log", 5000) == ErrorCode::none);
+    for (int i = 0; i < 20; ++i) REQUIRE(produce_sized_to(client, "log", 5000) == ErrorCode::none);
     cluster.world.run_for(5s);
     CHECK(begins() == 0); // All of it is in one segment.
     CHECK(change_topic(client, "log",
                        {{"segment.bytes", set, "10000"}, {"max.message.bytes", set, "6000"}})
               .error == ErrorCode::none);
-    for (int i = 0; i < 10; ++i) REQUIRE(produce(client, "log", 5000) == ErrorCode::none);
-    CHECK(produce(client, "log", 6000) == ErrorCode::message_too_large);
+    for (int i = 0; i < 10; ++i) REQUIRE(produce_sized_to(client, "log", 5000) == ErrorCode::none);
+    CHECK(produce_sized_to(client, "log", 6000) == ErrorCode::message_too_large);
     cluster.world.run_for(5s);
     CHECK(begins() >= 20);
     CHECK(change_topic(client, "log", {{"max.message.bytes", set, "2000000"}}).error ==
           ErrorCode::none);
-    CHECK(produce(client, "log", 1'500'000) == ErrorCode::none);
+    CHECK(produce_sized_to(client, "log", 1'500'000) == ErrorCode::none);
     CHECK(change_topic(client, "log", {{"max.message.bytes", unset, {}}}).error == ErrorCode::none);
-    CHECK(produce(client, "log", 1'500'000) == ErrorCode::message_too_large);
+    CHECK(produce_sized_to(client, "log", 1'500'000) == ErrorCode::message_too_large);
 }
 
 TEST_CASE("what a node logs is changed while it runs", "[server]") {

@@ -12,11 +12,11 @@ namespace pyralog::server {
 namespace {
 
 constexpr std::string_view applied_key = "controller/applied";
-constexpr std::size_t read_bytes_max = 1_MiB;
+constexpr std::size_t commands_bytes_max = 1_MiB;
 constexpr std::size_t outcomes_max = 1024; // Nobody waits for longer than this many commands.
 constexpr std::size_t answering_max = 64;  // Commands of other nodes under way here.
 constexpr Duration forward_patience = 5s;  // Then the leader is asked for again.
-constexpr Duration retry_pause = 50ms;
+constexpr Duration command_pause = 50ms;
 
 // What goes back to the node that passed a command on.
 struct Answer {
@@ -96,13 +96,13 @@ Result<> Controller::run() {
     CHECK(group);
     for (;;) {
         TRY(group->wait_committed(applied_));
-        const std::size_t most = BUGGIFY("controller/reads-little") ? 1 : read_bytes_max;
+        const std::size_t most = BUGGIFY("controller/reads-little") ? 1 : commands_bytes_max;
         const Result<BytesChain> read = group->read(applied_, most);
         // What is damaged here is mended from another replica; this node knows less until then.
         const bool is_damaged = !read.ok() && read.error() == Error::corrupt;
         SOMETIMES(is_damaged, "controller/waits-until-its-log-is-mended");
         if (is_damaged)
-            TRY(env_.fibers.sleep_until(env_.clock.now() + retry_pause));
+            TRY(env_.fibers.sleep_until(env_.clock.now() + command_pause));
         else
             TRY(apply_all(joined(TRY(read))));
     }
@@ -192,7 +192,7 @@ Result<Outcome> Controller::submit(const Command& command) {
         case Error::not_leader:
         case Error::unavailable:
         case Error::disconnected:
-            TRY(env_.fibers.sleep_until(env_.clock.now() + retry_pause)); break;
+            TRY(env_.fibers.sleep_until(env_.clock.now() + command_pause)); break;
         default: return result;
         }
     }

@@ -11,7 +11,7 @@ using namespace pyralog::server;
 
 namespace {
 
-constexpr NodeId node{1};
+constexpr NodeId controller_node{1};
 
 // A node that finds this in its store: what it ends with, and what it has said of that.
 struct Found {
@@ -28,14 +28,14 @@ Found start_with(const std::string& key, const std::string& value) {
     Config config;
     config.admin.port = 0;
     const auto done = [&] {
-        return world.run_until(world.now() + 10s, [&] { return !world.running(node); });
+        return world.run_until(world.now() + 10s, [&] { return !world.running(controller_node); });
     };
-    world.boot(node, [&](Environment& env) -> Result<> {
+    world.boot(controller_node, [&](Environment& env) -> Result<> {
         TRY(env.kv.open());
         return env.kv.commit(KvStore::Batch().put(key, value));
     });
     REQUIRE(done());
-    world.boot(node, [&](Environment& env) -> Result<> {
+    world.boot(controller_node, [&](Environment& env) -> Result<> {
         found.ended = Broker(env, config).run();
         return {};
     });

@@ -15,7 +15,7 @@ namespace pyralog::server {
 
 namespace {
 
-constexpr std::size_t piece_bytes = 64_KiB;
+constexpr std::size_t plain_piece_bytes = 64_KiB;
 
 // What has come out so far. Bytes are made of it once.
 class Output {
@@ -41,7 +41,8 @@ public:
 private:
     const std::size_t size_max_;
     std::string text_;
-    std::vector<char> piece_ = std::vector<char>(piece_bytes); // Too much for a fiber's stack.
+    std::vector<char> piece_ =
+        std::vector<char>(plain_piece_bytes); // Too much for a fiber's stack.
 };
 
 std::optional<Bytes> from_gzip(const Bytes& bytes, std::size_t size_max) {

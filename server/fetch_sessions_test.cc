@@ -15,7 +15,7 @@ using namespace pyralog::wire::kafka;
 
 namespace {
 
-using Name = std::pair<std::string, std::int32_t>;
+using LogName = std::pair<std::string, std::int32_t>;
 
 FetchRequest::Partition wanted(std::int32_t index, std::int64_t offset) {
     FetchRequest::Partition partition;
@@ -25,7 +25,7 @@ FetchRequest::Partition wanted(std::int32_t index, std::int64_t offset) {
     return partition;
 }
 
-FetchRequest request_of(std::int32_t id, std::int32_t epoch, const std::vector<Name>& names) {
+FetchRequest request_of(std::int32_t id, std::int32_t epoch, const std::vector<LogName>& names) {
     FetchRequest request;
     request.session_id = id;
     request.session_epoch = epoch;
@@ -39,7 +39,7 @@ struct Logs {
         std::int64_t start = 0, end = 0, stable = 0;
         bool is_led = true;
     };
-    std::map<Name, Log> logs;
+    std::map<LogName, Log> logs;
     std::size_t room = 4;
 
     FetchResponse look(const FetchRequest& request) const {
@@ -80,9 +80,9 @@ struct Consumer {
         std::int64_t high_watermark = -2, stable = -2, start = -2;
         ErrorCode error = ErrorCode::none;
     };
-    std::map<Name, Known> known;
-    std::map<Name, std::int64_t> told; // To the broker: where it reads.
-    std::set<Name> dropped;
+    std::map<LogName, Known> known;
+    std::map<LogName, std::int64_t> told; // To the broker: where it reads.
+    std::set<LogName> dropped;
     std::int32_t id = 0;
     std::int32_t epoch = 0;
 
@@ -98,9 +98,9 @@ struct Consumer {
             told[name] = partition.offset;
         }
         if (epoch > 0)
-            for (const Name& name : dropped)
+            for (const LogName& name : dropped)
                 request.forgotten_topics.push_back({name.first, {name.second}});
-        for (const Name& name : dropped) told.erase(name);
+        for (const LogName& name : dropped) told.erase(name);
         dropped.clear();
         return request;
     }
@@ -137,7 +137,7 @@ TEST_CASE("a session is asked for, goes on by its epoch, and is closed", "[serve
     REQUIRE(use.id > 0);
     CHECK_FALSE(use.is_incremental);
     const auto go_on = [&](std::int32_t id, std::int32_t epoch,
-                           const std::vector<Name>& names = {}) {
+                           const std::vector<LogName>& names = {}) {
         FetchRequest request = request_of(id, epoch, names);
         const auto found = sessions.begin(request, Time(), random);
         return std::pair(found.error, request.topics.size());
@@ -185,7 +185,7 @@ TEST_CASE("there are as many sessions as may be, and old or small ones make room
     Random random(1);
     Time now{};
     const auto begin = [&](int partitions) {
-        std::vector<Name> names;
+        std::vector<LogName> names;
         for (int i = 0; i < partitions; ++i) names.emplace_back("a", i);
         FetchRequest request = request_of(0, 0, names);
         return sessions.begin(request, now, random).id;
@@ -233,7 +233,7 @@ TEST_CASE("sessions take no more memory than may be", "[server]") {
     CHECK(sessions.begin(more, Time(), random).error == ErrorCode::fetch_session_id_not_found);
     CHECK(sessions.bytes() <= most);
     CHECK(sessions.size() == 16);
-    std::vector<Name> names;
+    std::vector<LogName> names;
     for (int i = 0; i < 200; ++i) names.emplace_back("c", i);
     FetchRequest huge = request_of(0, 0, names);
     CHECK(sessions.begin(huge, Time() + 1h, random).id == 0);
@@ -246,7 +246,8 @@ TEST_CASE("all partitions have their turn when not all of them fit into an answe
     Logs logs;
     logs.room = 1;
     Consumer consumer;
-    for (const Name& name : {Name("a", 0), Name("a", 1), Name("b", 0), Name("b", 5)}) {
+    for (const LogName& name :
+         {LogName("a", 0), LogName("a", 1), LogName("b", 0), LogName("b", 5)}) {
         logs.logs[name].end = 1000;
         consumer.known[name];
     }
@@ -273,13 +274,13 @@ struct World {
     Consumer consumer;
     Time now{};
 
-    static Name any_name() {
+    static LogName any_name() {
         return {*rc::gen::element<std::string>("a", "b"), *rc::gen::inRange(0, 3)};
     }
 
     // Of what an incremental answer tells, something was not known.
     static void check_new(const FetchSessions::Use& use,
-                          const std::map<Name, Consumer::Known>& before,
+                          const std::map<LogName, Consumer::Known>& before,
                           const FetchResponse& response) {
         if (!use.is_incremental) return;
         for (const auto& topic : response.topics) {
@@ -324,7 +325,7 @@ struct World {
 
     void act() {
         Logs::Log& log = logs.logs[any_name()];
-        const Name name = any_name();
+        const LogName name = any_name();
         switch (*rc::gen::inRange(0, 10)) {
         case 0: log.end += *rc::gen::inRange(1, 9); return;
         case 1: log.is_led = !log.is_led; return;
@@ -370,7 +371,7 @@ TEST_CASE("a session tells in the end all that full answers do, and nothing twic
 
 namespace {
 
-FetchRequest fetch_of(std::int64_t offset, std::int32_t id, std::int32_t epoch) {
+FetchRequest session_fetch(std::int64_t offset, std::int32_t id, std::int32_t epoch) {
     FetchRequest request = request_of(id, epoch, {});
     request.max_wait_ms = 10;
     request.min_bytes = 1;
@@ -388,7 +389,7 @@ TEST_CASE("a broker tells a client with a session what is new, in each version t
     cluster.make_topic("log", 3);
     Client client = cluster.connect();
     for (std::int16_t version = 7; version <= 12; ++version) {
-        const auto first = client.ask(fetch_of(version - 7, 0, 0), version);
+        const auto first = client.ask(session_fetch(version - 7, 0, 0), version);
         REQUIRE(first.session_id != 0);
         REQUIRE(first.topics.size() == 3);
         const auto nothing = client.ask(request_of(first.session_id, 1, {}), version);
@@ -411,11 +412,11 @@ TEST_CASE("a broker tells a client with a session what is new, in each version t
         const auto late = client.ask(request_of(first.session_id, 2, {}), version);
         CHECK(late.error == ErrorCode::invalid_fetch_session_epoch);
         CHECK(late.session_id == 0);
-        const auto closed = client.ask(fetch_of(0, first.session_id, -1), version);
+        const auto closed = client.ask(session_fetch(0, first.session_id, -1), version);
         CHECK(closed.session_id == 0);
         CHECK(closed.topics.size() == 3);
         const auto gone = client.ask(request_of(first.session_id, 3, {}), version);
         CHECK(gone.error == ErrorCode::fetch_session_id_not_found);
     }
-    CHECK(client.ask(fetch_of(0, 0, -1), 6).topics.size() == 3);
+    CHECK(client.ask(session_fetch(0, 0, -1), 6).topics.size() == 3);
 }

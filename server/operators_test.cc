@@ -23,8 +23,10 @@ using namespace pyralog::wire::kafka;
 
 namespace {
 
-CreatePartitionsResponse::Topic add(Client& client, const CreatePartitionsRequest::Topic& topic,
-                                    bool validate_only = false, std::int16_t version = 3) {
+CreatePartitionsResponse::Topic add_partitions(Client& client,
+                                               const CreatePartitionsRequest::Topic& topic,
+                                               bool validate_only = false,
+                                               std::int16_t version = 3) {
     CreatePartitionsRequest request;
     request.topics.push_back(topic);
     request.timeout_ms = 5000;
@@ -39,8 +41,8 @@ MetadataResponse::Topic topic_of(Client& client, const std::string& name) {
     return client.ask(request, 12).topics.at(0);
 }
 
-ErrorCode produce(Client& client, const std::string& topic, std::int32_t partition,
-                  std::size_t size = 10) {
+ErrorCode produce_one(Client& client, const std::string& topic, std::int32_t partition,
+                      std::size_t size = 10) {
     ProduceRequest request;
     request.acks = -1;
     request.timeout_ms = 5000;
@@ -79,15 +81,15 @@ TEST_CASE("partitions are added, and serve, and keep their places after a restar
     Client client = cluster.connect(NodeId(2));
     const auto before = topic_of(client, "log").partitions;
     for (std::int16_t version = 0; version <= 3; ++version)
-        CHECK(add(client, {"log", 5, {}}, true, version).error == ErrorCode::none);
+        CHECK(add_partitions(client, {"log", 5, {}}, true, version).error == ErrorCode::none);
     CHECK(topic_of(client, "log").partitions.size() == 2);
-    CHECK(add(client, {"log", 5, {}}).error == ErrorCode::none);
+    CHECK(add_partitions(client, {"log", 5, {}}).error == ErrorCode::none);
     const auto after = topic_of(client, "log").partitions;
     REQUIRE(after.size() == 5);
     for (std::size_t i = 0; i < 2; ++i) CHECK(after[i].replica_nodes == before[i].replica_nodes);
     for (std::int32_t i = 0; i < 5; ++i) {
         Client leader = cluster.connect(cluster.leader_of("log", i));
-        CHECK(produce(leader, "log", i) == ErrorCode::none);
+        CHECK(produce_one(leader, "log", i) == ErrorCode::none);
     }
     cluster.restart(NodeId(2));
     Client again = cluster.connect(NodeId(2));
@@ -100,7 +102,7 @@ TEST_CASE("partitions that cannot be added are refused, and the answer says why"
     Client client = cluster.connect();
     const bool validate_only = GENERATE(false, true);
     const auto refused = [&](const CreatePartitionsRequest::Topic& topic) {
-        return add(client, topic, validate_only).error;
+        return add_partitions(client, topic, validate_only).error;
     };
     CHECK(refused({"log", 2, {}}) == ErrorCode::invalid_partitions);
     CHECK(refused({"log", 1, {}}) == ErrorCode::invalid_partitions);
@@ -209,7 +211,8 @@ TEST_CASE("what lies on a node's disk is told of its replicas, whoever leads", "
     cluster.make_topic("log", 3, 2);
     for (std::int32_t i = 0; i < 3; ++i) {
         Client leader = cluster.connect(cluster.leader_of("log", i));
-        for (int k = 0; k < 3; ++k) REQUIRE(produce(leader, "log", i, 100'000) == ErrorCode::none);
+        for (int k = 0; k < 3; ++k)
+            REQUIRE(produce_one(leader, "log", i, 100'000) == ErrorCode::none);
     }
     cluster.world.run_for(2s);
     std::size_t replicas = 0;
@@ -261,7 +264,7 @@ TEST_CASE("the first replica leads again when it is asked for, and nothing is lo
     const NodeId leader = cluster.leader_of("log", moved);
     REQUIRE(leader != away);
     Client writer = cluster.connect(leader);
-    for (int i = 0; i < 5; ++i) REQUIRE(produce(writer, "log", moved) == ErrorCode::none);
+    for (int i = 0; i < 5; ++i) REQUIRE(produce_one(writer, "log", moved) == ErrorCode::none);
     cluster.world.run_for(1s);
 
     // By whichever node it is asked for.
@@ -274,7 +277,7 @@ TEST_CASE("the first replica leads again when it is asked for, and nothing is lo
     CHECK(cluster.leader_of("log", moved) == away);
     CHECK(elect(client, std::nullopt).topics.empty());
     Client reader = cluster.connect(away);
-    CHECK(produce(reader, "log", moved) == ErrorCode::none);
+    CHECK(produce_one(reader, "log", moved) == ErrorCode::none);
     ListOffsetsRequest request;
     request.topics.push_back({"log", {{moved, -1, ListOffsetsRequest::latest}}});
     CHECK(reader.ask(request, 7).topics.at(0).partitions.at(0).offset == 6);

@@ -41,8 +41,8 @@ ErrorCode limit(Client& client, std::optional<std::string> name, const std::stri
 }
 
 std::vector<DescribeClientQuotasResponse::Entry>
-describe(Client& client, std::vector<DescribeClientQuotasRequest::Component> components,
-         bool strict = false, std::int16_t version = 1) {
+described(Client& client, std::vector<DescribeClientQuotasRequest::Component> components,
+          bool strict = false, std::int16_t version = 1) {
     DescribeClientQuotasRequest request;
     request.components = std::move(components);
     request.strict = strict;
@@ -62,7 +62,7 @@ typename Request::Response ask_as(Client& client, const std::string& name, const
     return std::move(answer).value();
 }
 
-ProduceRequest produce_of(std::size_t size) {
+ProduceRequest produce_sized(std::size_t size) {
     ProduceRequest request;
     request.acks = -1;
     request.timeout_ms = 5000;
@@ -72,7 +72,7 @@ ProduceRequest produce_of(std::size_t size) {
     return request;
 }
 
-FetchRequest fetch_of(std::int64_t offset) {
+FetchRequest fetch_from(std::int64_t offset) {
     FetchRequest request;
     request.min_bytes = 1;
     request.max_wait_ms = 10;
@@ -171,20 +171,20 @@ TEST_CASE("quotas are described by who they are for", "[server]") {
     Client other = cluster.connect(NodeId(3));
     cluster.world.run_for(1s);
     for (const std::int16_t version : {0, 1})
-        CHECK(describe(other, {}, false, version).size() == 3);
-    CHECK(describe(other, {}, true).empty());
-    CHECK(describe(other, {{"client-id", Match::any, {}}}, true).size() == 3);
-    const auto one = describe(other, {{"client-id", Match::exact, "a"}}, true);
+        CHECK(described(other, {}, false, version).size() == 3);
+    CHECK(described(other, {}, true).empty());
+    CHECK(described(other, {{"client-id", Match::any, {}}}, true).size() == 3);
+    const auto one = described(other, {{"client-id", Match::exact, "a"}}, true);
     REQUIRE(one.size() == 1);
     CHECK(one[0].entity == std::vector<QuotaEntity>{{"client-id", "a"}});
     REQUIRE(one[0].values.size() == 2);
     CHECK(one[0].values[0].value.whole() == 100);
-    const auto all = describe(other, {{"client-id", Match::by_default, {}}});
+    const auto all = described(other, {{"client-id", Match::by_default, {}}});
     REQUIRE(all.size() == 1);
     CHECK(all[0].entity == std::vector<QuotaEntity>{{"client-id", std::nullopt}});
-    CHECK(describe(other, {{"user", Match::any, {}}}).empty());
+    CHECK(described(other, {{"user", Match::any, {}}}).empty());
     CHECK(
-        describe(other, {{"user", Match::by_default, {}}, {"client-id", Match::any, {}}}).empty());
+        described(other, {{"user", Match::by_default, {}}, {"client-id", Match::any, {}}}).empty());
     const auto refused = [&](std::vector<DescribeClientQuotasRequest::Component> components) {
         DescribeClientQuotasRequest request;
         request.components = std::move(components);
@@ -200,7 +200,7 @@ TEST_CASE("quotas are described by who they are for", "[server]") {
     for (const NodeId node : cluster.nodes) cluster.start(node);
     REQUIRE(cluster.until([&] { return cluster.all_ready(); }));
     Client again = cluster.connect(NodeId(1));
-    CHECK(describe(again, {}).size() == 3);
+    CHECK(described(again, {}).size() == 3);
 }
 
 TEST_CASE("a quota that cannot be is refused by name", "[server]") {
@@ -228,16 +228,16 @@ TEST_CASE("a quota that cannot be is refused by name", "[server]") {
     for (const std::int16_t version : {0, 1})
         CHECK(alter(client, me, {{"producer_byte_rate", some, false}}, true, version).error ==
               ErrorCode::none);
-    CHECK(describe(client, {}).empty());
+    CHECK(described(client, {}).empty());
     AlterClientQuotasRequest twice;
     for (int i = 0; i < 2; ++i)
         twice.entries.push_back({me, {{"producer_byte_rate", some, false}}});
     const auto told = client.ask(twice, 1);
     CHECK(told.entries.at(0).error == ErrorCode::none);
     CHECK(told.entries.at(1).error == ErrorCode::invalid_request);
-    CHECK(describe(client, {}).size() == 1);
+    CHECK(described(client, {}).size() == 1);
     CHECK(error(me, {{"producer_byte_rate", some, true}}) == ErrorCode::none);
-    CHECK(describe(client, {}).empty());
+    CHECK(described(client, {}).empty());
 }
 
 TEST_CASE("a producer that is too fast is answered at once, and not heard for a while",
@@ -248,12 +248,12 @@ TEST_CASE("a producer that is too fast is answered at once, and not heard for a 
     CHECK(limit(admin, "slow", "producer_byte_rate", 10'000) == ErrorCode::none);
     cluster.world.run_for(2s); // No more than a second is saved up.
     Client client = cluster.connect();
-    const auto first = ask_as(client, "slow", produce_of(50'000), 9);
+    const auto first = ask_as(client, "slow", produce_sized(50'000), 9);
     CHECK(first.topics.at(0).partitions.at(0).error == ErrorCode::none);
     CHECK(first.throttle_time_ms > 3900);
     CHECK(first.throttle_time_ms < 4200);
     const Duration began = cluster.world.now();
-    const auto second = ask_as(client, "slow", produce_of(10), 9);
+    const auto second = ask_as(client, "slow", produce_sized(10), 9);
     CHECK(second.topics.at(0).partitions.at(0).error == ErrorCode::none);
     const Duration waited = cluster.world.now() - began;
     CHECK(waited > 3900ms);
@@ -264,15 +264,15 @@ TEST_CASE("a producer that is too fast is answered at once, and not heard for a 
     std::vector<RequestHeader> asked;
     for (int i = 0; i < 5; ++i) {
         asked.push_back({ProduceRequest::key, 9, i, "slow"});
-        client.write(encode_request(produce_of(20'000), 9, i, "slow"));
+        client.write(encode_request(produce_sized(20'000), 9, i, "slow"));
     }
     for (const RequestHeader& header : asked) CHECK(client.receive<ProduceResponse>(header).ok());
     CHECK(cluster.world.now() - sent > 6900ms);
     // Another one is not disturbed.
     Client other = cluster.connect();
     const Duration now = cluster.world.now();
-    CHECK(ask_as(other, "quick", produce_of(50'000), 9).throttle_time_ms == 0);
-    CHECK(ask_as(other, "quick", produce_of(50'000), 9).throttle_time_ms == 0);
+    CHECK(ask_as(other, "quick", produce_sized(50'000), 9).throttle_time_ms == 0);
+    CHECK(ask_as(other, "quick", produce_sized(50'000), 9).throttle_time_ms == 0);
     CHECK(cluster.world.now() - now < soon);
 }
 
@@ -280,14 +280,14 @@ TEST_CASE("a consumer that is too fast gets no more at once, and waits for the n
     Cluster cluster;
     cluster.make_topic("log");
     Client writer = cluster.connect();
-    for (int i = 0; i < 40; ++i) (void)ask_as(writer, "quick", produce_of(5'000), 9);
+    for (int i = 0; i < 40; ++i) (void)ask_as(writer, "quick", produce_sized(5'000), 9);
     CHECK(limit(writer, std::nullopt, "consumer_byte_rate", 20'000) == ErrorCode::none);
     Client client = cluster.connect();
     Duration began = cluster.world.now();
     std::int64_t offset = 0;
     std::int32_t throttled = 0;
     while (offset < 40) {
-        const auto told = ask_as(client, "slow", fetch_of(offset), 12);
+        const auto told = ask_as(client, "slow", fetch_from(offset), 12);
         const auto& found = told.topics.at(0).partitions.at(0);
         CHECK(found.error == ErrorCode::none);
         CHECK(size_of(*found.records) <= 20'000);
@@ -303,11 +303,11 @@ TEST_CASE("a consumer that is too fast gets no more at once, and waits for the n
     CHECK(taken > 8s); // 200 kB, of which a second's worth had been saved up.
     CHECK(taken < 13s);
     // By another connection he gets nothing meanwhile, and is told how long to wait.
-    (void)ask_as(client, "slow", fetch_of(0), 12);
-    (void)ask_as(client, "slow", fetch_of(0), 12);
+    (void)ask_as(client, "slow", fetch_from(0), 12);
+    (void)ask_as(client, "slow", fetch_from(0), 12);
     Client second = cluster.connect();
     began = cluster.world.now();
-    const auto told = ask_as(second, "slow", fetch_of(0), 12);
+    const auto told = ask_as(second, "slow", fetch_from(0), 12);
     CHECK(told.throttle_time_ms > 0);
     CHECK(size_of(*told.topics.at(0).partitions.at(0).records) == 0);
     CHECK(cluster.world.now() - began < soon);

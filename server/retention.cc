@@ -8,7 +8,7 @@ namespace pyralog::server {
 namespace {
 
 // A partition that cannot agree on it now will be asked again.
-constexpr Duration patience = 5s;
+constexpr Duration trim_patience = 5s;
 
 } // namespace
 
@@ -44,7 +44,7 @@ Result<> Retention::look() {
 Result<> Retention::forget_producers(GroupId id) {
     const raft::GroupRef group = host_.find(id);
     if (!group || !group->serves()) return {};
-    const Deadline deadline(env_.fibers, env_.clock.now() + patience);
+    const Deadline deadline(env_.fibers, env_.clock.now() + trim_patience);
     const Result<> forgotten =
         group->forget_producers(env_.clock.wall().unix_ms - config_.producer_expiration / 1ms);
     if (!forgotten.ok() && forgotten.error() == Error::cancelled) return Error::cancelled;
@@ -61,7 +61,7 @@ Result<> Retention::look_at(GroupId id, const TopicSettings::Retention& rules) {
     if (offset <= group->log().log_start().offset) return {};
     Result<Offset> trimmed = Error::timed_out;
     {
-        const Deadline deadline(env_.fibers, env_.clock.now() + patience);
+        const Deadline deadline(env_.fibers, env_.clock.now() + trim_patience);
         trimmed = group->trim(offset);
     }
     if (!trimmed.ok() && trimmed.error() == Error::cancelled) return Error::cancelled;

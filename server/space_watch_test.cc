@@ -12,18 +12,18 @@ using namespace pyralog::server;
 
 namespace {
 
-constexpr NodeId node{1};
+constexpr NodeId watched_node{1};
 
 // A process that does nothing but watch its disk.
 class Watched {
 public:
     explicit Watched(SpaceConfig config = {1_MiB, 256_KiB}) : config_(config) {
-        world.boot(node, [](Environment&) {}); // Now it has a disk.
+        world.boot(watched_node, [](Environment&) {}); // Now it has a disk.
         world.run_for(1ms);
     }
 
     void start() {
-        world.boot(node, sim::World::Main([this](Environment& env) -> Result<> {
+        world.boot(watched_node, sim::World::Main([this](Environment& env) -> Result<> {
                        SpaceWatch watch(env, config_);
                        watch_ = &watch;
                        const Result<> end = [&]() -> Result<> {
@@ -36,7 +36,7 @@ public:
                    }));
     }
     void restart() {
-        world.kill(node);
+        world.kill(watched_node);
         prepared = false;
         start();
         REQUIRE(world.run_until(world.now() + 1s, [&] { return prepared; }));
@@ -47,7 +47,7 @@ public:
     std::size_t reserve() { return disk().content("reserve").value_or(Bytes()).size(); }
     void leave_free(std::uint64_t bytes) { disk().set_quota(disk().used() + bytes); }
     void put(const std::string& path, std::size_t bytes) {
-        world.boot(NodeId(node), [&](Environment& env) {
+        world.boot(NodeId(watched_node), [&](Environment& env) {
             const auto file = env.disk.open(path, Disk::Open::create_new);
             REQUIRE(file.ok());
             REQUIRE(file.value()->write_at(0, {Bytes::copy_of(std::string(bytes, 'x'))}).ok());
@@ -56,7 +56,7 @@ public:
         });
         world.run_for(1s);
     }
-    sim::Medium& disk() { return world.disk(node); }
+    sim::Medium& disk() { return world.disk(watched_node); }
     SpaceConfig& config() { return config_; }
 
     bool prepared = false;
@@ -126,7 +126,7 @@ TEST_CASE("the reserve goes when the disk is full, also before anything else is 
         CHECK(watched.runs());
     }
     SECTION("when it starts") {
-        watched.world.kill(node);
+        watched.world.kill(watched_node);
         fill_up();
         watched.restart();
         CHECK(watched.reserve() == 0);

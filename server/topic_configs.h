@@ -16,6 +16,12 @@ namespace pyralog::server {
 
 using ConfigEntry = wire::kafka::DescribeConfigsResponse::Config;
 
+// As Kafka writes what a node's settings say; to it -1 is what 0 is to us.
+inline std::string ms_text(Duration duration) { return std::to_string(duration / 1ms); }
+inline std::string no_limit_if_zero(std::int64_t value) {
+    return std::to_string(value == 0 ? -1 : value);
+}
+
 // All of them, by name, with what counts and where it comes from.
 std::vector<ConfigEntry> topic_configs(const TopicSettings& settings, std::size_t replicas,
                                        const Config& config);

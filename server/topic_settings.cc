@@ -10,7 +10,7 @@ namespace pyralog::server {
 
 namespace {
 
-struct Known {
+struct NumberSetting {
     std::string_view name;
     std::optional<std::int64_t> TopicSettings::* value;
     std::int64_t least;
@@ -19,7 +19,7 @@ struct Known {
 
 // The bounds are Kafka's.
 constexpr std::int64_t any = std::numeric_limits<std::int64_t>::max();
-constexpr std::array<Known, 7> known{{
+constexpr std::array<NumberSetting, 7> number_settings{{
     {"retention.ms", &TopicSettings::retention_ms, -1, any},
     {"retention.bytes", &TopicSettings::retention_bytes, -1, any},
     {"segment.bytes", &TopicSettings::segment_bytes, 14, std::numeric_limits<std::int32_t>::max()},
@@ -29,7 +29,6 @@ constexpr std::array<Known, 7> known{{
     // A larger batch could not be taken by any node: see topic.message_bytes_max.
     {"max.message.bytes", &TopicSettings::max_message_bytes, 0, 64_MiB},
 }};
-constexpr std::int64_t millionths = 1'000'000;
 constexpr std::string_view policy = "cleanup.policy";
 constexpr std::string_view dirty_ratio = "min.cleanable.dirty.ratio";
 
@@ -98,8 +97,9 @@ std::string TopicSettings::set(std::string_view name, std::string_view value) {
         min_dirty_millionths = parse_millionths(value);
         return min_dirty_millionths ? std::string() : wrong(name, value, "a number from 0 to 1");
     }
-    const auto* const setting = std::ranges::find(known, name, &Known::name);
-    if (setting == known.end()) return '"' + std::string(name) + "\" cannot be set for a topic";
+    const auto* const setting = std::ranges::find(number_settings, name, &NumberSetting::name);
+    if (setting == number_settings.end())
+        return '"' + std::string(name) + "\" cannot be set for a topic";
     const auto number = parse_integer(value);
     if (!number || *number < setting->least || *number > setting->most)
         return wrong(name, value,
@@ -119,8 +119,9 @@ std::string TopicSettings::change(const SettingEdit& edit) {
             is_compacted = none.is_compacted;
         } else if (edit.name == dirty_ratio) {
             min_dirty_millionths.reset();
-        } else if (const auto* const setting = std::ranges::find(known, edit.name, &Known::name);
-                   setting != known.end()) {
+        } else if (const auto* const setting =
+                       std::ranges::find(number_settings, edit.name, &NumberSetting::name);
+                   setting != number_settings.end()) {
             (this->*setting->value).reset();
         } else {
             return '"' + edit.name + "\" cannot be set for a topic";
@@ -142,7 +143,7 @@ std::string TopicSettings::change(const SettingEdit& edit) {
 
 std::vector<std::string_view> TopicSettings::names() {
     std::vector<std::string_view> names{policy, dirty_ratio};
-    for (const Known& setting : known) names.push_back(setting.name);
+    for (const NumberSetting& setting : number_settings) names.push_back(setting.name);
     return names;
 }
 
@@ -155,8 +156,8 @@ std::optional<std::string> TopicSettings::get(std::string_view name) const {
         if (!min_dirty_millionths) return {};
         return format_millionths(*min_dirty_millionths);
     }
-    const auto* const setting = std::ranges::find(known, name, &Known::name);
-    if (setting == known.end() || !(this->*setting->value)) return {};
+    const auto* const setting = std::ranges::find(number_settings, name, &NumberSetting::name);
+    if (setting == number_settings.end() || !(this->*setting->value)) return {};
     return std::to_string(*(this->*setting->value));
 }
 

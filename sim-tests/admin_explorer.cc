@@ -22,8 +22,8 @@ using kafka::ConfigOperation;
 using kafka::ConfigResource;
 using kafka::ErrorCode;
 
-constexpr Duration patience = 3s;
-constexpr Duration rest_most = 100ms;
+constexpr Duration admin_patience = 3s;
+constexpr Duration admin_rest_most = 100ms;
 // Nobody else has this name, so nobody else is slowed down.
 constexpr std::string_view limited = "explored";
 
@@ -34,9 +34,10 @@ public:
     }
 
     void run() {
-        while (env_.fibers.sleep_until(env_.clock.now() + random_.between(Duration(1ms), rest_most))
+        while (env_.fibers
+                   .sleep_until(env_.clock.now() + random_.between(Duration(1ms), admin_rest_most))
                    .ok()) {
-            const Deadline deadline(env_.fibers, env_.clock.now() + patience);
+            const Deadline deadline(env_.fibers, env_.clock.now() + admin_patience);
             if (topics_.empty() || random_.chance(1, 8)) learn();
             if (topics_.empty()) continue;
             topic_ = topics_[random_.below(topics_.size())];

@@ -14,9 +14,9 @@ namespace {
 
 // A small language for histories of one group and one partition. Time goes on by one with each
 // thing that happens.
-class Story {
+class GroupStory {
 public:
-    Story() { partition_ = history.partition({"t", 0}); }
+    GroupStory() { partition_ = history.partition({"t", 0}); }
 
     std::size_t send(std::int32_t generation = -1) {
         GroupCommit commit;
@@ -64,7 +64,7 @@ private:
 } // namespace
 
 TEST_CASE("offsets that are read as they were committed are good", "[simtest][groups]") {
-    Story story;
+    GroupStory story;
     story.read(0);
     const auto one = story.store();
     story.read(one);
@@ -75,7 +75,7 @@ TEST_CASE("offsets that are read as they were committed are good", "[simtest][gr
 }
 
 TEST_CASE("an acknowledged offset that is not told is lost", "[simtest][groups]") {
-    Story story;
+    GroupStory story;
     SECTION("where there is nothing") {
         story.store();
         story.read(0);
@@ -102,7 +102,7 @@ TEST_CASE("an acknowledged offset that is not told is lost", "[simtest][groups]"
 }
 
 TEST_CASE("a commit that nobody heard of may come at any time, or never", "[simtest][groups]") {
-    Story story;
+    GroupStory story;
     const std::size_t open = story.send();
     const auto two = story.store();
     story.read(two);
@@ -112,7 +112,7 @@ TEST_CASE("a commit that nobody heard of may come at any time, or never", "[simt
 }
 
 TEST_CASE("commits that were under way at once may be told in either order", "[simtest][groups]") {
-    Story story;
+    GroupStory story;
     const std::size_t one = story.send();
     const std::size_t two = story.send();
     story.end(one, Outcome::stored);
@@ -124,7 +124,7 @@ TEST_CASE("commits that were under way at once may be told in either order", "[s
 
 TEST_CASE("an offset that nobody committed, or that was refused, is invented",
           "[simtest][groups]") {
-    Story story;
+    GroupStory story;
     SECTION("of nobody") { story.read(7); }
     SECTION("not understood") { story.read(-1); }
     SECTION("refused") {
@@ -140,7 +140,7 @@ TEST_CASE("an offset that nobody committed, or that was refused, is invented",
 }
 
 TEST_CASE("a commit of a generation that is over is a zombie's", "[simtest][groups]") {
-    Story story;
+    GroupStory story;
     story.join(1);
     const std::size_t open = story.send(1);
     story.join(2, "b");
@@ -159,7 +159,7 @@ TEST_CASE("a commit of a generation that is over is a zombie's", "[simtest][grou
 }
 
 TEST_CASE("generations only rise", "[simtest][groups]") {
-    Story story;
+    GroupStory story;
     story.join(1);
     story.join(2);
     story.join(2, "b");
@@ -169,7 +169,7 @@ TEST_CASE("generations only rise", "[simtest][groups]") {
 }
 
 TEST_CASE("one member assigns, and a partition is one member's", "[simtest][groups]") {
-    Story story;
+    GroupStory story;
     story.join(1, "a", true);
     story.join(1, "b");
     story.join(1, "a", true);
@@ -191,7 +191,7 @@ TEST_CASE("what a real register tells is good, and what an old copy of it tells 
           "[simtest][groups][model]") {
     rc::prop("a register", [](std::uint64_t seed) {
         Random random(seed);
-        Story story;
+        GroupStory story;
         std::int64_t value = 0;
         std::vector<std::int64_t> before;
         for (int i = 0; i < 40; ++i) {

@@ -6,9 +6,9 @@ namespace pyralog::simtest {
 
 namespace {
 
-class Judge {
+class TransactionJudge {
 public:
-    explicit Judge(const History& history) : history_(history) {
+    explicit TransactionJudge(const History& history) : history_(history) {
         for (const auto& [partition, log] : history.logs())
             for (const Fetch::Seen& record : log.records) {
                 places_[{partition, record.ident}] = record.offset;
@@ -83,6 +83,8 @@ private:
 
 } // namespace
 
-std::optional<Finding> check_transactions(const History& history) { return Judge(history).judge(); }
+std::optional<Finding> check_transactions(const History& history) {
+    return TransactionJudge(history).judge();
+}
 
 } // namespace pyralog::simtest

@@ -23,8 +23,8 @@ using kafka::ErrorCode;
 using wire::Uuid;
 
 constexpr std::string_view no_such_topic = "no-such-topic";
-constexpr Duration patience = 2s;
-constexpr Duration rest_most = 60ms;
+constexpr Duration explorer_patience = 2s;
+constexpr Duration explorer_rest_most = 60ms;
 constexpr std::size_t large_batch_bytes = 1100 * 1024; // More than any run lets through.
 
 class Explorer {
@@ -33,9 +33,11 @@ public:
         : env_(env), random_(env.random.fork("explorer")), kafka_(env, std::move(bootstrap)) {}
 
     void run() {
-        while (env_.fibers.sleep_until(env_.clock.now() + random_.between(Duration(1ms), rest_most))
-                   .ok()) {
-            const Deadline deadline(env_.fibers, env_.clock.now() + patience);
+        while (
+            env_.fibers
+                .sleep_until(env_.clock.now() + random_.between(Duration(1ms), explorer_rest_most))
+                .ok()) {
+            const Deadline deadline(env_.fibers, env_.clock.now() + explorer_patience);
             if (targets_.empty() || random_.chance(1, 8)) learn();
             if (targets_.empty()) continue;
             target_ = targets_[random_.below(targets_.size())];

@@ -18,8 +18,8 @@ namespace {
 
 using kafka::ErrorCode;
 
-constexpr Duration patience = 2s;
-constexpr Duration rest_most = 80ms;
+constexpr Duration group_patience = 2s;
+constexpr Duration group_rest_most = 80ms;
 constexpr std::uint64_t groups_max = 3; // Of its own: nobody else's come to harm.
 constexpr std::size_t too_long = 20'000;
 
@@ -30,9 +30,10 @@ public:
     }
 
     void run() {
-        while (env_.fibers.sleep_until(env_.clock.now() + random_.between(Duration(1ms), rest_most))
+        while (env_.fibers
+                   .sleep_until(env_.clock.now() + random_.between(Duration(1ms), group_rest_most))
                    .ok()) {
-            const Deadline deadline(env_.fibers, env_.clock.now() + patience);
+            const Deadline deadline(env_.fibers, env_.clock.now() + group_patience);
             if (topics_.empty() || random_.chance(1, 8)) learn();
             group_ = "explored-" + std::to_string(random_.below(groups_max));
             constexpr std::array questions{

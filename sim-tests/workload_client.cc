@@ -4,6 +4,20 @@
 
 namespace pyralog::simtest {
 
+bool is_for_now(wire::kafka::ErrorCode error) {
+    using wire::kafka::ErrorCode;
+    switch (error) {
+    case ErrorCode::not_leader_or_follower:
+    case ErrorCode::not_enough_replicas:
+    case ErrorCode::not_enough_replicas_after_append:
+    case ErrorCode::request_timed_out:
+    case ErrorCode::kafka_storage_error:
+    case ErrorCode::unknown_topic_or_partition:
+    case ErrorCode::corrupt_message: return true;
+    default: return false;
+    }
+}
+
 void Client::add(wire::RecordBatchBuilder& builder, const std::string& topic, Ident ident,
                  std::size_t size, std::int64_t timestamp) const {
     const std::string value = value_of(ident, size);

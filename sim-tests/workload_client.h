@@ -10,6 +10,9 @@
 
 namespace pyralog::simtest {
 
+// What clients try again by themselves.
+bool is_for_now(wire::kafka::ErrorCode error);
+
 constexpr Duration pause_after_failure = 50ms;
 constexpr Duration metadata_age_max = 2s;
 constexpr std::string_view final_topic = "final";

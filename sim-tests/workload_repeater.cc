@@ -20,20 +20,6 @@ namespace {
 constexpr std::size_t open_max = 5;
 constexpr std::int32_t sequence_max = std::numeric_limits<std::int32_t>::max();
 
-// What clients try again by themselves.
-bool is_for_now(ErrorCode error) {
-    switch (error) {
-    case ErrorCode::not_leader_or_follower:
-    case ErrorCode::not_enough_replicas:
-    case ErrorCode::not_enough_replicas_after_append:
-    case ErrorCode::request_timed_out:
-    case ErrorCode::kafka_storage_error:
-    case ErrorCode::unknown_topic_or_partition:
-    case ErrorCode::corrupt_message: return true;
-    default: return false;
-    }
-}
-
 } // namespace
 
 class Repeater : public Client {

@@ -19,21 +19,15 @@ constexpr std::int8_t transactional = 1;
 constexpr int attempts_max = 12;
 constexpr Duration goes_most = 50ms;
 
-bool is_for_now(ErrorCode error) {
+// And what they do within a transaction.
+bool may_pass(ErrorCode error) {
     switch (error) {
-    case ErrorCode::not_leader_or_follower:
-    case ErrorCode::not_enough_replicas:
-    case ErrorCode::not_enough_replicas_after_append:
-    case ErrorCode::request_timed_out:
-    case ErrorCode::kafka_storage_error:
-    case ErrorCode::unknown_topic_or_partition:
-    case ErrorCode::corrupt_message:
     case ErrorCode::coordinator_load_in_progress:
     case ErrorCode::coordinator_not_available:
     case ErrorCode::not_coordinator:
     case ErrorCode::operation_not_attempted:
     case ErrorCode::concurrent_transactions: return true;
-    default: return false;
+    default: return is_for_now(error);
     }
 }
 
@@ -67,7 +61,7 @@ private:
         ErrorCode (*error_of)(const typename Request::Response&)) {
         for (int i = 0; i < attempts_max; ++i) {
             const auto told = ask_once(request, version_min);
-            if (told.ok() && !is_for_now(error_of(told.value()))) return told.value();
+            if (told.ok() && !may_pass(error_of(told.value()))) return told.value();
             if (!rest(pause_after_failure)) return {};
         }
         return {};
@@ -199,7 +193,7 @@ private:
                                              told.value().base_offset);
                 return true;
             }
-            if (told.ok() && !is_for_now(told.value().error)) return false;
+            if (told.ok() && !may_pass(told.value().error)) return false;
             stale_ = true;
             if (!rest(pause_after_failure)) return false;
             learn();

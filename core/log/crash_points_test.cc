@@ -15,7 +15,7 @@ using sim::sanitized;
 namespace {
 
 // So small that a file takes a handful of rounds, and a segment a handful of entries.
-Settings tiny() {
+Settings tiny_files() {
     Settings settings = Settings::small();
     settings.journal.file_bytes = 16_KiB;
     settings.journal.journal_bytes_max = 64_KiB;
@@ -27,15 +27,15 @@ Settings tiny() {
     return settings;
 }
 
-constexpr int group = 1;
-constexpr std::size_t entry_bytes = 900;
+constexpr int subject_group = 1;
+constexpr std::size_t crash_bytes = 900;
 
 // Knows what was asked of the node and what it has promised, over all its lives.
 class LogSubject final : public sim::CrashSubject {
 public:
     using Scenario = std::function<Result<>(LogSubject&, Life&)>;
 
-    LogSubject(std::uint64_t seed, Scenario scenario, const Settings& settings = tiny())
+    LogSubject(std::uint64_t seed, Scenario scenario, const Settings& settings = tiny_files())
         : node_(seed, settings), scenario_(std::move(scenario)) {}
 
     sim::World& world() override { return node_.world; }
@@ -66,11 +66,11 @@ public:
 
     Result<> append(Life& life) {
         terms_.push_back(term_);
-        return life.append(group, term_, entry_bytes);
+        return life.append(subject_group, term_, crash_bytes);
     }
     void vote(Life& life) {
         voted_ = Term(voted_.value + 1);
-        life.vote(group, voted_, "somebody");
+        life.vote(subject_group, voted_, "somebody");
     }
     Result<> sync(Life& life) {
         const std::size_t entries = terms_.size();
@@ -83,20 +83,20 @@ public:
         return {};
     }
     Result<> commit_all(Life& life) {
-        Log& log = *TRY(life.log(group));
+        Log& log = *TRY(life.log(subject_group));
         log.set_committed(log.end());
         return {};
     }
     // At an index at which an entry begins that is committed, or behind the last one.
     Result<> trim(Life& life, std::int64_t index) {
-        Log& log = *TRY(life.log(group));
+        Log& log = *TRY(life.log(subject_group));
         starts_.push_back(index);
         log.trim({{index, Offset(index)}, Offset(index)});
         return {};
     }
     // So far behind the end, all that is there being committed.
     Result<> begin_anew(Life& life, std::int64_t gap) {
-        Log& log = *TRY(life.log(group));
+        Log& log = *TRY(life.log(subject_group));
         const std::int64_t index = log.end().index + gap;
         starts_.push_back(index);
         log.reset({{index, Offset(index)}, term_, Offset(index)});
@@ -115,7 +115,7 @@ private:
 
     // What is there now must be there from now on, whatever happens.
     Result<> compare(Life& life) {
-        Log& log = *TRY(life.log(group));
+        Log& log = *TRY(life.log(subject_group));
         const std::int64_t start = log.start().index;
         if (start < promised_start_) return wrong("the log begins before where it was trimmed");
         if (std::ranges::find(starts_, start) == starts_.end())
@@ -129,7 +129,7 @@ private:
             const auto frames = TRY(log.read_frames(at, log.end(), 1));
             if (frames.empty()) return wrong("an entry cannot be read");
             if (found == terms_.size()) return wrong("an entry was never appended");
-            const wire::Frame expected = Life::entry(at, group, terms_[found], entry_bytes);
+            const wire::Frame expected = Life::entry(at, subject_group, terms_[found], crash_bytes);
             if (frames[0].first != at || frames[0].term != terms_[found] ||
                 joined(frames[0].payload).text() != joined(expected.payload).text())
                 return wrong("an entry is not what was appended");
@@ -138,7 +138,7 @@ private:
         if (found < promised_)
             return wrong("found " + std::to_string(found) + " entries of " +
                          std::to_string(promised_) + " that were durable");
-        const Term voted = life.voted(group);
+        const Term voted = life.voted(subject_group);
         if (voted < promised_vote_) return wrong("a vote is forgotten");
         if (voted > voted_) return wrong("a vote was never given");
         terms_.resize(found);
@@ -151,7 +151,7 @@ private:
 
     // What lies before the start of the log is removed at last.
     Result<> nothing_old(Life& life) {
-        const auto names = life.env.disk.list("groups/" + std::to_string(group));
+        const auto names = life.env.disk.list("groups/" + std::to_string(subject_group));
         if (!names.ok() && names.error() == Error::not_found) return {};
         TRY(names);
         for (std::size_t i = 1; i < names.value().size(); ++i)
@@ -355,7 +355,7 @@ std::string cut_last_round(std::uint64_t seed, std::size_t entries, std::vector<
         in_flight = true;
         return s.sync(life);
     };
-    Settings settings = tiny();
+    Settings settings = tiny_files();
     settings.journal.file_bytes = 96_KiB; // A round takes a quarter at most.
     LogSubject subject(seed, scenario, settings);
     sim::World& world = subject.world();

@@ -15,7 +15,7 @@ namespace pyralog {
 
 namespace {
 
-constexpr std::size_t read_bytes = 4_MiB;
+constexpr std::size_t read_bytes_max = 4_MiB;
 
 // An entry without its payload, of which the header has the sum.
 struct Known {
@@ -54,7 +54,7 @@ Error damaged(Environment& env, GroupId group, std::string_view what, Position w
 Result<> read_segment(Segment& segment, LogDigest& digest) {
     while (digest.end().index < segment.end().index) {
         const std::vector<wire::Frame> frames =
-            TRY(segment.read(digest.end().index, segment.end().index, read_bytes));
+            TRY(segment.read(digest.end().index, segment.end().index, read_bytes_max));
         CHECK(!frames.empty());
         for (const wire::Frame& frame : frames) digest.entries.push_back(known(frame).entry);
     }

@@ -17,7 +17,6 @@ constexpr std::size_t spares_max = 1;
 // How much of zeros is written at a time, so that a round in between does not wait for a whole
 // file.
 constexpr std::size_t zeros_bytes = 1_MiB;
-constexpr Duration space_retry_delay = 1s;
 // More rounds than this waiting to be written, and new records are refused.
 constexpr std::size_t queued_rounds_max = 4;
 // Beyond backlogged: as much again from each of the leaders that a node may follow at once, in a
@@ -72,15 +71,6 @@ std::size_t put_payload(const wire::Frame& frame, std::span<std::byte> into) {
     const std::size_t stored = wire::stored_size(at - wire::Frame::header_size);
     if (at < stored) std::memset(into.data() + at, 0, stored - at);
     return stored;
-}
-
-// With a payload of its own: this one may be a slice of something large.
-wire::Frame owned(const wire::Frame& frame) {
-    wire::Frame copy = frame;
-    const Bytes payload = Bytes::copy_of(joined(frame.payload).view());
-    copy.payload.clear();
-    if (!payload.empty()) copy.payload.push_back(payload);
-    return copy;
 }
 
 } // namespace
@@ -539,7 +529,7 @@ void Journal::note(const wire::Frame& frame) {
     switch (frame.kind) {
     case wire::Frame::Kind::cut: note_cut(known, frame); break;
     case wire::Frame::Kind::start:
-        known.start = owned(frame);
+        known.start = wire::owned(frame);
         release(known, frame.first);
         break;
     case wire::Frame::Kind::mark:

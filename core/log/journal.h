@@ -34,6 +34,9 @@ namespace pyralog {
 
 class Journal {
 public:
+    // Where there is no room it is tried again after so long.
+    static constexpr Duration space_retry_delay = 1s;
+
     // `identity` tells this node's journal from that of any other node or cluster.
     Journal(Environment& env, std::string directory, const JournalConfig& config,
             std::uint64_t identity);

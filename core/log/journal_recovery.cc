@@ -14,7 +14,7 @@ namespace pyralog {
 
 namespace {
 
-constexpr std::size_t read_bytes = 4_MiB;
+constexpr std::size_t file_window_bytes = 4_MiB;
 
 // A device may return another sector's bytes, and the right ones the next time. What would be given
 // up, or forgotten, for what was read is read again.
@@ -24,11 +24,11 @@ constexpr int reads_max = 4;
 constexpr std::size_t damaged_told_max = 16;
 
 // What a file holds, with zeros where a sector cannot be read.
-struct Content {
+struct FileContent {
     Bytes bytes;
     std::vector<std::uint64_t> unreadable; // Blocks, by where they begin. They rise.
 
-    bool operator==(const Content& other) const {
+    bool operator==(const FileContent& other) const {
         return unreadable == other.unreadable &&
                std::ranges::equal(bytes.view(), other.bytes.view());
     }
@@ -54,12 +54,12 @@ Result<std::size_t> read_blocks(File& file, std::uint64_t position, std::span<st
 }
 
 // All of the file, up to `bytes`; less if it is shorter.
-Result<Content> read_file(File& file, std::uint64_t bytes) {
+Result<FileContent> read_file(File& file, std::uint64_t bytes) {
     constexpr std::size_t alignment = Buffer::disk_alignment;
     Buffer memory((bytes + alignment - 1) / alignment * alignment);
-    Content content;
+    FileContent content;
     std::size_t at = 0;
-    const std::size_t most = BUGGIFY("journal/read-in-bits") ? 4 * alignment : read_bytes;
+    const std::size_t most = BUGGIFY("journal/read-in-bits") ? 4 * alignment : file_window_bytes;
     while (at < memory.size()) {
         const auto part = memory.view().subspan(at, std::min(memory.size() - at, most));
         Result<std::size_t> got = file.read_at(at, part);
@@ -118,7 +118,7 @@ Result<Journal::Found> Journal::look_at(const std::string& name, std::uint64_t n
     TRY(found.file->sync());
     std::optional<wire::JournalHeader> header;
     for (int reads = 0; reads < reads_max && !header; ++reads) {
-        const Content block = TRY(read_file(*found.file, wire::JournalHeader::size));
+        const FileContent block = TRY(read_file(*found.file, wire::JournalHeader::size));
         header = wire::decode_journal_header(block.bytes.view());
     }
     if (!header) return damaged(found.path, 0, "the header is bad");
@@ -193,7 +193,7 @@ Result<> Journal::settle_size(const Spare& spare) {
 
 Result<> Journal::replay_file(const Found& found, std::optional<std::uint64_t> after_round,
                               const Replay& replay) {
-    Content content = TRY(read_file(*found.file, found.header.bytes));
+    FileContent content = TRY(read_file(*found.file, found.header.bytes));
     wire::JournalScan scan;
     for (int reads = 1;; ++reads) {
         scan = wire::scan_journal(content.bytes, found.header, after_round);
@@ -202,7 +202,7 @@ Result<> Journal::replay_file(const Found& found, std::optional<std::uint64_t> a
         if (after_round && scan.end == wire::JournalScan::End::intact &&
             std::ranges::none_of(scan.frames, is_damaged))
             break;
-        Content again = TRY(read_file(*found.file, found.header.bytes));
+        FileContent again = TRY(read_file(*found.file, found.header.bytes));
         if (again == content) break;
         REACHABLE("journal/two-reads-differ");
         if (reads == reads_max) return damaged(found.path, 0, "no two reads are the same");

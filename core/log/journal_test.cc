@@ -64,12 +64,6 @@ void replace(TestNode& node, const std::string& path, const std::function<void(F
     REQUIRE(node.finish().ok());
 }
 
-// Something done to the disk itself, with the node off.
-void with_disk(TestNode& node, const std::function<Result<>(Disk&)>& deed) {
-    node.world.boot(TestNode::id, [&](Environment& env) { return deed(env.disk); });
-    REQUIRE(node.finish().ok());
-}
-
 void remove_file(TestNode& node, const std::string& path) {
     with_disk(node, [&](Disk& disk) -> Result<> {
         TRY(disk.remove(path));

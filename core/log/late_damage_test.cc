@@ -15,30 +15,26 @@ using namespace pyralog::log_test;
 
 namespace {
 
-constexpr std::size_t entry_bytes = 300;
-constexpr int records = 2;
+constexpr std::size_t late_bytes = 300;
+constexpr int late_records = 2;
 
-Position at(std::int64_t index) { return {index, Offset(index * records)}; }
+Position late_at(std::int64_t index) { return {index, Offset(index * late_records)}; }
 
-wire::Frame entry_at(std::int64_t index, int group = 1) {
-    wire::Frame frame = Life::entry(at(index), group, Term(1), entry_bytes, records);
+wire::Frame late_entry(std::int64_t index, int group = 1) {
+    wire::Frame frame = Life::entry(late_at(index), group, Term(1), late_bytes, late_records);
     frame.payload_crc = crc32c(frame.payload);
     return frame;
 }
 
 std::vector<wire::Frame> entries(Position first, Position end) {
     std::vector<wire::Frame> frames;
-    for (std::int64_t i = first.index; i < end.index; ++i) frames.push_back(entry_at(i));
+    for (std::int64_t i = first.index; i < end.index; ++i) frames.push_back(late_entry(i));
     return frames;
 }
 
-Result<> pass(Life& life, Duration time) {
-    return life.env.fibers.sleep_until(life.env.clock.now() + time);
-}
-
-Result<> append(Life& life, int count, int group = 1) {
+Result<> append_late(Life& life, int count, int group = 1) {
     for (int i = 0; i < count; ++i) {
-        TRY(life.append(group, Term(1), entry_bytes, records));
+        TRY(life.append(group, Term(1), late_bytes, late_records));
         if (i % 10 == 9) TRY(life.journal.sync());
     }
     return pass(life, 100ms); // Sealed.
@@ -46,7 +42,7 @@ Result<> append(Life& life, int count, int group = 1) {
 
 // Appends, commits and moves.
 Result<> store(Life& life, int count, int group = 1) {
-    TRY(append(life, count, group));
+    TRY(append_late(life, count, group));
     Log& log = *TRY(life.log(group));
     log.set_committed(log.end());
     return life.writer.flush();
@@ -56,15 +52,15 @@ Result<> store(Life& life, int count, int group = 1) {
 Result<std::vector<std::int64_t>> unreadable(Log& log) {
     std::vector<std::int64_t> found;
     for (std::int64_t i = log.start().index; i < log.end().index; ++i) {
-        const auto frames = log.read_frames(at(i), log.end(), 0);
-        const auto batch = log.read(at(i).offset + 1, log.end().offset, 0);
+        const auto frames = log.read_frames(late_at(i), log.end(), 0);
+        const auto batch = log.read(late_at(i).offset + 1, log.end().offset, 0);
         if (!frames.ok() && frames.error() != Error::corrupt) return frames.error();
         CHECK(frames.ok() == batch.ok());
         if (!frames.ok() || !batch.ok()) {
             found.push_back(i);
             continue;
         }
-        const std::string expected(joined(entry_at(i).payload).text());
+        const std::string expected(joined(late_entry(i).payload).text());
         CHECK(joined(frames.value().at(0).payload).text() == expected);
         CHECK(joined(batch.value()).text() == expected);
     }
@@ -72,7 +68,7 @@ Result<std::vector<std::int64_t>> unreadable(Log& log) {
 }
 
 // As from a replica that has all from the start on, and nothing else.
-Result<> mend_all(Log& log) {
+Result<> mend_late(Log& log) {
     for (int round = 0; round < 100; ++round) {
         (void)TRY(unreadable(log));
         const std::vector<Damage> damages = log.damages();
@@ -87,12 +83,13 @@ Result<> mend_all(Log& log) {
 }
 
 // Where the last frame of this kind, and of this index, of group 1 stands in files of that kind.
-struct Place {
+struct FramePlace {
     std::string path;
     std::uint64_t position = 0;
 };
-Place place_of(TestNode& node, std::string_view files, wire::Frame::Kind kind, std::int64_t index) {
-    Place place;
+FramePlace frame_place_of(TestNode& node, std::string_view files, wire::Frame::Kind kind,
+                          std::int64_t index) {
+    FramePlace place;
     node.world.boot(TestNode::id, [&](Environment& env) -> Result<> {
         (void)TRY(survey(env, "journal",
                          [&](std::string_view path, std::uint64_t position,
@@ -108,12 +105,12 @@ Place place_of(TestNode& node, std::string_view files, wire::Frame::Kind kind, s
     return place;
 }
 
-void spoil_payload(TestNode& node, const Place& place) {
+void spoil_payload_at(TestNode& node, const FramePlace& place) {
     REQUIRE(
         node.disk().rot(place.path, place.position + wire::Frame::header_size + 5, std::byte{1}));
 }
 
-wire::Frame trim_entry(Position place, const wire::Trim& trim) {
+wire::Frame trim_frame(Position place, const wire::Trim& trim) {
     wire::Frame frame;
     frame.kind = wire::Frame::Kind::trim;
     frame.group = GroupId(1);
@@ -129,19 +126,19 @@ wire::Frame trim_entry(Position place, const wire::Trim& trim) {
 TEST_CASE("what was damaged in the journal and is trimmed needs no mending, and holds nothing",
           "[log]") {
     TestNode node;
-    REQUIRE(node.live([](Life& life) { return append(life, 9); }).ok());
-    spoil_payload(node, place_of(node, "journal/", wire::Frame::Kind::records, 3));
+    REQUIRE(node.live([](Life& life) { return append_late(life, 9); }).ok());
+    spoil_payload_at(node, frame_place_of(node, "journal/", wire::Frame::Kind::records, 3));
     REQUIRE(node.live([](Life& life) -> Result<> {
                     Log& log = *TRY(life.log(1));
                     REQUIRE(log.damages().size() == 1);
                     log.set_committed(log.end());
                     TRY(life.writer.flush());
-                    CHECK(log.segments_end() == at(3));
-                    log.trim({at(5), at(5).offset});
+                    CHECK(log.segments_end() == late_at(3));
+                    log.trim({late_at(5), late_at(5).offset});
                     CHECK(log.damages().empty()); // At once: nobody is to be asked for it.
                     TRY(pass(life, 100ms));
                     TRY(life.writer.flush());
-                    CHECK(log.segments_end() == at(9));
+                    CHECK(log.segments_end() == late_at(9));
                     CHECK(life.env.metrics.total("pyralog_log_damaged_entries") == 0);
                     TRY(store(life, 400, 2)); // Its files are used again.
                     return {};
@@ -150,8 +147,8 @@ TEST_CASE("what was damaged in the journal and is trimmed needs no mending, and 
     CHECK_FALSE(look(node).damaged());
     CHECK(node.live([](Life& life) -> Result<> {
                   Log& log = *TRY(life.log(1));
-                  CHECK(log.start() == at(5));
-                  CHECK(log.end() == at(9));
+                  CHECK(log.start() == late_at(5));
+                  CHECK(log.end() == late_at(9));
                   CHECK(TRY(unreadable(log)).empty());
                   return {};
               })
@@ -161,24 +158,24 @@ TEST_CASE("what was damaged in the journal and is trimmed needs no mending, and 
 TEST_CASE("a start in the journal forgets the damaged entries before it", "[log]") {
     TestNode node;
     REQUIRE(node.live([](Life& life) -> Result<> {
-                    TRY(append(life, 9));
+                    TRY(append_late(life, 9));
                     Log& log = *TRY(life.log(1));
-                    log.set_committed(at(6));
-                    log.trim({at(5), at(5).offset});
+                    log.set_committed(late_at(6));
+                    log.trim({late_at(5), late_at(5).offset});
                     return pass(life, 100ms);
                 })
                 .ok());
     const int index = GENERATE(3, 5);
-    spoil_payload(node, place_of(node, "journal/", wire::Frame::Kind::records, index));
+    spoil_payload_at(node, frame_place_of(node, "journal/", wire::Frame::Kind::records, index));
     CHECK(look(node).damaged() == (index == 5));
     CHECK(node.live([&](Life& life) -> Result<> {
                   Log& log = *TRY(life.log(1));
-                  CHECK(log.start() == at(5));
-                  CHECK(log.end() == at(9));
+                  CHECK(log.start() == late_at(5));
+                  CHECK(log.end() == late_at(9));
                   CHECK(log.damages().size() == (index == 5 ? 1 : 0));
                   log.set_committed(log.end());
                   TRY(life.writer.flush());
-                  CHECK(log.segments_end() == at(index == 5 ? 5 : 9));
+                  CHECK(log.segments_end() == late_at(index == 5 ? 5 : 9));
                   return {};
               })
               .ok());
@@ -186,16 +183,16 @@ TEST_CASE("a start in the journal forgets the damaged entries before it", "[log]
 
 TEST_CASE("a trim that has lost what it says trims nothing until it is mended", "[log]") {
     TestNode node;
-    const wire::Trim trim{at(7), Offset(15)};
-    const wire::Frame whole = trim_entry(at(12), trim);
+    const wire::Trim trim{late_at(7), Offset(15)};
+    const wire::Frame whole = trim_frame(late_at(12), trim);
     REQUIRE(node.live([&](Life& life) -> Result<> {
-                    TRY(append(life, 12));
+                    TRY(append_late(life, 12));
                     TRY(life.log(1))->append(whole);
-                    TRY(life.append(1, Term(1), entry_bytes, 0));
+                    TRY(life.append(1, Term(1), late_bytes, 0));
                     return pass(life, 100ms);
                 })
                 .ok());
-    spoil_payload(node, place_of(node, "journal/", wire::Frame::Kind::trim, 12));
+    spoil_payload_at(node, frame_place_of(node, "journal/", wire::Frame::Kind::trim, 12));
     REQUIRE(look(node).damaged());
     REQUIRE_FALSE(look(node).refused());
     REQUIRE(node.live([&](Life& life) -> Result<> {
@@ -208,18 +205,18 @@ TEST_CASE("a trim that has lost what it says trims nothing until it is mended", 
                     REQUIRE(log.damages().size() == 1);
                     CHECK(log.damages()[0].first == whole.first);
                     // Another one of the same length is not what was lost.
-                    CHECK(log.mend(std::vector{trim_entry(at(12), {at(9), Offset(18)})}).error() ==
-                          Error::malformed);
+                    CHECK(log.mend(std::vector{trim_frame(late_at(12), {late_at(9), Offset(18)})})
+                              .error() == Error::malformed);
                     CHECK(log.log_start() == LogStart());
                     TRY(log.mend(std::vector{whole}));
-                    CHECK(log.log_start() == LogStart{at(7), Term(1), Offset(15)});
+                    CHECK(log.log_start() == LogStart{late_at(7), Term(1), Offset(15)});
                     TRY(life.journal.sync());
                     return {};
                 })
                 .ok());
     CHECK(node.live([](Life& life) -> Result<> {
                   Log& log = *TRY(life.log(1));
-                  CHECK(log.log_start() == LogStart{at(7), Term(1), Offset(15)});
+                  CHECK(log.log_start() == LogStart{late_at(7), Term(1), Offset(15)});
                   CHECK(log.damages().empty());
                   return {};
               })
@@ -229,18 +226,18 @@ TEST_CASE("a trim that has lost what it says trims nothing until it is mended", 
 TEST_CASE("a trim that has lost what it says hides none before it", "[log]") {
     TestNode node;
     REQUIRE(node.live([&](Life& life) -> Result<> {
-                    TRY(append(life, 12));
+                    TRY(append_late(life, 12));
                     Log& log = *TRY(life.log(1));
-                    log.append(trim_entry(at(12), {at(4), Offset(8)}));
-                    log.append(trim_entry(log.end(), {at(7), Offset(15)}));
+                    log.append(trim_frame(late_at(12), {late_at(4), Offset(8)}));
+                    log.append(trim_frame(log.end(), {late_at(7), Offset(15)}));
                     return pass(life, 100ms);
                 })
                 .ok());
-    spoil_payload(node, place_of(node, "journal/", wire::Frame::Kind::trim, 13));
+    spoil_payload_at(node, frame_place_of(node, "journal/", wire::Frame::Kind::trim, 13));
     CHECK(node.live([&](Life& life) -> Result<> {
                   Log& log = *TRY(life.log(1));
                   log.set_committed(log.end());
-                  CHECK(log.log_start() == LogStart{at(4), Term(1), Offset(8)});
+                  CHECK(log.log_start() == LogStart{late_at(4), Term(1), Offset(8)});
                   return {};
               })
               .ok());
@@ -248,21 +245,21 @@ TEST_CASE("a trim that has lost what it says hides none before it", "[log]") {
 
 TEST_CASE("a trim that is mended before it is committed waits for that", "[log]") {
     TestNode node;
-    const wire::Frame whole = trim_entry(at(12), {at(7), Offset(15)});
+    const wire::Frame whole = trim_frame(late_at(12), {late_at(7), Offset(15)});
     REQUIRE(node.live([&](Life& life) -> Result<> {
-                    TRY(append(life, 12));
+                    TRY(append_late(life, 12));
                     TRY(life.log(1))->append(whole);
                     return pass(life, 100ms);
                 })
                 .ok());
-    spoil_payload(node, place_of(node, "journal/", wire::Frame::Kind::trim, 12));
+    spoil_payload_at(node, frame_place_of(node, "journal/", wire::Frame::Kind::trim, 12));
     CHECK(node.live([&](Life& life) -> Result<> {
                   Log& log = *TRY(life.log(1));
-                  log.set_committed(at(12));
+                  log.set_committed(late_at(12));
                   TRY(log.mend(std::vector{whole}));
                   CHECK(log.log_start() == LogStart());
                   log.set_committed(log.end());
-                  CHECK(log.log_start() == LogStart{at(7), Term(1), Offset(15)});
+                  CHECK(log.log_start() == LogStart{late_at(7), Term(1), Offset(15)});
                   return {};
               })
               .ok());
@@ -272,14 +269,14 @@ TEST_CASE("any bit of a start that rots is noticed, and nobody guesses where the
           "[log]") {
     TestNode node;
     REQUIRE(node.live([&](Life& life) -> Result<> {
-                    TRY(append(life, 12));
+                    TRY(append_late(life, 12));
                     Log& log = *TRY(life.log(1));
                     log.set_committed(log.end());
-                    log.trim({at(7), Offset(15)});
+                    log.trim({late_at(7), Offset(15)});
                     return pass(life, 100ms);
                 })
                 .ok());
-    const Place place = place_of(node, "journal/", wire::Frame::Kind::start, 7);
+    const FramePlace place = frame_place_of(node, "journal/", wire::Frame::Kind::start, 7);
     for (std::uint64_t i = 0; i < wire::Frame::header_size; ++i) {
         INFO("byte " << i);
         REQUIRE(node.disk().rot(place.path, place.position + i, std::byte{1}));
@@ -289,7 +286,7 @@ TEST_CASE("any bit of a start that rots is noticed, and nobody guesses where the
         REQUIRE(node.disk().rot(place.path, place.position + i, std::byte{1}));
     }
     CHECK(node.live([](Life& life) -> Result<> {
-                  CHECK(TRY(life.log(1))->log_start() == LogStart{at(7), Term(1), Offset(15)});
+                  CHECK(TRY(life.log(1))->log_start() == LogStart{late_at(7), Term(1), Offset(15)});
                   return {};
               })
               .ok());
@@ -309,12 +306,12 @@ struct Late {
         REQUIRE(node.live([&](Life& life) -> Result<> {
                         Log& log = *TRY(life.log(1));
                         log.set_committed(log.end());
-                        log.trim({at(start), at(start).offset + 1});
+                        log.trim({late_at(start), late_at(start).offset + 1});
                         return pass(life, 100ms);
                     })
                     .ok());
         REQUIRE(node.disk().list("groups/1").value().front() == names[1]);
-        place = place_of(node, "groups/", wire::Frame::Kind::records, start).position;
+        place = frame_place_of(node, "groups/", wire::Frame::Kind::records, start).position;
     }
 
     TestNode node;
@@ -333,7 +330,7 @@ void check_agrees(TestNode& node, bool mend) {
                         next = TRY(log.scrub(next, 4096));
                     found = !log.damages().empty();
                     found = !TRY(unreadable(log)).empty() || found;
-                    if (mend) TRY(mend_all(log));
+                    if (mend) TRY(mend_late(log));
                     return {};
                 })
                 .ok());
@@ -364,8 +361,8 @@ TEST_CASE("whatever byte rots around the start of a log, what is behind that can
     CHECK(late.node
               .live([&](Life& life) -> Result<> {
                   Log& log = *TRY(life.log(1));
-                  CHECK(log.start() == at(late.start));
-                  CHECK(log.end() == at(150));
+                  CHECK(log.start() == late_at(late.start));
+                  CHECK(log.end() == late_at(150));
                   CHECK(TRY(unreadable(log)).empty());
                   return {};
               })
@@ -375,7 +372,8 @@ TEST_CASE("whatever byte rots around the start of a log, what is behind that can
 TEST_CASE("only what fits is taken for what stood behind the start", "[log]") {
     Late late;
     // The header of the entry before: so nobody knows any more where the first one begins.
-    const Place before = place_of(late.node, "groups/", wire::Frame::Kind::records, late.start - 1);
+    const FramePlace before =
+        frame_place_of(late.node, "groups/", wire::Frame::Kind::records, late.start - 1);
     REQUIRE(late.node.disk().rot(before.path, before.position + 20, std::byte{1}));
     CHECK(late.node
               .live([&](Life& life) -> Result<> {
@@ -389,7 +387,7 @@ TEST_CASE("only what fits is taken for what stood behind the start", "[log]") {
                   const auto refused = [&](std::vector<wire::Frame> wrong) {
                       return log.mend(wrong).error() == Error::malformed;
                   };
-                  CHECK(refused(entries(at(late.start - 1), damage.end)));
+                  CHECK(refused(entries(late_at(late.start - 1), damage.end)));
                   CHECK(refused({frames.begin(), frames.end() - 1}));
                   CHECK(refused({frames.begin() + 1, frames.end()}));
                   auto other = frames;
@@ -413,16 +411,16 @@ TEST_CASE("damage that was found in a segment is forgotten when it is trimmed", 
     TestNode node;
     REQUIRE(node.live([](Life& life) { return store(life, 150); }).ok());
     for (const std::int64_t index : {10, 20})
-        spoil_payload(node, place_of(node, "groups/", wire::Frame::Kind::records, index));
+        spoil_payload_at(node, frame_place_of(node, "groups/", wire::Frame::Kind::records, index));
     CHECK(node.live([](Life& life) -> Result<> {
                   Log& log = *TRY(life.log(1));
                   log.set_committed(log.end());
                   CHECK(TRY(unreadable(log)) == std::vector<std::int64_t>{10, 20});
                   CHECK(log.damages().size() == 2);
-                  log.trim({at(11), at(11).offset});
+                  log.trim({late_at(11), late_at(11).offset});
                   REQUIRE(log.damages().size() == 1);
-                  CHECK(log.damages()[0].first == at(20));
-                  log.trim({at(21), at(21).offset});
+                  CHECK(log.damages()[0].first == late_at(20));
+                  log.trim({late_at(21), late_at(21).offset});
                   CHECK(log.damages().empty());
                   CHECK(TRY(unreadable(log)).empty());
                   return {};
@@ -442,7 +440,8 @@ TEST_CASE("a segment stays open while it is scrubbed or mended, and others want 
                 })
                 .ok());
     for (const std::int64_t index : {3, 40, 90, 130})
-        spoil_payload(node, place_of(node, "groups/1/", wire::Frame::Kind::records, index));
+        spoil_payload_at(node,
+                         frame_place_of(node, "groups/1/", wire::Frame::Kind::records, index));
     CHECK(node.live([&](Life& life) -> Result<> {
                   Log& log = *TRY(life.log(1));
                   Log& other = *TRY(life.log(2));
@@ -451,7 +450,7 @@ TEST_CASE("a segment stays open while it is scrubbed or mended, and others want 
                   Scope scope(life.env.fibers);
                   scope.spawn("others", [&] {
                       for (std::int64_t i = 0; !over; i = (i + 37) % 150)
-                          if (!other.read_frames(at(i), other.end(), 0).ok()) return;
+                          if (!other.read_frames(late_at(i), other.end(), 0).ok()) return;
                   });
                   std::int64_t calls = 0;
                   for (std::int64_t next = 0; next < log.segments_end().index; ++calls)
@@ -474,7 +473,7 @@ TEST_CASE("a segment stays open while it is scrubbed or mended, and others want 
 TEST_CASE("a segment that was trimmed while it was to be mended is no failure", "[log]") {
     TestNode node;
     REQUIRE(node.live([](Life& life) { return store(life, 150); }).ok());
-    spoil_payload(node, place_of(node, "groups/", wire::Frame::Kind::records, 3));
+    spoil_payload_at(node, frame_place_of(node, "groups/", wire::Frame::Kind::records, 3));
     Settings settings = Settings::small();
     settings.log.open_segments_max = 1;
     node.settings = settings;
@@ -488,7 +487,7 @@ TEST_CASE("a segment that was trimmed while it was to be mended is no failure", 
                   Scope scope(life.env.fibers);
                   scope.spawn("mend",
                               [&] { mended = log.mend(entries(damage.first, damage.end)); });
-                  log.trim({at(100), at(100).offset});
+                  log.trim({late_at(100), late_at(100).offset});
                   TRY(pass(life, 1s));
                   REQUIRE(mended);
                   if (!mended->ok())

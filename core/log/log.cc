@@ -27,12 +27,10 @@ Result<> create_directory(Disk& disk, std::string_view path) {
     return made;
 }
 
-wire::Frame owned(const wire::Frame& frame) {
-    wire::Frame copy = frame;
+// As a log keeps it: rounds are the journal's.
+wire::Frame kept(const wire::Frame& frame) {
+    wire::Frame copy = wire::owned(frame);
     copy.round = 0;
-    copy.payload.clear();
-    const Bytes payload = Bytes::copy_of(joined(frame.payload).view());
-    if (!payload.empty()) copy.payload.push_back(payload);
     return copy;
 }
 
@@ -224,13 +222,13 @@ Result<> Log::replay_entry(const wire::Frame& frame) {
             !wire::is_reduced_from(frame, *same))
             return damaged("two entries in one place", frame.first);
         // One of the two may be all that is left of it.
-        if (same->damaged > 0 && frame.damaged == 0) heal(index, owned(frame));
+        if (same->damaged > 0 && frame.damaged == 0) heal(index, kept(frame));
         return {};
     }
     const auto known = early_.find(index);
     const bool was_whole = known != early_.end() && wire::is_same_entry(known->second, frame) &&
                            known->second.damaged == 0;
-    wire::Frame entry = was_whole ? std::move(known->second) : owned(frame);
+    wire::Frame entry = was_whole ? std::move(known->second) : kept(frame);
     if (!follows(entry)) {
         REACHABLE("log/replayed-entry-came-early");
         early_.insert_or_assign(index, std::move(entry));

@@ -60,11 +60,6 @@ Result<> reopen(TestNode& node, int group, std::int64_t expected) {
     });
 }
 
-void with_disk(TestNode& node, const std::function<Result<>(Disk&)>& deed) {
-    node.world.boot(TestNode::id, [&](Environment& env) { return deed(env.disk); });
-    REQUIRE(node.finish().ok());
-}
-
 } // namespace
 
 TEST_CASE("a log reads the same from memory and from segments", "[log]") {

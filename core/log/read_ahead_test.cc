@@ -9,7 +9,7 @@ using namespace pyralog::log_test;
 
 namespace {
 
-constexpr std::size_t entry_bytes = 30'000;
+constexpr std::size_t cold_bytes = 30'000;
 
 // All of it on the disk, nothing of it in memory.
 Settings cold() {
@@ -25,7 +25,7 @@ Settings cold() {
 Result<Log*> filled(Life& life, int number, int entries) {
     Log* const log = TRY(life.log(number));
     for (int i = 0; i < entries; ++i) {
-        TRY(life.append(number, Term(1), entry_bytes));
+        TRY(life.append(number, Term(1), cold_bytes));
         if (i % 20 == 19) TRY(life.journal.sync());
     }
     log->set_committed(log->end());
@@ -36,9 +36,9 @@ Result<Log*> filled(Life& life, int number, int entries) {
 // Are these the batches from there on?
 bool is_right(const BytesChain& batches, int number, Offset from) {
     std::string expected;
-    for (std::size_t at = 0; at < size_of(batches); at += entry_bytes, from = from + 1) {
+    for (std::size_t at = 0; at < size_of(batches); at += cold_bytes, from = from + 1) {
         const Position place{from.value, from};
-        expected += joined(Life::entry(place, number, Term(1), entry_bytes).payload).text();
+        expected += joined(Life::entry(place, number, Term(1), cold_bytes).payload).text();
     }
     return joined(batches).text() == expected;
 }
@@ -53,7 +53,7 @@ Result<Read> read(Life& life, Log& log, Offset from, std::size_t bytes_max) {
     const Time began = life.env.clock.now();
     const BytesChain found = TRY(log.read(from, log.end().offset, bytes_max));
     if (!is_right(found, log.group().value, from)) return Error::malformed;
-    return Read{static_cast<std::int64_t>(size_of(found) / entry_bytes),
+    return Read{static_cast<std::int64_t>(size_of(found) / cold_bytes),
                 life.env.clock.now() - began};
 }
 
@@ -79,7 +79,7 @@ TEST_CASE("who reads a log in order finds what is next in memory", "[log]") {
     TestNode node(1, cold());
     CHECK(node.live([](Life& life) -> Result<> {
                   Log& log = *TRY(filled(life, 1, 60));
-                  const std::vector<Read> reads = TRY(read_all(life, log, 4 * entry_bytes));
+                  const std::vector<Read> reads = TRY(read_all(life, log, 4 * cold_bytes));
                   CHECK(reads.size() == 15);
                   CHECK(reads[0].took > Duration(0));
                   for (std::size_t i = 2; i < reads.size(); ++i) {
@@ -87,8 +87,8 @@ TEST_CASE("who reads a log in order finds what is next in memory", "[log]") {
                       CHECK(reads[i].batches == 4);
                       CHECK(reads[i].took == Duration(0));
                   }
-                  CHECK(total(life, "bytes") <= 60 * (entry_bytes + 100));
-                  CHECK(total(life, "used_bytes") >= 52 * entry_bytes);
+                  CHECK(total(life, "bytes") <= 60 * (cold_bytes + 100));
+                  CHECK(total(life, "used_bytes") >= 52 * cold_bytes);
                   CHECK(total(life, "wasted_bytes") == 0);
                   return {};
               })
@@ -114,7 +114,7 @@ TEST_CASE("with a limit of zero nothing is read ahead", "[log]") {
     TestNode node(1, settings);
     CHECK(node.live([](Life& life) -> Result<> {
                   Log& log = *TRY(filled(life, 1, 40));
-                  for (const Read& one : TRY(read_all(life, log, 4 * entry_bytes)))
+                  for (const Read& one : TRY(read_all(life, log, 4 * cold_bytes)))
                       CHECK(one.took > Duration(0));
                   CHECK(total(life, "bytes") == 0);
                   return {};
@@ -129,7 +129,7 @@ TEST_CASE("entries for a follower that is far behind are read ahead", "[log]") {
                   int in_time = 0;
                   for (Position at = log.start(); at != log.end();) {
                       const Time began = life.env.clock.now();
-                      const auto frames = TRY(log.read_frames(at, log.end(), 3 * entry_bytes));
+                      const auto frames = TRY(log.read_frames(at, log.end(), 3 * cold_bytes));
                       in_time += life.env.clock.now() == began ? 1 : 0;
                       CHECK(frames.size() == 3);
                       at = frames.back().end();
@@ -152,8 +152,8 @@ TEST_CASE("batches that were read ahead are slices of what the disk gave", "[log
                           neighbours +=
                               found[i].data() - found[i - 1].data() ==
                               static_cast<std::ptrdiff_t>(wire::stored_size(found[i - 1].size()));
-                      batches += size_of(found) / entry_bytes;
-                      at = at + static_cast<std::int64_t>(size_of(found) / entry_bytes);
+                      batches += size_of(found) / cold_bytes;
+                      at = at + static_cast<std::int64_t>(size_of(found) / cold_bytes);
                   }
                   CHECK(batches == 60);
                   // All but the first of each answer, and those that two reads of the disk share.
@@ -170,7 +170,7 @@ TEST_CASE("reading in order goes on from segment to segment", "[log]") {
     CHECK(node.live([](Life& life) -> Result<> {
                   Log& log = *TRY(filled(life, 1, 100));
                   std::size_t waited = 0;
-                  for (const Read& one : TRY(read_all(life, log, 3 * entry_bytes)))
+                  for (const Read& one : TRY(read_all(life, log, 3 * cold_bytes)))
                       waited += one.took > Duration(0) ? 1 : 0;
                   // The first two, and one in each of the segments behind.
                   CHECK(waited <= 2 + 6);
@@ -221,9 +221,9 @@ TEST_CASE("who is gone makes room for who comes", "[log]") {
                   Log& left = *TRY(filled(life, 1, 60));
                   Log& log = *TRY(filled(life, 2, 60));
                   for (const std::int64_t at : {0, 4, 8})
-                      TRY(read(life, left, Offset(at), 4 * entry_bytes));
+                      TRY(read(life, left, Offset(at), 4 * cold_bytes));
                   TRY(life.env.fibers.sleep_until(life.env.clock.now() + ReadAhead::kept_min));
-                  const std::vector<Read> reads = TRY(read_all(life, log, 4 * entry_bytes));
+                  const std::vector<Read> reads = TRY(read_all(life, log, 4 * cold_bytes));
                   CHECK(reads.back().took == Duration(0));
                   CHECK(total(life, "wasted_bytes") > 0);
                   return {};
@@ -236,7 +236,7 @@ TEST_CASE("what nobody comes for is given back after a while", "[log]") {
     CHECK(node.live([](Life& life) -> Result<> {
                   Log& log = *TRY(filled(life, 1, 60));
                   for (const std::int64_t at : {0, 4, 8})
-                      TRY(read(life, log, Offset(at), 4 * entry_bytes));
+                      TRY(read(life, log, Offset(at), 4 * cold_bytes));
                   TRY(life.env.fibers.sleep_until(life.env.clock.now() + 1s));
                   CHECK(life.ahead.bytes() > 0);
                   TRY(life.env.fibers.sleep_until(life.env.clock.now() + 2 * ReadAhead::kept_max));
@@ -250,15 +250,15 @@ TEST_CASE("what nobody comes for is given back after a while", "[log]") {
 
 TEST_CASE("reading old records takes nothing from what logs keep of their ends", "[log]") {
     Settings settings = cold();
-    settings.log.cache_bytes = 10 * entry_bytes;
-    settings.log.node_cache_bytes = 10 * entry_bytes;
+    settings.log.cache_bytes = 10 * cold_bytes;
+    settings.log.node_cache_bytes = 10 * cold_bytes;
     TestNode node(1, settings);
     CHECK(node.live([](Life& life) -> Result<> {
                   Log& log = *TRY(filled(life, 1, 60));
                   const std::size_t held = life.budget.bytes();
                   const Position last{log.end().index - 8, {}};
                   CHECK(log.tail(last, 1_MiB).size() == 8);
-                  TRY(read_all(life, log, 2 * entry_bytes));
+                  TRY(read_all(life, log, 2 * cold_bytes));
                   CHECK(total(life, "used_bytes") > 0);
                   CHECK(life.budget.bytes() == held);
                   CHECK(log.tail(last, 1_MiB).size() == 8);
@@ -276,7 +276,7 @@ TEST_CASE("a segment can be removed while it is read ahead", "[log]") {
                       Log& log = *TRY(filled(life, 1, 60));
                       const Offset start = log.log_start().offset;
                       for (const std::int64_t at : {0, 4, 8})
-                          TRY(read(life, log, start + at, 4 * entry_bytes));
+                          TRY(read(life, log, start + at, 4 * cold_bytes));
                       TRY(life.env.fibers.sleep_until(life.env.clock.now() + pause));
                       const Position end = log.end();
                       log.trim({{end.index - 5, end.offset + -5}, end.offset + -5});
@@ -295,16 +295,16 @@ TEST_CASE("who gives up while he waits leaves nothing behind", "[log]") {
     CHECK(node.live([](Life& life) -> Result<> {
                   Log& log = *TRY(filled(life, 1, 60));
                   for (const std::int64_t at : {0, 4})
-                      TRY(read(life, log, Offset(at), 4 * entry_bytes));
+                      TRY(read(life, log, Offset(at), 4 * cold_bytes));
                   {
                       const Deadline now(life.env.fibers, life.env.clock.now() + 1us);
-                      const auto late = log.read(Offset(8), log.end().offset, 4 * entry_bytes);
+                      const auto late = log.read(Offset(8), log.end().offset, 4 * cold_bytes);
                       CHECK(late.error() == Error::timed_out);
                   }
                   TRY(life.env.fibers.sleep_until(life.env.clock.now() + 100ms));
                   CHECK(life.ahead.bytes() == 0);
                   CHECK(life.ahead.readers() == 0);
-                  CHECK(TRY(read(life, log, Offset(8), 4 * entry_bytes)).batches == 4);
+                  CHECK(TRY(read(life, log, Offset(8), 4 * cold_bytes)).batches == 4);
                   return {};
               })
               .ok());
@@ -314,15 +314,15 @@ TEST_CASE("what was read ahead from the wrong sector is read again", "[log]") {
     TestNode node(1, cold());
     CHECK(node.live([&](Life& life) -> Result<> {
                   Log& log = *TRY(filled(life, 1, 60));
-                  TRY(read(life, log, Offset(0), 4 * entry_bytes));
+                  TRY(read(life, log, Offset(0), 4 * cold_bytes));
                   // Behind what the next one asks for.
                   const std::string path = "groups/1/" + std::string(20, '0') + ".seg";
-                  node.disk().misdirect_read(path, 10 * entry_bytes);
+                  node.disk().misdirect_read(path, 10 * cold_bytes);
                   const std::uint64_t before = total(life, "bytes");
-                  TRY(read(life, log, Offset(4), 4 * entry_bytes));
+                  TRY(read(life, log, Offset(4), 4 * cold_bytes));
                   TRY(life.env.fibers.sleep_until(life.env.clock.now() + 20ms));
                   CHECK(total(life, "bytes") > before);
-                  CHECK(TRY(read(life, log, Offset(8), 4 * entry_bytes)).batches == 4);
+                  CHECK(TRY(read(life, log, Offset(8), 4 * cold_bytes)).batches == 4);
                   CHECK(log.damages().empty());
                   return {};
               })

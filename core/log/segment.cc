@@ -18,7 +18,7 @@ constexpr std::size_t window_bytes_max = 1_MiB;
 
 std::string_view directory_of(std::string_view path) { return path.substr(0, path.rfind('/')); }
 
-Result<Bytes> read_bytes(File& file, std::uint64_t position, std::size_t count) {
+Result<Bytes> read_plain(File& file, std::uint64_t position, std::size_t count) {
     Buffer memory(count);
     const std::size_t got = TRY(file.read_at(position, memory.view()));
     return std::move(memory).freeze(got);
@@ -29,7 +29,7 @@ Result<Bytes> read_device(File& device, std::uint64_t position, std::size_t coun
     constexpr std::uint64_t alignment = Buffer::disk_alignment;
     const std::uint64_t first = position / alignment * alignment;
     const std::uint64_t end = (position + count + alignment - 1) / alignment * alignment;
-    const Bytes bytes = TRY(read_bytes(device, first, end - first));
+    const Bytes bytes = TRY(read_plain(device, first, end - first));
     const std::size_t before = std::min<std::size_t>(position - first, bytes.size());
     return bytes.slice(before, std::min(count, bytes.size() - before));
 }
@@ -159,7 +159,7 @@ private:
                 std::max(count - available_, std::min(window, window_bytes_max)), end_ - from);
             Result<Bytes> read = device_   ? read_device(*device_, from, asked)
                                  : reader_ ? reader_->read(*segment_.file_, from, asked)
-                                           : read_bytes(*segment_.file_, from, asked);
+                                           : read_plain(*segment_.file_, from, asked);
             if (!read.ok() && read.error() == Error::corrupt) {
                 unreadable_ = available_ + asked;
                 return bad("a sector cannot be read");

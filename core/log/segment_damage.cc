@@ -11,11 +11,11 @@ namespace pyralog {
 
 namespace {
 
-constexpr std::uint64_t block = Buffer::disk_alignment;
-
-constexpr std::uint64_t block_before(std::uint64_t position) { return position / block * block; }
+constexpr std::uint64_t block_before(std::uint64_t position) {
+    return position / Buffer::disk_alignment * Buffer::disk_alignment;
+}
 constexpr std::uint64_t block_behind(std::uint64_t position) {
-    return block_before(position + block - 1);
+    return block_before(position + Buffer::disk_alignment - 1);
 }
 
 } // namespace
@@ -222,7 +222,7 @@ Result<> Segment::look_at_edge(std::uint64_t from, std::uint64_t end) const {
 // Where the rest of its block cannot be read it waits for that to be mended.
 Result<> Segment::restore_header() {
     if (has_header_) return {};
-    const Result<> edge = look_at_edge(wire::SegmentHeader::size, block);
+    const Result<> edge = look_at_edge(wire::SegmentHeader::size, Buffer::disk_alignment);
     if (!edge.ok()) return edge.error() == Error::unavailable ? Result<>() : edge;
     TRY(file_->write_at(0, {wire::encode(wire::SegmentHeader{group_, index_.first})}));
     TRY(file_->sync());

@@ -9,7 +9,6 @@ namespace pyralog {
 
 namespace {
 
-constexpr Duration space_retry_delay = 1s;
 // While a journal file is kept by what was not committed when it became full, this is how often to
 // look again.
 constexpr Duration pin_retry_delay = 1s;
@@ -90,7 +89,7 @@ Result<> SegmentWriter::run() {
         // What is not moved stays in the journal, which says when that becomes too much.
         env_.log.error(no_files ? "too many open files for another segment"
                                 : "no space for segments");
-        TRY(env_.fibers.sleep_until(env_.clock.now() + space_retry_delay));
+        TRY(env_.fibers.sleep_until(env_.clock.now() + Journal::space_retry_delay));
     }
 }
 

@@ -187,6 +187,16 @@ public:
     Result<> opened;
 };
 
+// Something done to the disk itself, with the node off.
+inline void with_disk(TestNode& node, const std::function<Result<>(Disk&)>& deed) {
+    node.world.boot(TestNode::id, [&](Environment& env) { return deed(env.disk); });
+    CHECK(node.finish().ok());
+}
+
+inline Result<> pass(Life& life, Duration time) {
+    return life.env.fibers.sleep_until(life.env.clock.now() + time);
+}
+
 // What somebody says of the node's disk who only looks at it, while it does not run.
 inline Survey look(TestNode& node) {
     Survey found;

@@ -14,11 +14,11 @@ using namespace pyralog::log_test;
 namespace {
 
 constexpr std::size_t entry_bytes = 1000;
-constexpr int records = 2; // Of each entry: the one with index i begins at offset 2 i.
+constexpr int records_each = 2; // Of each entry: the one with index i begins at offset 2 i.
 
-Position at(std::int64_t index) { return {index, Offset(index * records)}; }
+Position at(std::int64_t index) { return {index, Offset(index * records_each)}; }
 
-std::vector<std::string> segments(TestNode& node, int group = 1) {
+std::vector<std::string> segment_paths(TestNode& node, int group = 1) {
     std::vector<std::string> paths;
     const std::string directory = "groups/" + std::to_string(group);
     for (const std::string& name : node.disk().list(directory).value_or(std::vector<std::string>()))
@@ -27,28 +27,24 @@ std::vector<std::string> segments(TestNode& node, int group = 1) {
 }
 
 bool has(TestNode& node, const std::string& path) {
-    const auto paths = segments(node);
+    const auto paths = segment_paths(node);
     return std::ranges::find(paths, path) != paths.end();
 }
 
 Result<> append(Life& life, int group, int count, Term term = Term(1)) {
     for (int i = 0; i < count; ++i) {
-        TRY(life.append(group, term, entry_bytes, records));
+        TRY(life.append(group, term, entry_bytes, records_each));
         if (i % 10 == 9) TRY(life.journal.sync());
     }
     return life.journal.sync();
 }
 
 // Appends, commits and moves.
-Result<> fill(Life& life, int group, int count, Term term = Term(1)) {
+Result<> fill_log(Life& life, int group, int count, Term term = Term(1)) {
     TRY(append(life, group, count, term));
     Log& log = *TRY(life.log(group));
     log.set_committed(log.end());
     return life.writer.flush();
-}
-
-Result<> pass(Life& life, Duration time) {
-    return life.env.fibers.sleep_until(life.env.clock.now() + time);
 }
 
 // From `first` to before `end`, and nothing else, by index and by offset.
@@ -62,7 +58,7 @@ Result<> check_holds(Log& log, std::int64_t first, std::int64_t end) {
         const auto frames = TRY(log.read_frames({index, {}}, log.end(), 1));
         REQUIRE(frames.size() == 1);
         const wire::Frame expected =
-            Life::entry(frames[0].first, 1, frames[0].term, entry_bytes, records);
+            Life::entry(frames[0].first, 1, frames[0].term, entry_bytes, records_each);
         CHECK(frames[0].first.index == index);
         CHECK(joined(frames[0].payload).text() == joined(expected.payload).text());
         CHECK(log.terms().at(index) == frames[0].term);
@@ -71,19 +67,14 @@ Result<> check_holds(Log& log, std::int64_t first, std::int64_t end) {
     return {};
 }
 
-Result<> reopen(TestNode& node, std::int64_t first, std::int64_t end) {
+Result<> reopen_trimmed(TestNode& node, std::int64_t first, std::int64_t end) {
     return node.live([=](Life& life) -> Result<> {
         TRY(check_holds(*TRY(life.log(1)), first, end));
         return pass(life, 100ms);
     });
 }
 
-void with_disk(TestNode& node, const std::function<Result<>(Disk&)>& deed) {
-    node.world.boot(TestNode::id, [&](Environment& env) { return deed(env.disk); });
-    REQUIRE(node.finish().ok());
-}
-
-void remove_file(TestNode& node, const std::string& path) {
+void remove_segment(TestNode& node, const std::string& path) {
     with_disk(node, [&](Disk& disk) -> Result<> {
         TRY(disk.remove(path));
         return disk.sync_directory("groups/1");
@@ -93,7 +84,7 @@ void remove_file(TestNode& node, const std::string& path) {
 // Until the journal no longer has what group 1 has written, nor when it was trimmed.
 void roll_journal(TestNode& node) {
     for (int i = 0; i < 2; ++i)
-        REQUIRE(node.live([](Life& life) { return fill(life, 2, 200); }).ok());
+        REQUIRE(node.live([](Life& life) { return fill_log(life, 2, 200); }).ok());
 }
 
 wire::Frame trim_entry(Position place, Term term, const wire::Trim& trim) {
@@ -111,24 +102,24 @@ wire::Frame trim_entry(Position place, Term term, const wire::Trim& trim) {
 TEST_CASE("what is trimmed cannot be read, and its segments are removed", "[log]") {
     TestNode node;
     REQUIRE(node.live([&](Life& life) -> Result<> {
-                    TRY(fill(life, 1, 100));
-                    const auto before = segments(node);
+                    TRY(fill_log(life, 1, 100));
+                    const auto before = segment_paths(node);
                     REQUIRE(before.size() >= 4);
                     Log& log = *TRY(life.log(1));
                     log.trim({at(60), at(60).offset});
                     TRY(check_holds(log, 60, 100));
                     CHECK(log.position_of(at(59).offset).error() == Error::not_found);
                     TRY(pass(life, 100ms));
-                    const auto after = segments(node);
+                    const auto after = segment_paths(node);
                     CHECK(after.size() < before.size());
                     CHECK(after.back() == before.back());
                     CHECK(before[before.size() - after.size()] == after.front());
                     return check_holds(log, 60, 100);
                 })
                 .ok());
-    CHECK(reopen(node, 60, 100).ok());
+    CHECK(reopen_trimmed(node, 60, 100).ok());
     // Of two segments that follow each other, the first one holds the start.
-    const auto left = segments(node);
+    const auto left = segment_paths(node);
     REQUIRE(left.size() >= 2);
     CHECK(left[0] <= "groups/1/00000000000000000060.seg");
     CHECK(left[1] > "groups/1/00000000000000000060.seg");
@@ -137,14 +128,14 @@ TEST_CASE("what is trimmed cannot be read, and its segments are removed", "[log]
 TEST_CASE("a log stays trimmed when the journal has used its files again", "[log]") {
     TestNode node;
     REQUIRE(node.live([&](Life& life) -> Result<> {
-                    TRY(fill(life, 1, 50, Term(3)));
-                    TRY(fill(life, 1, 50, Term(4)));
+                    TRY(fill_log(life, 1, 50, Term(3)));
+                    TRY(fill_log(life, 1, 50, Term(4)));
                     TRY(life.log(1))->trim({at(50), at(50).offset + 1});
                     return pass(life, 100ms);
                 })
                 .ok());
     roll_journal(node);
-    CHECK(reopen(node, 50, 100).ok());
+    CHECK(reopen_trimmed(node, 50, 100).ok());
     CHECK(node.live([](Life& life) -> Result<> {
                   const Log& log = *TRY(life.log(1));
                   CHECK(log.log_start() == LogStart{at(50), Term(3), at(50).offset + 1});
@@ -157,7 +148,7 @@ TEST_CASE("a log stays trimmed when the journal has used its files again", "[log
 TEST_CASE("a trim within a batch keeps the batch, and tells which record is the first", "[log]") {
     TestNode node;
     CHECK(node.live([](Life& life) -> Result<> {
-                  TRY(fill(life, 1, 20));
+                  TRY(fill_log(life, 1, 20));
                   Log& log = *TRY(life.log(1));
                   log.trim({at(10), Offset(21)});
                   CHECK(log.start() == at(10));
@@ -174,7 +165,7 @@ TEST_CASE("a trim within a batch keeps the batch, and tells which record is the 
 TEST_CASE("a trim goes forward only", "[log]") {
     TestNode node;
     CHECK(node.live([](Life& life) -> Result<> {
-                  TRY(fill(life, 1, 20));
+                  TRY(fill_log(life, 1, 20));
                   Log& log = *TRY(life.log(1));
                   log.trim({at(10), Offset(21)});
                   for (const wire::Trim& old :
@@ -189,7 +180,7 @@ TEST_CASE("a trim goes forward only", "[log]") {
 TEST_CASE("a trim takes effect when it is committed, and not before", "[log]") {
     TestNode node;
     REQUIRE(node.live([](Life& life) -> Result<> {
-                    TRY(fill(life, 1, 20));
+                    TRY(fill_log(life, 1, 20));
                     Log& log = *TRY(life.log(1));
                     log.append(trim_entry(log.end(), Term(1), {at(7), Offset(15)}));
                     TRY(append(life, 1, 1));
@@ -221,7 +212,7 @@ TEST_CASE("a trim takes effect when it is committed, and not before", "[log]") {
 TEST_CASE("a trim that speaks of what comes after it is ignored", "[log]") {
     TestNode node;
     CHECK(node.live([](Life& life) -> Result<> {
-                  TRY(fill(life, 1, 20));
+                  TRY(fill_log(life, 1, 20));
                   Log& log = *TRY(life.log(1));
                   for (const wire::Trim& wrong : {wire::Trim{{30, Offset(30)}, Offset(30)},
                                                   {at(9), Offset(41)},
@@ -241,7 +232,7 @@ TEST_CASE("a trim that speaks of what comes after it is ignored", "[log]") {
 TEST_CASE("what is trimmed before it was moved is never moved, and holds no file", "[log]") {
     TestNode node;
     REQUIRE(node.live([&](Life& life) -> Result<> {
-                    TRY(fill(life, 1, 3));
+                    TRY(fill_log(life, 1, 3));
                     TRY(append(life, 1, 60));
                     CHECK(!life.journal.pinned().empty());
                     Log& log = *TRY(life.log(1));
@@ -250,26 +241,26 @@ TEST_CASE("what is trimmed before it was moved is never moved, and holds no file
                     log.trim({at(5), at(5).offset});
                     TRY(pass(life, 100ms));
                     CHECK(log.segments_end() == at(5));
-                    CHECK(segments(node).empty());
+                    CHECK(segment_paths(node).empty());
                     TRY(check_holds(log, 5, 63));
                     log.set_committed(log.end());
                     TRY(life.writer.flush());
-                    CHECK(segments(node).front() == "groups/1/00000000000000000005.seg");
+                    CHECK(segment_paths(node).front() == "groups/1/00000000000000000005.seg");
                     CHECK(life.journal.pinned().empty());
                     return check_holds(log, 5, 63);
                 })
                 .ok());
-    CHECK(reopen(node, 5, 63).ok());
+    CHECK(reopen_trimmed(node, 5, 63).ok());
 }
 
 TEST_CASE("a log that is trimmed to its end goes on from there", "[log]") {
     TestNode node;
     REQUIRE(node.live([&](Life& life) -> Result<> {
-                    TRY(fill(life, 1, 60, Term(2)));
+                    TRY(fill_log(life, 1, 60, Term(2)));
                     Log& log = *TRY(life.log(1));
                     log.trim({at(60), at(60).offset});
                     TRY(pass(life, 100ms));
-                    CHECK(segments(node).empty());
+                    CHECK(segment_paths(node).empty());
                     CHECK(log.terms().last() == Term(2));
                     CHECK(log.read_frames(at(60), log.end(), 1).value().empty());
                     return {};
@@ -281,16 +272,16 @@ TEST_CASE("a log that is trimmed to its end goes on from there", "[log]") {
                     CHECK(log.start() == at(60));
                     CHECK(log.end() == at(60));
                     CHECK(log.terms().last() == Term(2));
-                    return fill(life, 1, 5, Term(3));
+                    return fill_log(life, 1, 5, Term(3));
                 })
                 .ok());
-    CHECK(reopen(node, 60, 65).ok());
+    CHECK(reopen_trimmed(node, 60, 65).ok());
 }
 
 TEST_CASE("a log that is begun anew has nothing, and takes entries from there on", "[log]") {
     TestNode node;
     REQUIRE(node.live([&](Life& life) -> Result<> {
-                    TRY(fill(life, 1, 60));
+                    TRY(fill_log(life, 1, 60));
                     TRY(append(life, 1, 3));
                     Log& log = *TRY(life.log(1));
                     log.cut(at(60));
@@ -304,15 +295,15 @@ TEST_CASE("a log that is begun anew has nothing, and takes entries from there on
                     TRY(append(life, 1, 3, Term(7)));
                     TRY(check_holds(log, 200, 203));
                     TRY(pass(life, 100ms));
-                    CHECK(segments(node).empty());
+                    CHECK(segment_paths(node).empty());
                     return {};
                 })
                 .ok());
-    CHECK(reopen(node, 200, 203).ok());
-    REQUIRE(node.live([](Life& life) { return fill(life, 1, 40, Term(8)); }).ok());
+    CHECK(reopen_trimmed(node, 200, 203).ok());
+    REQUIRE(node.live([](Life& life) { return fill_log(life, 1, 40, Term(8)); }).ok());
     roll_journal(node);
-    CHECK(reopen(node, 200, 243).ok());
-    CHECK(segments(node).front() == "groups/1/00000000000000000200.seg");
+    CHECK(reopen_trimmed(node, 200, 243).ok());
+    CHECK(segment_paths(node).front() == "groups/1/00000000000000000200.seg");
 }
 
 TEST_CASE("a log may be begun anew while it is being moved or read", "[log]") {
@@ -320,7 +311,7 @@ TEST_CASE("a log may be begun anew while it is being moved or read", "[log]") {
     for (int delay = 0; delay < 400; delay += 7) {
         TestNode node(static_cast<std::uint64_t>(delay));
         REQUIRE(node.live([&](Life& life) -> Result<> {
-                        TRY(fill(life, 1, 40));
+                        TRY(fill_log(life, 1, 40));
                         TRY(append(life, 1, 40));
                         Log& log = *TRY(life.log(1));
                         log.set_committed(log.end());
@@ -335,14 +326,14 @@ TEST_CASE("a log may be begun anew while it is being moved or read", "[log]") {
                         TRY(pass(life, Duration(delay * 10'000)));
                         in_time += log.segments_end() < log.end() ? 1 : 0;
                         log.reset({at(100), Term(7), at(100).offset});
-                        TRY(fill(life, 1, 5, Term(7)));
+                        TRY(fill_log(life, 1, 5, Term(7)));
                         scope.join();
                         CHECK(log.segments_end() == at(105));
                         return check_holds(log, 100, 105);
                     })
                     .ok());
-        REQUIRE(reopen(node, 100, 105).ok());
-        CHECK(segments(node) == std::vector<std::string>{"groups/1/00000000000000000100.seg"});
+        REQUIRE(reopen_trimmed(node, 100, 105).ok());
+        CHECK(segment_paths(node) == std::vector<std::string>{"groups/1/00000000000000000100.seg"});
     }
     CHECK(in_time > 10);
 }
@@ -355,7 +346,7 @@ TEST_CASE("whoever reads a segment while it is removed gets what was in it", "[l
         TestNode node(seed, settings);
         const auto files = [&] { return node.disk().open_files(); };
         REQUIRE(node.live([&](Life& life) -> Result<> {
-                        TRY(fill(life, 1, 100));
+                        TRY(fill_log(life, 1, 100));
                         Log& log = *TRY(life.log(1));
                         const std::uint64_t before = files();
                         Scope scope(life.env.fibers);
@@ -386,8 +377,8 @@ TEST_CASE("whoever reads a segment while it is removed gets what was in it", "[l
 TEST_CASE("trimming works on a full disk, and makes room for others", "[log]") {
     TestNode node;
     CHECK(node.live([&](Life& life) -> Result<> {
-                  TRY(fill(life, 1, 60));
-                  TRY(fill(life, 2, 1));
+                  TRY(fill_log(life, 1, 60));
+                  TRY(fill_log(life, 2, 1));
                   node.disk().set_quota(0);
                   Log& other = *TRY(life.log(2));
                   TRY(append(life, 2, 5));
@@ -395,10 +386,10 @@ TEST_CASE("trimming works on a full disk, and makes room for others", "[log]") {
                   TRY(pass(life, 3s));
                   CHECK(other.segments_end() < other.end());
                   Log& log = *TRY(life.log(1));
-                  const std::size_t before = segments(node).size();
+                  const std::size_t before = segment_paths(node).size();
                   log.trim({at(50), at(50).offset});
                   TRY(pass(life, 3s));
-                  CHECK(segments(node).size() < before);
+                  CHECK(segment_paths(node).size() < before);
                   CHECK(other.segments_end() < other.end());
                   node.disk().set_quota({});
                   TRY(pass(life, 3s));
@@ -412,10 +403,10 @@ TEST_CASE("the first segments may be missing if the log begins behind them, and 
           "[log]") {
     for (const bool is_trimmed : {true, false}) {
         TestNode node;
-        REQUIRE(node.live([](Life& life) { return fill(life, 1, 100); }).ok());
+        REQUIRE(node.live([](Life& life) { return fill_log(life, 1, 100); }).ok());
         roll_journal(node);
-        const std::string first = segments(node).front();
-        const std::string second = segments(node)[1];
+        const std::string first = segment_paths(node).front();
+        const std::string second = segment_paths(node)[1];
         // The process ends before it removes anything.
         if (is_trimmed)
             REQUIRE(node.live([&](Life& life) -> Result<> {
@@ -425,13 +416,13 @@ TEST_CASE("the first segments may be missing if the log begins behind them, and 
                             return life.journal.sync();
                         })
                         .ok());
-        remove_file(node, first);
+        remove_segment(node, first);
         CHECK(look(node).refused() == !is_trimmed);
         if (is_trimmed) {
-            CHECK(reopen(node, 60, 100).ok());
+            CHECK(reopen_trimmed(node, 60, 100).ok());
             CHECK(!has(node, second));
         } else {
-            CHECK_FALSE(reopen(node, 0, 100).ok());
+            CHECK_FALSE(reopen_trimmed(node, 0, 100).ok());
             CHECK(node.opened.error() == Error::corrupt);
         }
     }
@@ -441,9 +432,9 @@ TEST_CASE("a gap, and a segment without a header, matter only behind the start",
     for (const bool is_gap : {true, false}) {
         for (const bool is_before : {true, false}) {
             TestNode node;
-            REQUIRE(node.live([](Life& life) { return fill(life, 1, 100); }).ok());
+            REQUIRE(node.live([](Life& life) { return fill_log(life, 1, 100); }).ok());
             roll_journal(node);
-            const auto paths = segments(node);
+            const auto paths = segment_paths(node);
             REQUIRE(paths.size() >= 4);
             REQUIRE(node.live([&](Life& life) -> Result<> {
                             Log& log = *TRY(life.log(1));
@@ -454,7 +445,7 @@ TEST_CASE("a gap, and a segment without a header, matter only behind the start",
                         })
                         .ok());
             if (is_gap) {
-                remove_file(node, paths[1]);
+                remove_segment(node, paths[1]);
             } else { // And its footer, which says the same.
                 const std::uint64_t size = node.disk().durable_content(paths[1])->size();
                 for (const std::uint64_t place : {std::uint64_t{20}, size - 20})
@@ -462,7 +453,7 @@ TEST_CASE("a gap, and a segment without a header, matter only behind the start",
             }
             CHECK(look(node).refused() == !is_before);
             CHECK(look(node).damaged() == !is_before);
-            const Result<> opened = reopen(node, 60, 100);
+            const Result<> opened = reopen_trimmed(node, 60, 100);
             CHECK(opened.ok() == is_before);
             if (is_before) {
                 CHECK(!has(node, paths[0]));
@@ -478,22 +469,22 @@ TEST_CASE("a gap, and a segment without a header, matter only behind the start",
 TEST_CASE("a start behind the first segment that is left is damage if that is behind it", "[log]") {
     TestNode node;
     REQUIRE(node.live([](Life& life) -> Result<> {
-                    TRY(fill(life, 1, 100));
+                    TRY(fill_log(life, 1, 100));
                     TRY(life.log(1))->trim({at(40), at(40).offset});
                     return pass(life, 100ms);
                 })
                 .ok());
     roll_journal(node);
-    remove_file(node, segments(node).front());
+    remove_segment(node, segment_paths(node).front());
     CHECK(look(node).refused());
-    CHECK_FALSE(reopen(node, 40, 100).ok());
+    CHECK_FALSE(reopen_trimmed(node, 40, 100).ok());
     CHECK(node.opened.error() == Error::corrupt);
 }
 
 TEST_CASE("segments that have lost their end are excused by a later start alone", "[log]") {
     for (const bool is_trimmed : {true, false}) {
         TestNode node;
-        REQUIRE(node.live([](Life& life) { return fill(life, 1, 100); }).ok());
+        REQUIRE(node.live([](Life& life) { return fill_log(life, 1, 100); }).ok());
         roll_journal(node);
         if (is_trimmed)
             REQUIRE(node.live([&](Life& life) -> Result<> {
@@ -503,10 +494,10 @@ TEST_CASE("segments that have lost their end are excused by a later start alone"
                             return life.journal.sync();
                         })
                         .ok());
-        remove_file(node, segments(node).back());
+        remove_segment(node, segment_paths(node).back());
         CHECK(look(node).refused() == !is_trimmed);
-        CHECK(reopen(node, 100, 100).ok() == is_trimmed);
-        if (is_trimmed) CHECK(segments(node).empty());
+        CHECK(reopen_trimmed(node, 100, 100).ok() == is_trimmed);
+        if (is_trimmed) CHECK(segment_paths(node).empty());
     }
 }
 
@@ -520,7 +511,7 @@ TEST_CASE("a start that says nothing is damage", "[log]") {
                   return life.journal.sync();
               })
               .ok());
-    (void)reopen(node, 5, 5);
+    (void)reopen_trimmed(node, 5, 5);
     CHECK(!node.opened.ok());
     CHECK(node.opened.error() == Error::corrupt);
 }
@@ -565,7 +556,7 @@ TEST_CASE("a time is sought from the start of the log on", "[log]") {
 TEST_CASE("a look at a trimmed disk tells where the log begins, and counts from there", "[log]") {
     TestNode node;
     REQUIRE(node.live([](Life& life) -> Result<> {
-                    TRY(fill(life, 1, 50));
+                    TRY(fill_log(life, 1, 50));
                     TRY(life.log(1))->trim({at(33), at(33).offset + 1});
                     return pass(life, 100ms);
                 })
@@ -592,7 +583,7 @@ TEST_CASE("the digest of a trimmed log is that of the rest of one that is not", 
     };
     const auto script = [](std::optional<std::int64_t> start) {
         return [=](Life& life) -> Result<> {
-            TRY(fill(life, 1, 50));
+            TRY(fill_log(life, 1, 50));
             if (start) TRY(life.log(1))->trim({at(*start), at(*start).offset});
             TRY(append(life, 1, 5));
             return pass(life, 100ms);
@@ -658,7 +649,7 @@ TEST_CASE("whole segments are too old, oldest first, when the latest record in t
                       TRY(append_times(life, times));
                       TRY(move(life));
                   }
-                  REQUIRE(segments(node).size() == 4);
+                  REQUIRE(segment_paths(node).size() == 4);
                   CHECK(log.expired({}, {}) == Offset(0));
                   CHECK(log.expired(1900, {}) == Offset(0));
                   CHECK(log.expired(1901, {}) == Offset(5));
@@ -704,7 +695,7 @@ TEST_CASE("entries without a record go with what was before them", "[log]") {
                   TRY(life.append(1, Term(30), 0, 0));
                   TRY(life.append(1, Term(30), 900, 1));
                   TRY(move(life));
-                  REQUIRE(segments(node).size() > 3);
+                  REQUIRE(segment_paths(node).size() > 3);
                   Log& log = *TRY(life.log(1));
                   CHECK(log.expired(1001, {}) == Offset(2));
                   return {};
@@ -721,7 +712,7 @@ TEST_CASE("a log is too large while what is left without a segment is enough", "
                   }
                   Log& log = *TRY(life.log(1));
                   std::vector<std::uint64_t> sizes;
-                  for (const std::string& path : segments(node))
+                  for (const std::string& path : segment_paths(node))
                       sizes.push_back(node.disk().content(path)->size());
                   REQUIRE(sizes.size() == 5);
                   // Without their footers.
@@ -748,15 +739,15 @@ TEST_CASE("a segment is sealed when it is old enough, and something follows", "[
                   TRY(pass(life, 9min));
                   TRY(append_times(life, {1000}));
                   TRY(move(life));
-                  CHECK(segments(node).size() == 1);
+                  CHECK(segment_paths(node).size() == 1);
                   TRY(pass(life, 1min));
-                  CHECK(segments(node).size() == 1);
+                  CHECK(segment_paths(node).size() == 1);
                   TRY(append_times(life, {1000}));
                   TRY(move(life));
-                  CHECK(segments(node).size() == 2);
+                  CHECK(segment_paths(node).size() == 2);
                   TRY(append_times(life, {1000}));
                   TRY(move(life));
-                  CHECK(segments(node).size() == 2);
+                  CHECK(segment_paths(node).size() == 2);
                   return {};
               })
               .ok());

@@ -72,7 +72,7 @@ void describe(Codec& field, Records& r) {
     field.tags();
 }
 
-Bytes bytes_of(std::initializer_list<int> values) {
+Bytes bytes_in(std::initializer_list<int> values) {
     std::string text;
     for (const int value : values) text += static_cast<char>(value);
     return Bytes::copy_of(text);
@@ -181,11 +181,11 @@ TEST_CASE("no truncation of a message is taken for one", "[wire]") {
 }
 
 TEST_CASE("bytes after the message make it malformed", "[wire]") {
-    CHECK_FALSE(decode<std::int16_t>(bytes_of({0, 1, 2})).ok());
+    CHECK_FALSE(decode<std::int16_t>(bytes_in({0, 1, 2})).ok());
 }
 
 TEST_CASE("a reader that has failed reads zeros", "[wire]") {
-    Reader reader(bytes_of({0, 1}));
+    Reader reader(bytes_in({0, 1}));
     std::int32_t number = 7;
     bool yes = true;
     std::optional<std::string> text = "old";
@@ -202,11 +202,11 @@ TEST_CASE("a reader that has failed reads zeros", "[wire]") {
 }
 
 TEST_CASE("a count or a length that lies takes no memory", "[wire]") {
-    const Bytes two_gib = bytes_of({0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0});
+    const Bytes two_gib = bytes_in({0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0});
     CHECK_FALSE(decode<std::vector<Everything>>(two_gib).ok());
     CHECK_FALSE(decode<std::vector<std::int8_t>>(two_gib).ok());
     CHECK_FALSE(decode<Bytes>(two_gib).ok());
-    const Bytes compact = bytes_of({0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0});
+    const Bytes compact = bytes_in({0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0});
     CHECK_FALSE(decode<std::vector<Everything>>(compact, 0, true).ok());
     CHECK_FALSE(decode<std::string>(compact, 0, true).ok());
     CHECK_FALSE(decode<Inner>(compact, 0, true).ok());
@@ -233,12 +233,12 @@ TEST_CASE("a message of very many elements is refused", "[wire]") {
 }
 
 TEST_CASE("negative lengths are refused, but for the one that says none", "[wire]") {
-    CHECK_FALSE(decode<std::string>(bytes_of({0xff, 0xff})).ok());
-    CHECK(decode<std::optional<std::string>>(bytes_of({0xff, 0xff})).ok());
-    CHECK_FALSE(decode<std::optional<std::string>>(bytes_of({0xff, 0xfe})).ok());
-    CHECK_FALSE(decode<std::string>(bytes_of({0}), 0, true).ok());
-    CHECK_FALSE(decode<std::optional<Inner>>(bytes_of({0})).ok());
-    CHECK_FALSE(decode<bool>(bytes_of({2})).ok());
+    CHECK_FALSE(decode<std::string>(bytes_in({0xff, 0xff})).ok());
+    CHECK(decode<std::optional<std::string>>(bytes_in({0xff, 0xff})).ok());
+    CHECK_FALSE(decode<std::optional<std::string>>(bytes_in({0xff, 0xfe})).ok());
+    CHECK_FALSE(decode<std::string>(bytes_in({0}), 0, true).ok());
+    CHECK_FALSE(decode<std::optional<Inner>>(bytes_in({0})).ok());
+    CHECK_FALSE(decode<bool>(bytes_in({2})).ok());
 }
 
 TEST_CASE("a string longer than Kafka allows is refused in either form", "[wire]") {
@@ -261,14 +261,14 @@ TEST_CASE("a varint may be longer than it need be, but not wider than its type",
         }
         return reader.complete() ? std::optional(value) : std::nullopt;
     };
-    CHECK(uvarint(bytes_of({0x80, 0x00}), false) == 0u);
-    CHECK(uvarint(bytes_of({0xff, 0xff, 0xff, 0xff, 0x0f}), false) == 0xffffffffu);
-    CHECK(uvarint(bytes_of({0xff, 0xff, 0xff, 0xff, 0x1f}), false) == std::nullopt);
-    CHECK(uvarint(bytes_of({0x80, 0x80, 0x80, 0x80, 0x80, 0x00}), false) == std::nullopt);
-    CHECK(uvarint(bytes_of({255, 255, 255, 255, 255, 255, 255, 255, 255, 1}), true) == UINT64_MAX);
-    CHECK(uvarint(bytes_of({255, 255, 255, 255, 255, 255, 255, 255, 255, 2}), true) ==
+    CHECK(uvarint(bytes_in({0x80, 0x00}), false) == 0u);
+    CHECK(uvarint(bytes_in({0xff, 0xff, 0xff, 0xff, 0x0f}), false) == 0xffffffffu);
+    CHECK(uvarint(bytes_in({0xff, 0xff, 0xff, 0xff, 0x1f}), false) == std::nullopt);
+    CHECK(uvarint(bytes_in({0x80, 0x80, 0x80, 0x80, 0x80, 0x00}), false) == std::nullopt);
+    CHECK(uvarint(bytes_in({255, 255, 255, 255, 255, 255, 255, 255, 255, 1}), true) == UINT64_MAX);
+    CHECK(uvarint(bytes_in({255, 255, 255, 255, 255, 255, 255, 255, 255, 2}), true) ==
           std::nullopt);
-    CHECK(uvarint(bytes_of({0x80}), true) == std::nullopt);
+    CHECK(uvarint(bytes_in({0x80}), true) == std::nullopt);
 }
 
 TEST_CASE("unknown tagged fields are skipped", "[wire]") {
@@ -276,7 +276,7 @@ TEST_CASE("unknown tagged fields are skipped", "[wire]") {
     Bytes encoded = encode(e, 0, true);
     REQUIRE(encoded.text().back() == '\0'); // An empty section.
     const BytesChain with_tags{encoded.slice(0, encoded.size() - 1),
-                               bytes_of({4, 0, 1, 99, 1, 2, 2, 't', 3, 0, 9, 2, 1, 2})};
+                               bytes_in({4, 0, 1, 99, 1, 2, 2, 't', 3, 0, 9, 2, 1, 2})};
     const Result<Everything> decoded = decode<Everything>(joined(with_tags), 0, true);
     REQUIRE(decoded.ok());
     CHECK(decoded.value().tagged == "t");
@@ -286,7 +286,7 @@ TEST_CASE("unknown tagged fields are skipped", "[wire]") {
 TEST_CASE("a tag section that is not in order, or whose sizes lie, is refused", "[wire]") {
     const auto decodes = [](std::initializer_list<int> section) {
         const Bytes encoded = encode(Everything(), 0, true);
-        const BytesChain chain{encoded.slice(0, encoded.size() - 1), bytes_of(section)};
+        const BytesChain chain{encoded.slice(0, encoded.size() - 1), bytes_in(section)};
         return decode<Everything>(joined(chain), 0, true).ok();
     };
     CHECK(decodes({0}));
@@ -324,7 +324,7 @@ TEST_CASE("large bytes are shared with what is written, small ones are copied", 
 }
 
 TEST_CASE("a part may have a form of its own", "[wire]") {
-    Reader reader(bytes_of({0, 1, 'a', 2, 'b', 0, 1, 'c'}));
+    Reader reader(bytes_in({0, 1, 'a', 2, 'b', 0, 1, 'c'}));
     std::string a, b, c;
     reader(a);
     reader.as({1, true}, b);

@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::uint32_t note_magic = 0x504c434e; // "PLCN"
 constexpr std::uint32_t note_version = 1;
-constexpr std::size_t crc_size = sizeof(std::uint32_t);
 
 bool is_sensible(const Compacted& compacted) {
     return compacted.end.index >= 0 && compacted.end.offset >= Offset() &&

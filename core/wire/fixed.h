@@ -14,6 +14,9 @@
 
 namespace pyralog::wire {
 
+// What a checksum takes, as the last field of what it covers.
+inline constexpr std::size_t crc_size = sizeof(std::uint32_t);
+
 class FixedWriter {
 public:
     explicit FixedWriter(std::span<std::byte> into) : into_(into) {}

@@ -102,4 +102,12 @@ Frame without_payload(Frame frame) {
     return frame;
 }
 
+Frame owned(const Frame& frame) {
+    Frame copy = frame;
+    const Bytes payload = Bytes::copy_of(joined(frame.payload).view());
+    copy.payload.clear();
+    if (!payload.empty()) copy.payload.push_back(payload);
+    return copy;
+}
+
 } // namespace pyralog::wire

@@ -91,4 +91,7 @@ bool is_reduced_from(const Frame& one, const Frame& other);
 // The same frame without its payload, which is not what the header says.
 Frame without_payload(Frame frame);
 
+// The same frame with a payload of its own: this one may be a slice of something large.
+Frame owned(const Frame& frame);
+
 } // namespace pyralog::wire

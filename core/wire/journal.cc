@@ -11,7 +11,6 @@ namespace {
 constexpr std::uint32_t file_magic = 0x504c4a46;  // "PLJF"
 constexpr std::uint32_t round_magic = 0x504c4a52; // "PLJR"
 constexpr std::uint32_t journal_version = 1;
-constexpr std::size_t crc_size = sizeof(std::uint32_t);
 
 enum class Body : std::uint8_t {
     good,

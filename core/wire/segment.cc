@@ -12,7 +12,6 @@ namespace {
 constexpr std::uint32_t segment_magic = 0x504c5347; // "PLSG"
 constexpr std::uint32_t footer_magic = 0x504c5346;  // "PLSF"
 constexpr std::uint32_t segment_version = 1;
-constexpr std::size_t crc_size = sizeof(std::uint32_t);
 
 constexpr std::size_t footer_head_size = 6 * 8 + 2 * 4;
 constexpr std::int64_t no_compaction = -1;

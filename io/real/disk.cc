@@ -20,7 +20,7 @@ namespace pyralog::real {
 namespace {
 
 // The kernel takes this many pieces in one call (IOV_MAX).
-constexpr std::size_t pieces_max = 1024;
+constexpr std::size_t vector_max = 1024;
 // An interrupted or postponed call is made again, but not for ever.
 constexpr int attempts_max = 100;
 // A fiber whose reads all come from the page cache lets the others run after so many.
@@ -195,12 +195,12 @@ Result<> File::write_at(std::uint64_t position, const BytesChain& data, Durabili
     if (access_ == Disk::Access::aligned) CHECK(is_aligned(position));
     const int flags = durability == Durability::now ? RWF_DSYNC : 0;
     std::vector<iovec> pieces;
-    pieces.reserve(std::min(data.size(), pieces_max));
+    pieces.reserve(std::min(data.size(), vector_max));
     for (std::size_t i = 0; i < data.size(); ++i) {
         const std::span<const std::byte> bytes = data[i].view();
         if (access_ == Disk::Access::aligned) CHECK(bytes.empty() || is_aligned(bytes));
         if (!bytes.empty()) pieces.push_back(piece_of(bytes));
-        if (pieces.size() < pieces_max && i + 1 < data.size()) continue;
+        if (pieces.size() < vector_max && i + 1 < data.size()) continue;
         TRY(write_pieces(position, pieces, flags));
         pieces.clear();
     }

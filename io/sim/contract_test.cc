@@ -2,6 +2,8 @@
 
 #include "core/env/contract.h"
 
+#include <catch2/catch.hpp>
+
 using namespace pyralog;
 
 namespace {

@@ -1,5 +1,7 @@
 #include "io/sim/test_machine.h"
 
+#include <catch2/catch.hpp>
+
 using namespace pyralog;
 using namespace pyralog::sim_test;
 
@@ -16,9 +18,9 @@ sim::Faults even(sim::Faults faults) {
 // 10 us the name, 20 the bytes, 120 the sync, 220 the sync of the directory, 230 more bytes.
 struct Hasty {
     explicit Hasty(const sim::Faults& faults) : world(1, even(faults)) {
-        world.boot(one, [this](Environment& env) {
+        world.boot(disk_node, [this](Environment& env) {
             sim::Medium::AtOnce at_once;
-            sim::SimDisk disk(world.disk(one), env.fibers, world.boots(one), &at_once);
+            sim::SimDisk disk(world.disk(disk_node), env.fibers, world.boots(disk_node), &at_once);
             const auto file = file_in_disk(disk);
             write(*file, 0, "first ");
             REQUIRE(file->sync().ok());
@@ -39,13 +41,13 @@ struct Hasty {
         return std::move(file).value();
     }
     std::string content() {
-        const auto found = world.disk(one).content("f");
+        const auto found = world.disk(disk_node).content("f");
         return found ? std::string(found->text()) : "(none)";
     }
     // What is there after a power cut at that moment.
     std::string cut_at(Duration when) {
         world.run_until(when);
-        world.cut_power(one);
+        world.cut_power(disk_node);
         return content();
     }
 
@@ -80,28 +82,28 @@ TEST_CASE("a power cut finds nothing of what was still to come", "[sim]") {
 TEST_CASE("a process that is killed has done all that it did at once", "[sim]") {
     Hasty hasty(keeps_none());
     hasty.world.run_until(50us);
-    hasty.world.kill(one);
+    hasty.world.kill(disk_node);
     CHECK(!hasty.waited);
     CHECK(hasty.content() == "first second");
-    CHECK(hasty.world.disk(one).durable_content("f").has_value());
-    hasty.world.cut_power(one);
+    CHECK(hasty.world.disk(disk_node).durable_content("f").has_value());
+    hasty.world.cut_power(disk_node);
     CHECK(hasty.content() == "first ");
 }
 
 TEST_CASE("a sync that fails does so at once, and what was to be durable before it is", "[sim]") {
     sim::World world(1, even(keeps_none()));
-    world.boot(one, [&](Environment& env) {
+    world.boot(disk_node, [&](Environment& env) {
         sim::Medium::AtOnce at_once;
-        sim::SimDisk disk(world.disk(one), env.fibers, world.boots(one), &at_once);
+        sim::SimDisk disk(world.disk(disk_node), env.fibers, world.boots(disk_node), &at_once);
         const auto file = Hasty::file_in_disk(disk);
         write(*file, 0, "kept");
         REQUIRE(file->sync().ok());
         REQUIRE(disk.sync_directory("").ok());
-        CHECK(!world.disk(one).durable_content("f"));
+        CHECK(!world.disk(disk_node).durable_content("f"));
         write(*file, 4, "!");
-        world.disk(one).fail_next_sync();
+        world.disk(disk_node).fail_next_sync();
         CHECK(file->sync().error() == Error::device_failed);
-        CHECK(world.disk(one).durable_content("f")->text() == "kept");
+        CHECK(world.disk(disk_node).durable_content("f")->text() == "kept");
         (void)disk.wait_for_cost();
     });
     world.run_until(1s);
@@ -109,7 +111,7 @@ TEST_CASE("a sync that fails does so at once, and what was to be durable before 
 
 TEST_CASE("a disk that hangs makes who does not wait wait longer", "[sim]") {
     Hasty hasty(keeps_none());
-    hasty.world.disk(one).hang_until(1s);
+    hasty.world.disk(disk_node).hang_until(1s);
     hasty.world.run_until(1s + 229us);
     CHECK(!hasty.waited);
     hasty.world.run_until(1s + 230us);
@@ -121,7 +123,7 @@ TEST_CASE("what comes after a sync that hangs is not made before it", "[sim]") {
     const auto cut_while_it_hangs = [](Duration hangs_from) {
         Hasty hasty(keeps_all());
         hasty.world.run_until(hangs_from);
-        hasty.world.disk(one).hang_until(1s);
+        hasty.world.disk(disk_node).hang_until(1s);
         return hasty.cut_at(500ms);
     };
     CHECK(cut_while_it_hangs(50us) == "first ");

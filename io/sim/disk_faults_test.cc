@@ -93,7 +93,7 @@ TEST_CASE("the next process may still see what a failed sync did not write", "[s
         sim::Faults faults = fails_by(&sim::Faults::failed_sync_marks_clean);
         faults.eviction_time = {1ms, 2s, sim::never, 0us};
         Machine machine(seed, faults);
-        machine.world.boot(one, [&](Environment& env) {
+        machine.world.boot(disk_node, [&](Environment& env) {
             const auto file = durable_file(env, "f", "old");
             write(*file, 0, "new");
             machine.disk().fail_next_sync();
@@ -101,7 +101,7 @@ TEST_CASE("the next process may still see what a failed sync did not write", "[s
             (void)env.fibers.park();
         });
         machine.world.run_for(1s);
-        machine.world.kill(one);
+        machine.world.kill(disk_node);
         machine.runs([&](Environment& env) { seen.insert(read_all(*open_file(env, "f"))); });
     }
     CHECK(seen == std::set<std::string>{"old", "new"});
@@ -223,7 +223,7 @@ TEST_CASE("an error that nobody was told of meets whoever opens the file next", 
         machine.disk().lie_at_next_sync();
         CHECK(file->sync().ok());
     });
-    machine.world.kill(one);
+    machine.world.kill(disk_node);
     machine.runs([](Environment& env) {
         CHECK(open_file(env, "f")->sync().error() == Error::device_failed);
     });
@@ -395,13 +395,13 @@ TEST_CASE("a durable write whose process is killed is durable, or in the cache a
         sim::Faults faults = keeps_none();
         faults.write_time = {1s, 1s, sim::never, 0us};
         Machine machine(seed, faults);
-        machine.world.boot(one, [](Environment& env) {
+        machine.world.boot(disk_node, [](Environment& env) {
             const auto file = file_in(env, "f");
             REQUIRE(env.disk.sync_directory("").ok());
             (void)file->write_at(0, {Bytes::copy_of("new")}, Durability::now);
         });
         machine.world.run_for(500ms);
-        machine.world.kill(one);
+        machine.world.kill(disk_node);
         const std::string seen = machine.content("f");
         CHECK(seen == std::string("new").substr(0, seen.size()));
         if (seen == "new") found.insert("seen, has '" + machine.durable("f") + "'");
@@ -417,7 +417,7 @@ TEST_CASE("a durable write whose process is killed is durable, or in the cache a
 TEST_CASE("what the next process read before a sync, a power cut takes back", "[sim]") {
     Machine machine(1, keeps_none());
     machine.runs([](Environment& env) { write(*durable_file(env, "f", "old"), 0, "new"); });
-    machine.world.kill(one);
+    machine.world.kill(disk_node);
     machine.runs([](Environment& env) { CHECK(read_all(*open_file(env, "f")) == "new"); });
     machine.cut();
     machine.runs([](Environment& env) { CHECK(read_all(*open_file(env, "f")) == "old"); });
@@ -474,7 +474,7 @@ TEST_CASE("a name that is being changed when the power goes may have changed", "
     std::set<std::string> found;
     for (std::uint64_t seed = 0; seed < 100; ++seed) {
         Machine machine(seed);
-        machine.world.boot(one, [&](Environment& env) {
+        machine.world.boot(disk_node, [&](Environment& env) {
             durable_file(env, "f", "x");
             durable_file(env, "gone", "x");
             sim::Faults slow;
@@ -548,7 +548,7 @@ TEST_CASE("a lost write leaves the old bytes, and is never the last of its file"
         CHECK(units_of(text, unit) == expected);
         found.insert(expected);
         CHECK(machine.counts().fired(Fault::lost_write) == 1);
-        machine.world.kill(one);
+        machine.world.kill(disk_node);
         machine.runs([](Environment& env) { (void)read_all(*open_file(env, "f")); });
         CHECK(machine.counts().effective(Fault::lost_write) > 0);
     }
@@ -569,7 +569,7 @@ TEST_CASE("a misdirected write is lost where it belongs, and overwrites another 
         expected[lost.position / unit] = '.';
         CHECK(units_of(machine.durable("f"), unit) == expected);
         CHECK(machine.content("f") == machine.durable("f"));
-        machine.world.kill(one);
+        machine.world.kill(disk_node);
         machine.runs([](Environment& env) { (void)read_all(*open_file(env, "f")); });
         CHECK(machine.counts().effective(Fault::lost_write) > 0);
         CHECK(machine.counts().effective(Fault::misdirected_write) > 0);
@@ -585,7 +585,7 @@ TEST_CASE("only writes that are remembered, still there and allowed to be lost a
         write(*file, 3, "more", Durability::now);
     });
     CHECK(!machine.disk().lose_somewhere(any_place)); // Nobody had asked to remember any.
-    machine.world.kill(one);
+    machine.world.kill(disk_node);
     machine.disk().remember_writes();
     machine.runs([](Environment& env) {
         const auto file = open_file(env, "f");

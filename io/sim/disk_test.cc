@@ -14,7 +14,7 @@ TEST_CASE("a killed process leaves what it wrote in the page cache", "[sim]") {
         const auto file = durable_file(env, "f", "old");
         write(*file, 0, "new");
     });
-    machine.world.kill(one);
+    machine.world.kill(disk_node);
     CHECK(machine.content("f") == "new");
     CHECK(machine.durable("f") == "old");
     machine.cut(); // The page cache was still all that had it.
@@ -159,7 +159,7 @@ TEST_CASE("a sync that has not returned has promised nothing", "[sim]") {
     sim::Faults faults = keeps_none();
     faults.sync_time = {1h, 1h, sim::never, 0us};
     Machine machine(1, faults);
-    machine.world.boot(one, [](Environment& env) {
+    machine.world.boot(disk_node, [](Environment& env) {
         const auto file = file_in(env, "f");
         write(*file, 0, "x");
         (void)file->sync();
@@ -177,7 +177,7 @@ TEST_CASE("a write in flight can be on the medium in part when the power goes", 
     for (std::uint64_t seed = 0; seed < 100; ++seed) {
         Machine machine(seed, faults);
         const std::size_t unit = machine.disk().unit_size();
-        machine.world.boot(one, [unit](Environment& env) {
+        machine.world.boot(disk_node, [unit](Environment& env) {
             const auto file = durable_file(env, "f", std::string(2 * unit, '.'));
             (void)file->write_at(0, {Bytes::copy_of(std::string(2 * unit, 'x'))});
         });
@@ -211,7 +211,7 @@ TEST_CASE("an older write that waits for its sync does not come back over a newe
     });
     CHECK(machine.durable("f") == "...NEW....");
     CHECK(machine.content("f") == "oldNEWold.");
-    machine.world.kill(one);
+    machine.world.kill(disk_node);
     machine.runs([](Environment& env) {
         REQUIRE(std::move(env.disk.open("f", existing)).value()->sync().ok());
     });
@@ -496,7 +496,7 @@ TEST_CASE("a process that has as many files open as it may opens no other", "[si
     });
     CHECK(machine.disk().refused_opens() == 2);
     CHECK(machine.counts().effective(Fault::too_many_files) == 2);
-    machine.world.kill(one);
+    machine.world.kill(disk_node);
     CHECK(machine.disk().open_files() == 0); // They were the process's.
 }
 

@@ -51,7 +51,7 @@ TEST_CASE("a copy of an image has pages of its own as soon as one of them is wri
 namespace {
 
 // Two images, and what they should be.
-struct Pair {
+struct ImagePair {
     Image one, other;
     std::vector<std::byte> is_one, is_other;
 
@@ -67,7 +67,7 @@ struct Pair {
 
 TEST_CASE("images that share pages are what they would be without", "[sim][model]") {
     rc::prop("writes, shared writes, copies and sizes", [] {
-        Pair pair;
+        ImagePair pair;
         const auto count = *rc::gen::inRange(1, 40);
         for (int i = 0; i < count; ++i) {
             const auto position = *rc::gen::inRange<std::size_t>(0, 4 * page);
@@ -78,15 +78,15 @@ TEST_CASE("images that share pages are what they would be without", "[sim][model
             switch (*rc::gen::inRange(0, 5)) {
             case 0:
                 pair.one.write(place, data);
-                Pair::write(pair.is_one, place, data);
+                ImagePair::write(pair.is_one, place, data);
                 break;
             case 1:
                 pair.other.write(place, data);
-                Pair::write(pair.is_other, place, data);
+                ImagePair::write(pair.is_other, place, data);
                 break;
             case 2:
                 pair.other.write(place, data, pair.one);
-                Pair::write(pair.is_other, place, data);
+                ImagePair::write(pair.is_other, place, data);
                 break;
             case 3:
                 pair.one.resize(position);

@@ -9,7 +9,7 @@ using Batch = KvStore::Batch;
 
 namespace {
 
-constexpr NodeId one{1};
+constexpr NodeId store_node{1};
 
 // Commits pairs a<i>, b<i> forever, and counts those that returned.
 void commit_pairs(Environment& env, int& returned) {
@@ -29,10 +29,10 @@ TEST_CASE("a power cut keeps what was committed, and of the rest all of a batch 
     for (std::uint64_t seed = 0; seed < 40; ++seed) {
         sim::World world(seed);
         int returned = 0;
-        world.boot(one, [&](Environment& env) { commit_pairs(env, returned); });
+        world.boot(store_node, [&](Environment& env) { commit_pairs(env, returned); });
         world.run_for(1ms + Duration(seed * 7'001));
-        world.cut_power(one);
-        const auto& facts = world.facts(one).durable();
+        world.cut_power(store_node);
+        const auto& facts = world.facts(store_node).durable();
         REQUIRE(returned > 0);
         REQUIRE(facts.size() % 2 == 0);
         REQUIRE(facts.size() / 2 >= static_cast<std::size_t>(returned));
@@ -50,7 +50,7 @@ TEST_CASE("a power cut keeps what was committed, and of the rest all of a batch 
 
 TEST_CASE("overlapping commits share a sync", "[sim]") {
     sim::World world(1);
-    (void)world.run_to_end(one, [&](Environment& env) {
+    (void)world.run_to_end(store_node, [&](Environment& env) {
         REQUIRE(env.kv.open().ok());
         Scope scope(env.fibers);
         for (int i = 0; i < 100; ++i)
@@ -60,25 +60,25 @@ TEST_CASE("overlapping commits share a sync", "[sim]") {
         scope.join();
     });
     CHECK(world.now() < 3 * sim::Faults{}.commit_time.most);
-    CHECK(world.facts(one).durable().size() == 100);
+    CHECK(world.facts(store_node).durable().size() == 100);
 }
 
 TEST_CASE("after a commit that failed the store takes no more until the next boot", "[sim]") {
     sim::World world(1);
-    world.add_host(one, "one");
-    world.facts(one).fail_next_commit();
-    (void)world.run_to_end(one, [&](Environment& env) {
+    world.add_host(store_node, "one");
+    world.facts(store_node).fail_next_commit();
+    (void)world.run_to_end(store_node, [&](Environment& env) {
         REQUIRE(env.kv.open().ok());
         CHECK(env.kv.commit(Batch().put("a", "")).error() == Error::device_failed);
         CHECK(env.kv.commit(Batch().put("b", "")).error() == Error::device_failed);
     });
     CHECK(world.counts().effective(sim::Fault::commit_error) == 1);
-    CHECK(!world.facts(one).durable().contains("b"));
-    (void)world.run_to_end(one, [&](Environment& env) {
+    CHECK(!world.facts(store_node).durable().contains("b"));
+    (void)world.run_to_end(store_node, [&](Environment& env) {
         REQUIRE(env.kv.open().ok());
         CHECK(env.kv.commit(Batch().put("c", "")).ok());
     });
-    CHECK(world.facts(one).durable().contains("c"));
+    CHECK(world.facts(store_node).durable().contains("c"));
 }
 
 TEST_CASE("a commit fails as often as the faults say", "[sim]") {
@@ -87,7 +87,7 @@ TEST_CASE("a commit fails as often as the faults say", "[sim]") {
     int failed = 0;
     for (std::uint64_t seed = 0; seed < 100; ++seed) {
         sim::World world(seed, faults);
-        (void)world.run_to_end(one, [&](Environment& env) {
+        (void)world.run_to_end(store_node, [&](Environment& env) {
             REQUIRE(env.kv.open().ok());
             if (!env.kv.commit(Batch().put("a", "")).ok()) ++failed;
         });
@@ -98,8 +98,8 @@ TEST_CASE("a commit fails as often as the faults say", "[sim]") {
 
 TEST_CASE("a damaged store says so when it is opened", "[sim]") {
     sim::World world(1);
-    world.add_host(one, "one");
-    world.facts(one).damage();
+    world.add_host(store_node, "one");
+    world.facts(store_node).damage();
     (void)world.run_to_end(
-        one, [&](Environment& env) { CHECK(env.kv.open().error() == Error::corrupt); });
+        store_node, [&](Environment& env) { CHECK(env.kv.open().error() == Error::corrupt); });
 }

@@ -12,10 +12,10 @@ using sim::Fault;
 
 namespace {
 
-constexpr NodeId server{1}, client{2};
-constexpr std::uint16_t port = 9000;
+constexpr NodeId link_server{1}, link_client{2};
+constexpr std::uint16_t link_port = 9000;
 
-Result<> pause(Environment& env, Duration time) {
+Result<> rest(Environment& env, Duration time) {
     return env.fibers.sleep_until(env.clock.now() + time);
 }
 
@@ -32,7 +32,7 @@ struct Listening {
     const sim::World* world = nullptr; // Its time: clocks begin at each boot.
 
     void operator()(Environment& env) {
-        auto listener = std::move(env.network.listen({"node1", port})).value();
+        auto listener = std::move(env.network.listen({"node1", link_port})).value();
         Scope scope(env.fibers);
         while (streams < accepts) {
             auto stream = listener->accept();
@@ -53,10 +53,10 @@ struct Listening {
     }
 };
 
-struct Pair {
-    explicit Pair(std::uint64_t seed, const sim::Faults& faults) : world(seed, faults) {
+struct LinkPair {
+    explicit LinkPair(std::uint64_t seed, const sim::Faults& faults) : world(seed, faults) {
         listening.world = &world;
-        world.boot(server, [this](Environment& env) { listening(env); });
+        world.boot(link_server, [this](Environment& env) { listening(env); });
         world.run_for(1ms);
     }
     const sim::FaultCounts& counts() const { return world.counts(); }
@@ -64,8 +64,8 @@ struct Pair {
     sim::World world;
 };
 
-std::unique_ptr<Stream> connected(Environment& env) {
-    auto stream = env.network.connect({"node1", port});
+std::unique_ptr<Stream> linked(Environment& env) {
+    auto stream = env.network.connect({"node1", link_port});
     REQUIRE(stream.ok());
     return std::move(stream).value();
 }
@@ -73,15 +73,15 @@ std::unique_ptr<Stream> connected(Environment& env) {
 // How long each of many bytes was on its way, one after the other.
 std::vector<Duration> delays_under(std::uint64_t seed, const sim::Faults& faults,
                                    sim::FaultCounts& counts, int bytes = 400) {
-    Pair pair(seed, faults);
+    LinkPair pair(seed, faults);
     std::vector<Duration> sent;
-    pair.world.boot(client, [&](Environment& env) {
-        const auto stream = connected(env);
+    pair.world.boot(link_client, [&](Environment& env) {
+        const auto stream = linked(env);
         for (int i = 0; i < bytes; ++i) {
             sent.push_back(pair.world.now());
             REQUIRE(stream->write({Bytes::copy_of("x")}).ok());
             const std::size_t wanted = sent.size();
-            while (pair.listening.arrivals.size() < wanted) REQUIRE(pause(env, 10us).ok());
+            while (pair.listening.arrivals.size() < wanted) REQUIRE(rest(env, 10us).ok());
         }
     });
     pair.world.run_for(600s);
@@ -171,9 +171,9 @@ TEST_CASE("each link has a bandwidth of its own", "[sim]") {
     faults.link_bytes_per_second_most = 1'000'000;
     std::set<std::int64_t> rates;
     for (std::uint64_t seed = 0; seed < 10; ++seed) {
-        Pair pair(seed, faults);
-        pair.world.boot(client, [&](Environment& env) {
-            const auto stream = connected(env);
+        LinkPair pair(seed, faults);
+        pair.world.boot(link_client, [&](Environment& env) {
+            const auto stream = linked(env);
             for (int i = 0; i < 20; ++i)
                 REQUIRE(stream->write({Bytes::copy_of(std::string(10'000, 'x'))}).ok());
             (void)env.fibers.park();
@@ -195,13 +195,13 @@ TEST_CASE("some links break their connections, and others do not", "[sim]") {
     int broke = 0;
     sim::FaultCounts counts;
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
-        Pair pair(seed, faults);
+        LinkPair pair(seed, faults);
         bool ok = true;
-        pair.world.boot(client, [&](Environment& env) {
-            const auto stream = connected(env);
+        pair.world.boot(link_client, [&](Environment& env) {
+            const auto stream = linked(env);
             for (int i = 0; i < 30 && ok; ++i) {
                 ok = stream->write({Bytes::copy_of("x")}).ok();
-                if (!pause(env, 5ms).ok()) return;
+                if (!rest(env, 5ms).ok()) return;
             }
         });
         pair.world.run_for(10s);
@@ -218,11 +218,11 @@ TEST_CASE("a connect may be slow, and succeeds", "[sim]") {
     sim::Faults faults;
     faults.slow_connect = sim::always;
     faults.slow_connect_time = {1s, 2s, sim::never, 0us};
-    Pair pair(1, faults);
+    LinkPair pair(1, faults);
     Duration took{0};
-    pair.world.boot(client, [&](Environment& env) {
+    pair.world.boot(link_client, [&](Environment& env) {
         const Time began = env.clock.now();
-        const auto stream = connected(env);
+        const auto stream = linked(env);
         took = env.clock.now() - began;
     });
     pair.world.run_for(10s);
@@ -234,14 +234,14 @@ TEST_CASE("a connect may be slow, and succeeds", "[sim]") {
 TEST_CASE("who connects while too many wait to be accepted tries again", "[sim]") {
     sim::Faults faults;
     faults.backlog_most = 2;
-    Pair pair(1, faults);
-    pair.world.pause(server, pair.world.now() + 1s);
+    LinkPair pair(1, faults);
+    pair.world.pause(link_server, pair.world.now() + 1s);
     int up = 0, up_while_paused = 0;
-    pair.world.boot(client, [&](Environment& env) {
+    pair.world.boot(link_client, [&](Environment& env) {
         Scope scope(env.fibers);
         for (int i = 0; i < 5; ++i)
             scope.spawn("connect", [&] {
-                const auto stream = env.network.connect({"node1", port});
+                const auto stream = env.network.connect({"node1", link_port});
                 up += stream.ok() ? 1 : 0;
                 (void)env.fibers.park();
             });
@@ -262,9 +262,9 @@ TEST_CASE("a reader's news of room may come late, and its writer waits", "[sim]"
         faults.window_least = faults.window_most = 1'000;
         if (late) faults.zero_window = {300'000};
         faults.zero_window_time = {100ms, 200ms, sim::never, 0us};
-        Pair pair(1, faults);
-        pair.world.boot(client, [&](Environment& env) {
-            const auto stream = connected(env);
+        LinkPair pair(1, faults);
+        pair.world.boot(link_client, [&](Environment& env) {
+            const auto stream = linked(env);
             const Time began = env.clock.now();
             for (int i = 0; i < 100; ++i)
                 REQUIRE(stream->write({Bytes::copy_of(std::string(100, 'x'))}).ok());
@@ -284,11 +284,11 @@ TEST_CASE("nothing of a stream that was reset half way is brought later", "[sim]
         faults.linger = sim::always;
         faults.linger_time = {1ms, 2ms, sim::never, 0us};
         faults.reset = {200'000};
-        Pair pair(seed, faults);
-        pair.world.boot(client, [&](Environment& env) {
-            const auto stream = connected(env);
+        LinkPair pair(seed, faults);
+        pair.world.boot(link_client, [&](Environment& env) {
+            const auto stream = linked(env);
             // All of it arrives at one moment, and some of it is too much.
-            pair.world.network().isolate(client, std::array{server});
+            pair.world.network().isolate(link_client, std::array{link_server});
             for (int i = 0; i < 20; ++i)
                 if (!stream->write({Bytes::copy_of("x")}).ok()) break;
             (void)env.fibers.sleep_until(env.clock.now() + 100ms);
@@ -296,7 +296,7 @@ TEST_CASE("nothing of a stream that was reset half way is brought later", "[sim]
             (void)env.fibers.park();
         });
         pair.world.run_for(300ms);
-        pair.world.kill(client);
+        pair.world.kill(link_client);
         pair.world.run_for(100ms);
     }
 }
@@ -309,10 +309,10 @@ TEST_CASE("bytes of a stream that was closed may come behind those of the next o
             sim::Faults faults;
             if (lingers) faults.linger = sim::always;
             faults.linger_time = {10ms, 100ms, sim::never, 0us};
-            Pair pair(seed, faults);
-            pair.world.boot(client, [&](Environment& env) {
+            LinkPair pair(seed, faults);
+            pair.world.boot(link_client, [&](Environment& env) {
                 for (const std::string_view text : {"old", "new"}) {
-                    const auto stream = connected(env);
+                    const auto stream = linked(env);
                     REQUIRE(stream->write({Bytes::copy_of(text)}).ok());
                     if (text == "new") (void)env.fibers.park();
                 }

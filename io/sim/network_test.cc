@@ -12,7 +12,7 @@ namespace {
 constexpr NodeId server{1}, client{2};
 constexpr std::uint16_t port = 9000;
 
-Result<> pause(Environment& env, Duration time) {
+Result<> wait_for(Environment& env, Duration time) {
     return env.fibers.sleep_until(env.clock.now() + time);
 }
 
@@ -99,7 +99,7 @@ void chatter(Environment& env, NodeId self) {
         if (peer == self) continue;
         scope.spawn("talk", [&, peer] {
             const auto stream = connected(env, "node" + std::to_string(peer.value));
-            while (stream->write({Bytes::copy_of("hello")}).ok() && pause(env, 1ms).ok()) {
+            while (stream->write({Bytes::copy_of("hello")}).ok() && wait_for(env, 1ms).ok()) {
             }
         });
     }
@@ -194,7 +194,7 @@ TEST_CASE("bytes keep their order in a stream, and no order with other streams",
         for (int i = 0; i < 100; ++i) {
             say(*stream, "a");
             say(*other, "b");
-            REQUIRE(pause(env, 10us).ok());
+            REQUIRE(wait_for(env, 10us).ok());
         }
     });
     CHECK(std::ranges::count(mixed.sink.bytes, 'a') == 100);
@@ -218,7 +218,7 @@ TEST_CASE("who is killed is heard of; whose power goes is not, until it is asked
             }
             for (int i = 0; i < 10 && written.ok(); ++i) {
                 written = stream->write({Bytes::copy_of("still there?")});
-                REQUIRE(pause(env, 10ms).ok());
+                REQUIRE(wait_for(env, 10ms).ok());
             }
         });
         two.world.run_for(1s);
@@ -273,10 +273,10 @@ TEST_CASE("the sender of blocked bytes may give up, and the reader hears nothing
     two.world.boot(client, [&](Environment& env) {
         const auto stream = connected(env);
         say(*stream, "before ");
-        REQUIRE(pause(env, 1s).ok());
+        REQUIRE(wait_for(env, 1s).ok());
         for (int i = 0; i < 100 && written.ok(); ++i) {
             written = stream->write({Bytes::copy_of("lost ")});
-            REQUIRE(pause(env, 200ms).ok());
+            REQUIRE(wait_for(env, 200ms).ok());
         }
         (void)env.fibers.park();
     });
@@ -296,7 +296,7 @@ TEST_CASE("nobody connects over a barred link, and what is connected goes on", "
     bool connects = true;
     two.world.boot(client, [&](Environment& env) {
         const auto stream = connected(env);
-        REQUIRE(pause(env, 1s).ok());
+        REQUIRE(wait_for(env, 1s).ok());
         say(*stream, "goes on");
         const Deadline patience(env.fibers, env.clock.now() + 10s);
         connects = env.network.connect({"node1", port}).ok();
@@ -451,22 +451,22 @@ TEST_CASE("a process that has as many streams as it may opens no other", "[sim]"
         network.limit_streams(client, {});
 
         // Who has no room accepts nobody, and who connects does not see that.
-        REQUIRE(pause(env, 1s).ok());
+        REQUIRE(wait_for(env, 1s).ok());
         network.limit_streams(server, 0);
         const auto waits = connected(env);
         say(*waits, "b");
-        REQUIRE(pause(env, 1s).ok());
+        REQUIRE(wait_for(env, 1s).ok());
         CHECK(two.sink.bytes == "a");
         CHECK(network.open_streams(server) == 0);
         network.limit_streams(server, {});
-        REQUIRE(pause(env, 1s).ok());
+        REQUIRE(wait_for(env, 1s).ok());
         CHECK(two.sink.bytes == "ab");
 
         // Or until another stream ends.
         network.limit_streams(server, 1);
         auto third = connected(env);
         say(*third, "c");
-        REQUIRE(pause(env, 1s).ok());
+        REQUIRE(wait_for(env, 1s).ok());
         CHECK(two.sink.bytes == "ab");
         REQUIRE(network.open_streams(server) == 1);
         CHECK(two.sink.finished > 0);
@@ -485,7 +485,7 @@ TEST_CASE("a stream that is reset ends for both", "[sim]") {
         for (int i = 0; i < 20; ++i) {
             const auto stream = connected(env);
             while (stream->write({Bytes::copy_of("x")}).ok()) {
-                if (!pause(env, 5ms).ok()) return;
+                if (!wait_for(env, 5ms).ok()) return;
             }
             ++broken;
         }
@@ -517,7 +517,7 @@ TEST_CASE("a stream that vanishes ends for its writer alone", "[sim]") {
         for (int i = 0; i < 3; ++i) {
             kept.push_back(connected(env));
             while (kept.back()->write({Bytes::copy_of("x")}).ok()) {
-                if (!pause(env, 5ms).ok()) return;
+                if (!wait_for(env, 5ms).ok()) return;
             }
             ++broken;
         }
@@ -581,7 +581,7 @@ TEST_CASE("closing with bytes unread breaks the stream of the peer", "[sim]") {
     });
     two.world.boot(NodeId{3}, [&](Environment& env) {
         const auto stream = connected(env, "node2");
-        REQUIRE(pause(env, 1s).ok());
+        REQUIRE(wait_for(env, 1s).ok());
     });
     two.world.run_for(5s);
     CHECK(read.error() == Error::disconnected);

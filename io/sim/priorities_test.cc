@@ -8,7 +8,7 @@ using namespace pyralog;
 
 namespace {
 
-constexpr NodeId one{1};
+constexpr NodeId only_node{1};
 
 // How many of many rounds went wrong, of what two fibers do at one moment of each.
 using Round = std::function<bool(Environment&)>;
@@ -17,7 +17,7 @@ int wrong_rounds(std::uint64_t seed, sim::Schedule schedule, int rounds, Round w
     faults.schedule = schedule;
     sim::World world(seed, faults);
     int wrong = 0;
-    world.boot(one, [&](Environment& env) {
+    world.boot(only_node, [&](Environment& env) {
         for (int round = 0; round < rounds; ++round) {
             if (!env.fibers.sleep_until(env.clock.now() + 1ms).ok()) return;
             wrong += went_wrong(env) ? 1 : 0;

@@ -15,7 +15,7 @@ namespace pyralog::sim_test {
 
 using enum Disk::Open;
 
-inline constexpr NodeId one{1};
+inline constexpr NodeId disk_node{1};
 
 // What a cut does to un-synced changes, for sure.
 inline sim::Faults keeps_none() {
@@ -42,12 +42,12 @@ inline sim::Faults by_unit(std::uint32_t survives, std::uint32_t lost, std::uint
 // One node whose process does something and then waits for its end.
 struct Machine {
     explicit Machine(std::uint64_t seed = 1, const sim::Faults& faults = {}) : world(seed, faults) {
-        world.add_host(one, "one");
+        world.add_host(disk_node, "one");
     }
 
     template <class Body>
     void runs(Body body) {
-        world.boot(one, [&done = done, body](Environment& env) {
+        world.boot(disk_node, [&done = done, body](Environment& env) {
             done = false;
             body(env);
             done = true;
@@ -56,7 +56,7 @@ struct Machine {
         world.run_for(10s);
         REQUIRE(done);
     }
-    sim::Medium& disk() { return world.disk(one); }
+    sim::Medium& disk() { return world.disk(disk_node); }
     std::string content(std::string_view path) {
         const auto found = disk().content(path);
         return found ? std::string(found->text()) : "(none)";
@@ -65,7 +65,7 @@ struct Machine {
         const auto found = disk().durable_content(path);
         return found ? std::string(found->text()) : "(none)";
     }
-    void cut() { world.cut_power(one); }
+    void cut() { world.cut_power(disk_node); }
     const sim::FaultCounts& counts() { return world.counts(); }
 
     bool done = false;

@@ -20,12 +20,12 @@ struct Heard {
     std::size_t bytes;
 };
 
-constexpr NodeId one{1};
-constexpr NodeId two{2};
+constexpr NodeId traced_node{1};
+constexpr NodeId other_node{2};
 
 // Node 1 sends three bytes to node 2, which writes a file and syncs it; then everything goes wrong.
 std::uint64_t play(World& world, const std::function<void(Duration)>& until) {
-    world.boot(two, [](Environment& env) {
+    world.boot(other_node, [](Environment& env) {
         auto listener = env.network.listen({"node2", 7});
         auto stream = listener.value()->accept();
         std::array<std::byte, 3> into{};
@@ -34,19 +34,19 @@ std::uint64_t play(World& world, const std::function<void(Duration)>& until) {
         env.log.info("received", {{"bytes", 3}});
         (void)env.fibers.sleep_until(env.clock.now() + 10s);
     });
-    world.boot(one, [](Environment& env) {
+    world.boot(traced_node, [](Environment& env) {
         (void)env.fibers.sleep_until(env.clock.now() + 1ms);
         auto stream = env.network.connect({"node2", 7});
         (void)stream.value()->write({Bytes::copy_of("abc")});
         (void)env.fibers.sleep_until(env.clock.now() + 10s);
     });
     until(1s);
-    world.network().block(one, two);
-    world.network().heal(one, two);
-    world.pause(one, world.now() + 5ms);
-    world.kill(one);
+    world.network().block(traced_node, other_node);
+    world.network().heal(traced_node, other_node);
+    world.pause(traced_node, world.now() + 5ms);
+    world.kill(traced_node);
     until(2s);
-    world.cut_power(two);
+    world.cut_power(other_node);
     return world.hash();
 }
 
@@ -84,7 +84,7 @@ TEST_CASE("listening changes nothing", "[sim]") {
 TEST_CASE("a node cannot tell that somebody listens: its log is as it was", "[sim]") {
     World world(5);
     world.set_listener([](const TraceEvent&) {});
-    world.boot(one, [](Environment& env) { CHECK(env.log.least() == Level::error); });
+    world.boot(traced_node, [](Environment& env) { CHECK(env.log.least() == Level::error); });
     world.run_until(Duration(1ms));
 }
 
@@ -98,14 +98,14 @@ TEST_CASE("what happens is told by its kind, with who, when and in which step", 
     CHECK(of_kind(events, TraceKind::boot).size() == 2);
     const auto disk = of_kind(events, TraceKind::disk);
     REQUIRE(disk.size() == 1);
-    CHECK(disk[0].node == two);
+    CHECK(disk[0].node == other_node);
     CHECK(disk[0].text == "create_directory path=d");
     CHECK(disk[0].began < disk[0].time);
     const auto log = of_kind(events, TraceKind::log);
     REQUIRE(log.size() == 1);
     CHECK(log[0].text.find("received") != std::string::npos);
     REQUIRE(of_kind(events, TraceKind::block).size() == 1);
-    CHECK(of_kind(events, TraceKind::block)[0].peer == two);
+    CHECK(of_kind(events, TraceKind::block)[0].peer == other_node);
     CHECK(of_kind(events, TraceKind::heal).size() == 1);
     const auto pause = of_kind(events, TraceKind::pause);
     REQUIRE(pause.size() == 1);
@@ -120,13 +120,13 @@ TEST_CASE("a piece is told when it is sent, with its bytes, and when it arrives"
     for (const Heard& e : of_kind(events, TraceKind::sent))
         if (e.bytes == 3) sent = e;
     REQUIRE(sent);
-    CHECK(sent->node == one);
-    CHECK(sent->peer == two);
+    CHECK(sent->node == traced_node);
+    CHECK(sent->peer == other_node);
     bool arrived = false;
     for (const Heard& e : of_kind(events, TraceKind::delivered))
-        if (e.node == two && e.id == sent->id) {
+        if (e.node == other_node && e.id == sent->id) {
             arrived = true;
-            CHECK(e.peer == one);
+            CHECK(e.peer == traced_node);
             CHECK(e.time > sent->time);
         }
     CHECK(arrived);
@@ -139,19 +139,19 @@ TEST_CASE("a piece that is lost is told as dropped", "[sim]") {
     World world(3, faults);
     std::size_t dropped = 0;
     world.set_listener([&](const TraceEvent& e) {
-        if (e.kind == TraceKind::sent && e.node == one) open.insert(e.id);
-        if (e.kind == TraceKind::delivered && e.peer == one) CHECK(open.erase(e.id) == 1);
-        if (e.kind == TraceKind::dropped && e.node == one) {
+        if (e.kind == TraceKind::sent && e.node == traced_node) open.insert(e.id);
+        if (e.kind == TraceKind::delivered && e.peer == traced_node) CHECK(open.erase(e.id) == 1);
+        if (e.kind == TraceKind::dropped && e.node == traced_node) {
             ++dropped;
             CHECK(open.erase(e.id) == 1);
         }
     });
-    world.boot(two, [](Environment& env) {
+    world.boot(other_node, [](Environment& env) {
         auto listener = env.network.listen({"node2", 7});
         auto stream = listener.value()->accept();
         (void)env.fibers.sleep_until(env.clock.now() + 10s);
     });
-    world.boot(one, [](Environment& env) {
+    world.boot(traced_node, [](Environment& env) {
         (void)env.fibers.sleep_until(env.clock.now() + 1ms);
         auto stream = env.network.connect({"node2", 7});
         for (int i = 0; i < 20; ++i) (void)stream.value()->write({Bytes::copy_of("abc")});
@@ -167,11 +167,12 @@ TEST_CASE("an injected fault is told with the node that it struck", "[sim]") {
     const auto faults_told = of_kind(heard(5, faults), TraceKind::fault);
     REQUIRE(!faults_told.empty());
     CHECK(faults_told[0].text == "slow_disk");
-    CHECK(faults_told[0].node == two);
+    CHECK(faults_told[0].node == other_node);
 }
 
 TEST_CASE("a line has time, node and words", "[sim]") {
-    TraceEvent event{.kind = TraceKind::delivered, .node = two, .peer = one, .id = 9, .size = 3};
+    TraceEvent event{
+        .kind = TraceKind::delivered, .node = other_node, .peer = traced_node, .id = 9, .size = 3};
     event.time = 1500ms;
     CHECK(to_line(event) == "     1.500000000 n2   delivered peer=1 piece=9 bytes=3");
     const TraceEvent note{.kind = TraceKind::note, .text = "words"};

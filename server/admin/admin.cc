@@ -7,10 +7,10 @@ namespace pyralog::server {
 
 namespace {
 
-constexpr std::size_t piece_bytes = 4096;
+constexpr std::size_t request_piece_bytes = 4096;
 
 // After an accept that failed, which is usually a lack of descriptors: others have to close first.
-constexpr Duration accept_pause = 100ms;
+constexpr Duration admin_accept_pause = 100ms;
 
 // One line for a request that is refused, and no flood of them.
 class Complaints {
@@ -134,7 +134,7 @@ struct Client {
     // Never nothing.
     Result<ParsedRequest> read() {
         std::string bytes;
-        std::array<std::byte, piece_bytes> piece;
+        std::array<std::byte, request_piece_bytes> piece;
         for (;;) {
             ParsedRequest parsed = parse_http_request(bytes);
             if (!std::holds_alternative<std::monostate>(parsed)) return parsed;
@@ -148,7 +148,7 @@ struct Client {
     // is thrown away, for as long as it cares to send it.
     void linger() {
         const Deadline patience(env.fibers, env.clock.now() + admin_linger);
-        std::array<std::byte, piece_bytes> piece;
+        std::array<std::byte, request_piece_bytes> piece;
         for (;;) {
             const Result<std::size_t> count = stream.read_some(piece);
             if (!count.ok() || count.value() == 0) return;
@@ -169,7 +169,7 @@ Result<> serve_admin(Environment& env, Listener& listener, const AdminConfig& co
         if (!accepted.ok()) {
             if (accepted.error() == Error::cancelled) return Error::cancelled;
             env.log.warning("admin_accept_failed", {{"error", accepted.error()}});
-            TRY(env.fibers.sleep_until(env.clock.now() + accept_pause));
+            TRY(env.fibers.sleep_until(env.clock.now() + admin_accept_pause));
             continue;
         }
         TRY(clients.wait_for_room());
@@ -190,7 +190,7 @@ Result<HttpResponse> ask_admin(Network& network, const Address& address,
     const std::unique_ptr<Stream> stream = TRY(network.connect(address));
     TRY(stream->write({Bytes::copy_of(format_http_request(request, to_string(address)))}));
     std::string bytes;
-    std::array<std::byte, piece_bytes> piece;
+    std::array<std::byte, request_piece_bytes> piece;
     for (;;) {
         const std::size_t count = TRY(stream->read_some(piece));
         if (count == 0) return Error::disconnected;

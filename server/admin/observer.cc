@@ -78,21 +78,21 @@ void Observer::look_at_totals(Time) {
     if (history_.size() > moments_max) history_.pop_front();
 }
 
-PartitionView Observer::controller() const {
+PartitionSeen Observer::controller() const {
     return view(controller_group, node_.config.member_ids());
 }
 
-PartitionView Observer::partition(const Topic& topic, std::int32_t index) const {
+PartitionSeen Observer::partition(const Topic& topic, std::int32_t index) const {
     const Topic::Partition& partition = topic.partitions.at(static_cast<std::size_t>(index));
-    PartitionView seen = view(partition.group, partition.replicas);
+    PartitionSeen seen = view(partition.group, partition.replicas);
     seen.topic = topic.name;
     seen.index = index;
     return seen;
 }
 
-PartitionView Observer::view(GroupId id, std::vector<NodeId> replicas) const {
+PartitionSeen Observer::view(GroupId id, std::vector<NodeId> replicas) const {
     const Time now = node_.env.clock.now();
-    PartitionView seen;
+    PartitionSeen seen;
     seen.group = id;
     if (!replicas.empty()) seen.preferred = replicas.front();
     PartitionFacts& facts = seen.facts;
@@ -133,7 +133,7 @@ PartitionView Observer::view(GroupId id, std::vector<NodeId> replicas) const {
 std::vector<std::string> Observer::unready() const {
     std::vector<std::string> reasons;
     const Time now = node_.env.clock.now();
-    const PartitionView controller = this->controller();
+    const PartitionSeen controller = this->controller();
     if (!controller.facts.leader)
         reasons.push_back("nobody is known to lead the cluster: " + controller.verdict.why);
     if (!node_.controller.catalogue().nodes().contains(node_.config.id()))

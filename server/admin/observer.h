@@ -16,7 +16,7 @@
 
 namespace pyralog::server {
 
-struct PartitionView {
+struct PartitionSeen {
     std::string topic; // Empty: the controller's own group.
     std::int32_t index = 0;
     GroupId group;
@@ -49,8 +49,8 @@ public:
     void look();
 
     // Of all topics, in their order; and the controller's own group.
-    PartitionView controller() const;
-    PartitionView partition(const Topic& topic, std::int32_t index) const;
+    PartitionSeen controller() const;
+    PartitionSeen partition(const Topic& topic, std::int32_t index) const;
 
     // Why this node cannot serve; empty if it can.
     std::vector<std::string> unready() const;
@@ -73,7 +73,7 @@ public:
     const Node& node() const { return node_; }
 
 private:
-    PartitionView view(GroupId group, std::vector<NodeId> replicas) const;
+    PartitionSeen view(GroupId group, std::vector<NodeId> replicas) const;
     void look_at_followers(Time now);
     void look_at_totals(Time now);
     void gather_node(Metrics::Families& families) const;

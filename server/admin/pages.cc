@@ -75,7 +75,7 @@ HttpResponse problem(int status, std::string_view what) {
 
 constexpr std::string_view recovering = "recovery has not finished";
 
-void write(JsonWriter& out, const PartitionView& seen) {
+void write(JsonWriter& out, const PartitionSeen& seen) {
     const PartitionFacts& facts = seen.facts;
     out.begin_object();
     if (!seen.topic.empty()) out.field("topic", seen.topic).field("partition", seen.index);
@@ -228,7 +228,7 @@ HttpResponse Pages::topics(const HttpRequest&) const {
     for (const auto& [name, topic] : observer->node().controller.catalogue().topics()) {
         std::int64_t without_leader = 0, unwell = 0, records = 0, unknown = 0;
         for (std::size_t i = 0; i < topic.partitions.size(); ++i) {
-            const PartitionView seen = observer->partition(topic, static_cast<std::int32_t>(i));
+            const PartitionSeen seen = observer->partition(topic, static_cast<std::int32_t>(i));
             without_leader += !seen.facts.leader;
             unwell += seen.verdict.state != Verdict::State::ok;
             records += seen.facts.is_here ? seen.committed - seen.start : 0;
@@ -264,7 +264,7 @@ HttpResponse Pages::partitions(const HttpRequest& request) const {
         if (wanted_topic && name != *wanted_topic) continue;
         for (std::size_t i = 0; i < topic.partitions.size(); ++i) {
             if (index && static_cast<std::int64_t>(i) != *wanted_index) continue;
-            const PartitionView seen = observer->partition(topic, static_cast<std::int32_t>(i));
+            const PartitionSeen seen = observer->partition(topic, static_cast<std::int32_t>(i));
             const bool is_wanted =
                 !wanted_state || to_string(seen.verdict.state) == *wanted_state ||
                 (*wanted_state == "not-ok" && seen.verdict.state != Verdict::State::ok);

@@ -11,89 +11,91 @@ namespace {
 
 using Families = Metrics::Families;
 
-struct Known {
+struct Family {
     std::string_view name, help;
 };
 
-constexpr Known ready{"pyralog_ready", "1 while this node can serve: what /readyz says."};
-constexpr Known uptime{"pyralog_uptime_seconds", "For how long this node has been serving."};
-constexpr Known controller_known{"pyralog_controller_known",
-                                 "1 while this node knows who leads the cluster."};
-constexpr Known nodes_up{"pyralog_nodes_up",
-                         "Nodes of the cluster, this one included, that can be reached from here."};
-constexpr Known nodes{"pyralog_nodes", "Nodes of the cluster."};
-constexpr Known peer_up{"pyralog_peer_up", "1 while the stream to a peer is up."};
-constexpr Known peer_seconds{"pyralog_peer_state_seconds",
-                             "For how long the stream to a peer has been up, or down."};
-constexpr Known peer_queue{"pyralog_peer_queue_bytes", "What waits to be sent to a peer."};
-constexpr Known disk_hangs{"pyralog_disk_hangs_seconds",
-                           "For how long the disk has not answered; 0 while it does."};
-constexpr Known disk_short{"pyralog_disk_is_short",
-                           "1 while new records are refused because the disk is nearly full."};
-constexpr Known journal_full{"pyralog_journal_is_full",
-                             "1 while new records wait because the journal is full."};
-constexpr Known request_memory{"pyralog_requests_held_bytes",
-                               "Memory for requests of clients that are not answered yet."};
-constexpr Known answer_memory{"pyralog_answers_held_bytes",
-                              "Memory for records that were fetched and are not sent yet."};
-constexpr Known log_level{"pyralog_log_level", "0 debug, 1 info, 2 warning, 3 error."};
+constexpr Family ready{"pyralog_ready", "1 while this node can serve: what /readyz says."};
+constexpr Family uptime{"pyralog_uptime_seconds", "For how long this node has been serving."};
+constexpr Family controller_known{"pyralog_controller_known",
+                                  "1 while this node knows who leads the cluster."};
+constexpr Family nodes_up{
+    "pyralog_nodes_up", "Nodes of the cluster, this one included, that can be reached from here."};
+constexpr Family nodes{"pyralog_nodes", "Nodes of the cluster."};
+constexpr Family peer_up{"pyralog_peer_up", "1 while the stream to a peer is up."};
+constexpr Family peer_seconds{"pyralog_peer_state_seconds",
+                              "For how long the stream to a peer has been up, or down."};
+constexpr Family peer_queue{"pyralog_peer_queue_bytes", "What waits to be sent to a peer."};
+constexpr Family disk_hangs{"pyralog_disk_hangs_seconds",
+                            "For how long the disk has not answered; 0 while it does."};
+constexpr Family disk_short{"pyralog_disk_is_short",
+                            "1 while new records are refused because the disk is nearly full."};
+constexpr Family journal_full{"pyralog_journal_is_full",
+                              "1 while new records wait because the journal is full."};
+constexpr Family request_memory{"pyralog_requests_held_bytes",
+                                "Memory for requests of clients that are not answered yet."};
+constexpr Family answer_memory{"pyralog_answers_held_bytes",
+                               "Memory for records that were fetched and are not sent yet."};
+constexpr Family log_level{"pyralog_log_level", "0 debug, 1 info, 2 warning, 3 error."};
 
-constexpr Known topics{"pyralog_topics", "Topics of the cluster, as far as this node knows."};
-constexpr Known here{"pyralog_partitions", "Partitions with a replica on this node."};
-constexpr Known led{"pyralog_partitions_led", "Partitions that this node leads."};
-constexpr Known without_leader{"pyralog_partitions_without_leader",
-                               "Partitions of the cluster of which this node knows no leader; "
-                               "/v1/partitions says why."};
-constexpr Known under_replicated{"pyralog_partitions_under_replicated",
-                                 "Partitions led here of which a replica cannot be reached, or has "
-                                 "not caught up for 10 s."};
-constexpr Known damaged{"pyralog_partitions_damaged",
-                        "Partitions of which some of the log on this node cannot be read."};
-constexpr Known damages{"pyralog_log_damages",
-                        "Places of logs on this node that cannot be read, as far as is known; of "
-                        "each log 64 at most."};
-constexpr Known refusing{"pyralog_partitions_refusing",
-                         "Partitions led here that take no records for now."};
-constexpr Known not_preferred{"pyralog_partitions_not_preferred",
-                              "Partitions led here that were to be led by another node."};
-constexpr Known left_out{"pyralog_partitions_left_out",
-                         "Partitions on this node beyond admin.series_max, which have no lines of "
-                         "their own."};
+constexpr Family topics{"pyralog_topics", "Topics of the cluster, as far as this node knows."};
+constexpr Family here{"pyralog_partitions", "Partitions with a replica on this node."};
+constexpr Family led{"pyralog_partitions_led", "Partitions that this node leads."};
+constexpr Family without_leader{"pyralog_partitions_without_leader",
+                                "Partitions of the cluster of which this node knows no leader; "
+                                "/v1/partitions says why."};
+constexpr Family under_replicated{
+    "pyralog_partitions_under_replicated",
+    "Partitions led here of which a replica cannot be reached, or has "
+    "not caught up for 10 s."};
+constexpr Family damaged{"pyralog_partitions_damaged",
+                         "Partitions of which some of the log on this node cannot be read."};
+constexpr Family damages{"pyralog_log_damages",
+                         "Places of logs on this node that cannot be read, as far as is known; of "
+                         "each log 64 at most."};
+constexpr Family refusing{"pyralog_partitions_refusing",
+                          "Partitions led here that take no records for now."};
+constexpr Family not_preferred{"pyralog_partitions_not_preferred",
+                               "Partitions led here that were to be led by another node."};
+constexpr Family left_out{"pyralog_partitions_left_out",
+                          "Partitions on this node beyond admin.series_max, which have no lines of "
+                          "their own."};
 
-constexpr Known leader{"pyralog_partition_leader",
-                       "Of each partition on this node: the number of the node that leads, 0 if "
-                       "none is known."};
-constexpr Known term{"pyralog_partition_term",
-                     "Of each partition on this node: its term, which rises with each leader."};
-constexpr Known start_offset{"pyralog_partition_start_offset",
-                             "Of each partition on this node: where its log begins."};
-constexpr Known committed_offset{
+constexpr Family leader{"pyralog_partition_leader",
+                        "Of each partition on this node: the number of the node that leads, 0 if "
+                        "none is known."};
+constexpr Family term{"pyralog_partition_term",
+                      "Of each partition on this node: its term, which rises with each leader."};
+constexpr Family start_offset{"pyralog_partition_start_offset",
+                              "Of each partition on this node: where its log begins."};
+constexpr Family committed_offset{
     "pyralog_partition_committed_offset",
     "Of each partition on this node: where it ends for consumers, as far as this node knows."};
-constexpr Known end_offset{"pyralog_partition_end_offset",
-                           "Of each partition on this node: where its log ends here."};
-constexpr Known behind_entries{
+constexpr Family end_offset{"pyralog_partition_end_offset",
+                            "Of each partition on this node: where its log ends here."};
+constexpr Family behind_entries{
     "pyralog_follower_behind_entries",
     "Of each follower of a partition led here: what it lacks, in batches."};
-constexpr Known behind_seconds{
+constexpr Family behind_seconds{
     "pyralog_follower_behind_seconds",
     "Of each follower of a partition led here: for how long it has not caught up; 0 if it does."};
 
-constexpr Known group_members{"pyralog_consumer_group_members",
-                              "Members of all consumer groups that this node coordinates."};
-constexpr Known group_states{"pyralog_consumer_groups_by_state",
-                             "Consumer groups that this node coordinates, by their state."};
-constexpr Known group_lag{"pyralog_consumer_group_lag",
-                          "Records of a topic that a group has not yet committed, of the "
-                          "partitions that have a replica on the coordinating node."};
-constexpr Known group_unknown{
+constexpr Family group_members{"pyralog_consumer_group_members",
+                               "Members of all consumer groups that this node coordinates."};
+constexpr Family group_states{"pyralog_consumer_groups_by_state",
+                              "Consumer groups that this node coordinates, by their state."};
+constexpr Family group_lag{"pyralog_consumer_group_lag",
+                           "Records of a topic that a group has not yet committed, of the "
+                           "partitions that have a replica on the coordinating node."};
+constexpr Family group_unknown{
     "pyralog_consumer_group_partitions_unknown",
     "Partitions of which the lag of a group is not known on the coordinating node."};
-constexpr Known groups_left_out{"pyralog_consumer_group_lag_left_out",
-                                "Groups and topics beyond admin.series_max, which have no lines of "
-                                "their own."};
+constexpr Family groups_left_out{
+    "pyralog_consumer_group_lag_left_out",
+    "Groups and topics beyond admin.series_max, which have no lines of "
+    "their own."};
 
-constexpr std::array<Known, 36> all{
+constexpr std::array<Family, 36> all{
     ready,         uptime,         controller_known, nodes_up,
     nodes,         peer_up,        peer_seconds,     peer_queue,
     disk_hangs,    disk_short,     journal_full,     request_memory,
@@ -104,7 +106,7 @@ constexpr std::array<Known, 36> all{
     end_offset,    behind_entries, behind_seconds,   group_members,
     group_states,  group_lag,      group_unknown,    groups_left_out};
 
-void tell(Families& families, const Known& known, std::int64_t value,
+void tell(Families& families, const Family& known, std::int64_t value,
           std::string_view labels = {}) {
     families.gauge(known.name, known.help, value, labels);
 }
@@ -119,7 +121,7 @@ struct Sums {
     std::int64_t here = 0, led = 0, without_leader = 0, under_replicated = 0, damaged = 0;
     std::int64_t damages = 0, refusing = 0, not_preferred = 0, left_out = 0;
 
-    void add(const PartitionView& seen) {
+    void add(const PartitionSeen& seen) {
         const PartitionFacts& facts = seen.facts;
         const bool leads = facts.is_here && facts.role == raft::Role::leader;
         here += facts.is_here;
@@ -145,7 +147,7 @@ void tell(Families& families, const Sums& sums) {
     tell(families, left_out, sums.left_out);
 }
 
-void tell(Families& families, const PartitionView& seen) {
+void tell(Families& families, const PartitionSeen& seen) {
     const PartitionFacts& facts = seen.facts;
     const std::string which = metrics_label("topic", seen.topic) + ',' +
                               metrics_label("partition", std::to_string(seen.index));
@@ -164,7 +166,7 @@ void tell(Families& families, const PartitionView& seen) {
 } // namespace
 
 void foretell_observations(Metrics& metrics) {
-    for (const Known& known : all) metrics.foretell(known.name, "gauge", known.help);
+    for (const Family& known : all) metrics.foretell(known.name, "gauge", known.help);
 }
 
 void Observer::gather(Families& families) const {
@@ -203,7 +205,7 @@ void Observer::gather_partitions(Families& families) const {
     std::int64_t told = 0;
     for (const auto& [name, topic] : all_topics) {
         for (std::size_t i = 0; i < topic.partitions.size(); ++i) {
-            const PartitionView seen = partition(topic, static_cast<std::int32_t>(i));
+            const PartitionSeen seen = partition(topic, static_cast<std::int32_t>(i));
             sums.add(seen);
             if (!seen.facts.is_here) continue;
             if (told == node_.config.admin.series_max) {

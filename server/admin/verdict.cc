@@ -12,7 +12,7 @@ std::string count_of(std::size_t count, std::string_view one, std::string_view m
     return std::to_string(count) + ' ' + std::string(count == 1 ? one : many);
 }
 
-std::string named(NodeId node) { return "node " + std::to_string(node.value); }
+std::string node_text(NodeId node) { return "node " + std::to_string(node.value); }
 
 // "2 of 3 replicas cannot be reached: node 2 since 12 s, node 3 since 40 s"
 std::string unreachable(const PartitionFacts& facts) {
@@ -21,7 +21,7 @@ std::string unreachable(const PartitionFacts& facts) {
                        " cannot be reached from here: ";
     for (const auto& one : facts.unreachable) {
         if (&one != &facts.unreachable.front()) text += ", ";
-        text += named(one.node) + " since " + in_words(one.lasting);
+        text += node_text(one.node) + " since " + in_words(one.lasting);
     }
     return text;
 }
@@ -32,7 +32,7 @@ std::string repair(const PartitionFacts& facts) {
 
 std::string list_of(const std::vector<NodeId>& nodes) {
     std::string text;
-    for (const NodeId node : nodes) text += (text.empty() ? "" : ", ") + named(node);
+    for (const NodeId node : nodes) text += (text.empty() ? "" : ", ") + node_text(node);
     return text;
 }
 
@@ -83,7 +83,7 @@ void judge_led(const PartitionFacts& facts, std::vector<Verdict>& found) {
         if (is_known || one.lasting < behind_after) continue;
         found.push_back(
             {State::under_replicated,
-             named(one.node) + " has not caught up for " + in_words(one.lasting) +
+             node_text(one.node) + " has not caught up for " + in_words(one.lasting) +
                  (one.entries ? ", and lacks " + count_of(static_cast<std::size_t>(*one.entries),
                                                           "entry", "entries")
                               : ", and has not told this leader what it lacks")});

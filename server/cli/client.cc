@@ -68,7 +68,7 @@ bool wait_until_gone(const std::string& directory) {
     return gone;
 }
 
-std::string text_of(const Json& object, const char* name) {
+std::string field_of(const Json& object, const char* name) {
     const auto found = object.find(name);
     if (found == object.end() || found->is_null()) return "-";
     return found->is_string() ? found->get<std::string>() : found->dump();
@@ -76,20 +76,21 @@ std::string text_of(const Json& object, const char* name) {
 
 std::string for_people(const Json& status) {
     const Json& nodes = status["nodes"];
-    std::string text = "node " + text_of(status, "node") + " of cluster \"" +
-                       text_of(status, "cluster") + "\": " + text_of(status, "state") +
-                       "; controller " + text_of(status, "controller") + ", topics " +
-                       text_of(status, "topics") + ", partitions " + text_of(status, "partitions") +
-                       ", without leader " + text_of(status, "partitions_without_leader") + '\n';
+    std::string text = "node " + field_of(status, "node") + " of cluster \"" +
+                       field_of(status, "cluster") + "\": " + field_of(status, "state") +
+                       "; controller " + field_of(status, "controller") + ", topics " +
+                       field_of(status, "topics") + ", partitions " +
+                       field_of(status, "partitions") + ", without leader " +
+                       field_of(status, "partitions_without_leader") + '\n';
     if (status.value("disk_is_short", false))
         text += "the disk of this node is nearly full, and new records are refused: " +
-                text_of(status, "disk_free_bytes") + " of " + text_of(status, "disk_total_bytes") +
-                " bytes are free\n";
+                field_of(status, "disk_free_bytes") + " of " +
+                field_of(status, "disk_total_bytes") + " bytes are free\n";
     std::vector<std::vector<std::string>> rows{
         {"NODE", "ADDRESS", "STATE", "REPLICAS", "PARTITIONS LED"}};
     for (const Json& node : nodes)
-        rows.push_back({text_of(node, "id"), text_of(node, "address"), text_of(node, "state"),
-                        text_of(node, "replicas"), text_of(node, "partitions_led")});
+        rows.push_back({field_of(node, "id"), field_of(node, "address"), field_of(node, "state"),
+                        field_of(node, "replicas"), field_of(node, "partitions_led")});
     return text + format_table(rows);
 }
 

@@ -36,13 +36,6 @@ std::string help_of_group(const std::string& name) {
     return {};
 }
 
-// What could have been said, where nothing was.
-std::string joined(const std::vector<std::string>& words) {
-    std::string text;
-    for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-    return text;
-}
-
 // Reads the command line by the table, into `line`.
 class Parser {
 public:
@@ -163,14 +156,14 @@ std::variant<CommandLine, Farewell> Parser::parse(int argc, const char* const* a
         return Farewell{mistake(one_line(error.what())), 2};
     }
     if (app_.get_subcommands().empty())
-        return Farewell{mistake("say what to do: " + joined(first_words())), 2};
+        return Farewell{mistake("say what to do: " + joined(first_words(), ", ")), 2};
     const CLI::App& first = *app_.get_subcommands().front();
     std::vector<std::string> seconds;
     for (const Command& command : all_commands())
         if (words_of(command).first == first.get_name() && !words_of(command).second.empty())
             seconds.push_back(command.name);
     if (!seconds.empty() && first.get_subcommands().empty())
-        return Farewell{mistake("say what to do: " + joined(seconds)), 2};
+        return Farewell{mistake("say what to do: " + joined(seconds, ", ")), 2};
     for (const Given& given : given_) {
         if (given.parsed->count() == 0) continue;
         if (auto mistaken = take(given)) return std::move(*mistaken);

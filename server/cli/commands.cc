@@ -268,6 +268,12 @@ std::pair<std::string, std::string> words_of(const Command& command) {
     return {name.substr(0, space), name.substr(space + 1)};
 }
 
+std::string joined(const std::vector<std::string>& words, const char* between) {
+    std::string text;
+    for (const std::string& word : words) text += (text.empty() ? "" : between) + word;
+    return text;
+}
+
 std::vector<std::string> first_words() {
     std::vector<std::string> words;
     for (const Command& command : all_commands()) {

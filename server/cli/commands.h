@@ -64,6 +64,7 @@ std::span<const Option> global_options(); // Before and behind every command.
 
 // What can be said first, in the order of the table: "start", "topic".
 std::vector<std::string> first_words();
+std::string joined(const std::vector<std::string>& words, const char* between = " ");
 // "topic" and "list" of "topic list"; the second one empty where there is none.
 std::pair<std::string, std::string> words_of(const Command& command);
 // "-c,--config" one by one.

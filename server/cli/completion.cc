@@ -13,12 +13,6 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-std::string joined(const Words& words, const char* between = " ") {
-    std::string text;
-    for (const std::string& word : words) text += (text.empty() ? "" : between) + word;
-    return text;
-}
-
 // What can stand behind "", "topic" or "topic list".
 Words words_after(const std::string& path) {
     Words words;

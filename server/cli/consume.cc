@@ -19,10 +19,10 @@ namespace {
 
 constexpr std::int16_t fetch_version = 11;
 constexpr std::int32_t partition_bytes_max = 1 << 20;
-constexpr std::int32_t answer_bytes_max = 16 << 20;
+constexpr std::int32_t fetch_bytes_max = 16 << 20;
 constexpr std::int32_t wait_ms = 250; // Of a leader that has nothing new.
-constexpr Duration retry_pause = 100ms;
-constexpr Duration patience = 60s; // Without an answer of any leader.
+constexpr Duration fetch_pause = 100ms;
+constexpr Duration fetch_patience = 60s; // Without an answer of any leader.
 
 struct Reading {
     std::int64_t position = 0;
@@ -90,7 +90,7 @@ std::optional<Trouble> Consumer::begin() {
                        ": there is no such partition: there are " +
                        std::to_string(client_.map().partitions.size())};
     Environment& env = client_.env();
-    const Time until = env.clock.now() + patience;
+    const Time until = env.clock.now() + fetch_patience;
     for (;;) {
         const auto starts = client_.ask_for_offsets(names, ListOffsetsRequest::earliest);
         const auto ends = client_.ask_for_offsets(names, ListOffsetsRequest::latest);
@@ -111,7 +111,7 @@ std::optional<Trouble> Consumer::begin() {
             total_ += static_cast<std::uint64_t>(reading.end - reading.position);
         }
         if (all) return {};
-        if (env.clock.now() > until || !env.fibers.sleep_until(env.clock.now() + retry_pause).ok())
+        if (env.clock.now() > until || !env.fibers.sleep_until(env.clock.now() + fetch_pause).ok())
             return Trouble{topic_ + ": not all partitions have a leader: see `pyralog cluster "
                                     "status`"};
         if (auto trouble = learn()) return trouble;
@@ -147,7 +147,7 @@ std::map<Address, FetchRequest> Consumer::requests() const {
         FetchRequest& request = all[*leader];
         request.max_wait_ms = wait_ms;
         request.min_bytes = 1;
-        request.max_bytes = answer_bytes_max;
+        request.max_bytes = fetch_bytes_max;
         if (request.topics.empty()) request.topics.push_back({topic_, {}});
         request.topics.front().partitions.push_back(
             {partition, -1, reading.position, -1, -1, partition_bytes_max});
@@ -257,9 +257,9 @@ std::optional<Trouble> Consumer::read_all(Progress& progress) {
             answered = env.clock.now();
             continue;
         }
-        if (env.clock.now() > answered + patience)
+        if (env.clock.now() > answered + fetch_patience)
             return Trouble{topic_ + ": no leader answers: see `pyralog cluster status`"};
-        if (!env.fibers.sleep_until(env.clock.now() + retry_pause).ok()) return interrupted();
+        if (!env.fibers.sleep_until(env.clock.now() + fetch_pause).ok()) return interrupted();
         const std::vector<std::string> topics{topic_};
         (void)client_.learn(&topics); // Who knows nothing new asks again.
     }

@@ -22,12 +22,12 @@ using namespace wire::kafka;
 
 namespace {
 
-constexpr Duration patience = 20s;
-constexpr Duration pause = 200ms;
+constexpr Duration group_patience = 20s;
+constexpr Duration group_pause = 200ms;
 constexpr int attempts_max = 50; // Of what may work in a moment.
 constexpr std::int16_t coordinator_version = 3;
 
-bool will_pass(ErrorCode error) {
+bool will_move(ErrorCode error) {
     return error == ErrorCode::coordinator_not_available || error == ErrorCode::not_coordinator ||
            error == ErrorCode::coordinator_load_in_progress;
 }
@@ -46,7 +46,7 @@ public:
         ErrorCode last = ErrorCode::coordinator_not_available;
         for (int attempt = 0; attempt < attempts_max; ++attempt) {
             Environment& env = client_.env();
-            if (attempt > 0 && !env.fibers.sleep_until(env.clock.now() + pause).ok()) break;
+            if (attempt > 0 && !env.fibers.sleep_until(env.clock.now() + group_pause).ok()) break;
             FindCoordinatorRequest request;
             request.coordinator_key = group;
             const auto found = client_.call_any(request, coordinator_version);
@@ -61,7 +61,7 @@ public:
                 last = asked.value();
                 if (last == ErrorCode::none) return {};
             }
-            if (!will_pass(last)) break;
+            if (!will_move(last)) break;
         }
         return refusal(group, last);
     }
@@ -338,7 +338,7 @@ int reset_offsets(Groups& groups, const CommandLine& line) {
 } // namespace
 
 int manage_groups(const CommandLine& line, const Program& program) {
-    return with_client(line, program, patience, [&](Client& client) {
+    return with_client(line, program, group_patience, [&](Client& client) {
         if (const auto known = client.learn(); !known.ok())
             return tell(silence(client, known.error()));
         Groups groups(client);

@@ -14,7 +14,6 @@ using namespace wire::kafka;
 
 namespace {
 
-constexpr std::int16_t metadata_version = 9;
 constexpr std::int16_t list_offsets_version = 6;
 constexpr std::uint32_t answer_bytes_max = 64_MiB;
 

@@ -52,6 +52,7 @@ struct ClusterMap {
 
 class Client {
 public:
+    static constexpr std::int16_t metadata_version = 9;
     static constexpr Duration call_patience = 20s;
 
     // `bootstrap` are brokers to begin with, at least one.

@@ -30,15 +30,14 @@ namespace {
 
 constexpr std::int16_t produce_version = 9;
 constexpr std::int16_t init_version = 3;
-constexpr std::int16_t metadata_version = 9;
 constexpr std::size_t batch_bytes = 512_KiB;
 constexpr std::size_t record_overhead = 32; // At most, of a key and a value.
 constexpr Duration idle_pause = 10ms;       // Between two looks if somebody has typed something.
-constexpr Duration retry_pause = 100ms;
-constexpr Duration patience = 60s; // Without any progress.
-constexpr std::int32_t broker_patience_ms = 10'000;
+constexpr Duration produce_pause = 100ms;
+constexpr Duration produce_patience = 60s; // Without any progress.
+constexpr std::int32_t produce_patience_ms = 10'000;
 
-struct Line {
+struct InputLine {
     std::uint64_t number = 0;
     KeyValue record;
     std::size_t size() const {
@@ -48,7 +47,7 @@ struct Line {
 
 // What waits for one partition, and how far it is.
 struct Lane {
-    std::deque<Line> waiting;
+    std::deque<InputLine> waiting;
     std::size_t in_batch = 0; // The first of these are in `batch`.
     std::optional<Bytes> batch;
     std::int32_t next_sequence = 0;
@@ -117,7 +116,7 @@ private:
 std::optional<Trouble> Producer::begin() {
     Environment& env = client_.env();
     const std::vector<std::string> topics{topic_};
-    const Time end = env.clock.now() + patience;
+    const Time end = env.clock.now() + produce_patience;
     for (;;) {
         const auto known = client_.learn(&topics, true);
         if (!known.ok()) return silence(client_, known.error());
@@ -129,7 +128,7 @@ std::optional<Trouble> Producer::begin() {
             return Trouble{topic_ +
                            ": there is no such topic: make it with `pyralog topic create`"};
         if (error != ErrorCode::none && !will_pass(error)) return refusal(topic_, error);
-        if (env.clock.now() > end || !env.fibers.sleep_until(env.clock.now() + retry_pause).ok())
+        if (env.clock.now() > end || !env.fibers.sleep_until(env.clock.now() + produce_pause).ok())
             return refusal(topic_, error);
     }
     for (const auto& [name, partition] : client_.map().partitions) lanes_[name.partition];
@@ -166,7 +165,7 @@ void Producer::make_batch(Lane& lane) const {
     wire::RecordBatchBuilder builder;
     if (producer_id_ >= 0) builder.from(producer_id_, producer_epoch_, lane.next_sequence);
     lane.in_batch = 0;
-    for (const Line& line : lane.waiting) {
+    for (const InputLine& line : lane.waiting) {
         if (lane.in_batch > 0 && builder.size() + line.size() > batch_bytes_max_) break;
         const bool is_null = line_.empty_is_null && line.record.value.empty();
         builder.add(line.record.key,
@@ -187,7 +186,7 @@ std::map<Address, ProduceRequest> Producer::requests() {
         if (!lane.batch) make_batch(lane);
         ProduceRequest& request = all[*leader];
         request.acks = acks_;
-        request.timeout_ms = broker_patience_ms;
+        request.timeout_ms = produce_patience_ms;
         if (request.topics.empty()) request.topics.push_back({topic_, {}});
         request.topics.front().partitions.push_back({partition, lane.batch});
     }
@@ -228,7 +227,7 @@ std::optional<Trouble> Producer::take(const ProduceResponse::Partition& told) {
         lane.refused = told.error;
         return {};
     }
-    const Line& line = lane.waiting.front();
+    const InputLine& line = lane.waiting.front();
     std::string where =
         to_string(PartitionName{topic_, told.index}) + ": line " + std::to_string(line.number);
     if (count > 1) where += " to " + std::to_string(lane.waiting[count - 1].number);
@@ -277,8 +276,8 @@ std::optional<Trouble> Producer::flush() {
             progressed = env.clock.now();
             continue;
         }
-        if (env.clock.now() > progressed + patience) return out_of_patience();
-        if (!env.fibers.sleep_until(env.clock.now() + retry_pause).ok())
+        if (env.clock.now() > progressed + produce_patience) return out_of_patience();
+        if (!env.fibers.sleep_until(env.clock.now() + produce_pause).ok())
             return Trouble{topic_ + ": interrupted"};
         const std::vector<std::string> topics{topic_};
         (void)client_.learn(&topics); // Who knows nothing new asks again.
@@ -293,7 +292,8 @@ void Producer::part() {
     MetadataRequest request;
     request.topics.emplace();
     for (const auto& [id, broker] : client_.map().brokers)
-        (void)client_.call(broker, request, metadata_version); // Only that it comes matters.
+        (void)client_.call(broker, request,
+                           Client::metadata_version); // Only that it comes matters.
 }
 
 Json Producer::summary() const {

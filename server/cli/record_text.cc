@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::string_view text_of(const std::optional<Bytes>& bytes) {
+std::string_view text_or_empty(const std::optional<Bytes>& bytes) {
     return bytes ? bytes->text() : std::string_view();
 }
 
@@ -21,7 +21,7 @@ std::string headers_of(const wire::Record& record) {
     std::string text;
     for (const wire::RecordHeader& header : record.headers) {
         text += (text.empty() ? "" : ",") + header.key + '=';
-        text += text_of(header.value);
+        text += text_or_empty(header.value);
     }
     return text;
 }
@@ -71,8 +71,8 @@ void RecordFormat::write(std::string& out, const PartitionName& partition,
                          const wire::Record& record) const {
     for (const Piece& piece : pieces_) {
         switch (piece.letter) {
-        case 's': out += text_of(record.value); break;
-        case 'k': out += text_of(record.key); break;
+        case 's': out += text_or_empty(record.value); break;
+        case 'k': out += text_or_empty(record.key); break;
         case 't': out += partition.topic; break;
         case 'p': out += std::to_string(partition.partition); break;
         case 'o': out += std::to_string(record.offset.value); break;

@@ -22,9 +22,9 @@ using namespace wire::kafka;
 
 namespace {
 
-constexpr Duration patience = 60s;
-constexpr Duration pause = 100ms;
-constexpr std::int32_t broker_patience_ms = 15'000;
+constexpr Duration topic_patience = 60s;
+constexpr Duration topic_pause = 100ms;
+constexpr std::int32_t topic_patience_ms = 15'000;
 constexpr std::int16_t create_version = 5;
 constexpr std::int16_t delete_version = 5;
 constexpr std::int16_t describe_configs_version = 1;
@@ -187,7 +187,7 @@ std::optional<CreateTopicsRequest> creation_of(const CommandLine& line) {
         return {};
     }
     CreateTopicsRequest request;
-    request.timeout_ms = broker_patience_ms;
+    request.timeout_ms = topic_patience_ms;
     for (const std::string& name : line.names)
         request.topics.push_back({name,
                                   static_cast<std::int32_t>(partitions),
@@ -209,7 +209,7 @@ std::optional<Trouble> wait_for_leaders(Client& client, const std::vector<std::s
                                 [](const auto& p) { return p.second.leader >= 0; });
         if (all_led) return {};
         Environment& env = client.env();
-        if (!env.fibers.sleep_until(env.clock.now() + pause).ok())
+        if (!env.fibers.sleep_until(env.clock.now() + topic_pause).ok())
             return Trouble{"the topics are made, but not all partitions have a leader yet: see "
                            "`pyralog cluster status`"};
     }
@@ -282,7 +282,7 @@ int alter_topics(Client& client, const CommandLine& line) {
 
 int delete_topics(Client& client, const CommandLine& line) {
     DeleteTopicsRequest request;
-    request.timeout_ms = broker_patience_ms;
+    request.timeout_ms = topic_patience_ms;
     request.topic_names = line.names;
     const auto told = client.call_any(request, delete_version);
     if (!told.ok()) return tell(silence(client, told.error()));
@@ -378,7 +378,7 @@ int cluster_status(Client& client, const CommandLine& line) {
 } // namespace
 
 int manage_topics(const CommandLine& line, const Program& program) {
-    return with_client(line, program, patience, [&](Client& client) {
+    return with_client(line, program, topic_patience, [&](Client& client) {
         switch (line.command) {
         case CommandLine::Command::topic_list: return list_topics(client, line);
         case CommandLine::Command::topic_describe: return describe_topics(client, line);
@@ -390,7 +390,7 @@ int manage_topics(const CommandLine& line, const Program& program) {
 }
 
 int show_cluster(const CommandLine& line, const Program& program) {
-    return with_client(line, program, patience,
+    return with_client(line, program, topic_patience,
                        [&](Client& client) { return cluster_status(client, line); });
 }
 

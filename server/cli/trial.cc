@@ -30,8 +30,8 @@ constexpr std::int64_t nodes_default = 3;
 constexpr std::int64_t nodes_max = 9;
 constexpr int ports_apart = 100;
 constexpr Duration form_patience = 60s;
-constexpr Duration ask_patience = 1s;
-constexpr Duration pause = 100ms;
+constexpr Duration status_patience = 1s;
+constexpr Duration look_pause = 100ms;
 constexpr int stop_looks_max = 600; // Of these pauses, then a node is killed.
 constexpr const char* local = "127.0.0.1";
 
@@ -192,7 +192,7 @@ void Trial::gather() {
 }
 
 bool Trial::is_formed(Environment& env, const Node& node) const {
-    const Deadline patience(env.fibers, env.clock.now() + ask_patience);
+    const Deadline patience(env.fibers, env.clock.now() + status_patience);
     const auto answer = server::ask_admin(env.network, node.admin(), {"GET", "/v1/status"});
     if (!answer.ok() || answer.value().status != 200) return false;
     const Json status = Json::parse(answer.value().body, nullptr, false);
@@ -215,7 +215,7 @@ Result<> Trial::wait_until_formed(Environment& env) {
                  nodes_.front().log + " says more");
             return Error::timed_out;
         }
-        TRY(env.fibers.sleep_until(env.clock.now() + pause));
+        TRY(env.fibers.sleep_until(env.clock.now() + look_pause));
     }
 }
 
@@ -238,7 +238,7 @@ void Trial::welcome() const {
 // Killing a node is what one does with such a cluster: says how to get it back, and stays.
 Result<> Trial::watch(Environment& env) {
     for (;;) {
-        TRY(env.fibers.sleep_until(env.clock.now() + pause));
+        TRY(env.fibers.sleep_until(env.clock.now() + look_pause));
         std::vector<std::int64_t> running;
         for (const Node& node : nodes_)
             if (node.process > 0) running.push_back(node.number);
@@ -268,7 +268,7 @@ void Trial::stop() {
             gather();
             return node.process > 0 || DataDir::owner(node.directory) == process;
         };
-        for (; is_there() && looks < stop_looks_max; ++looks) ::usleep(pause / 1us);
+        for (; is_there() && looks < stop_looks_max; ++looks) ::usleep(look_pause / 1us);
         if (looks == stop_looks_max) {
             ::kill(process, SIGKILL);
             fail("node " + std::to_string(node.number) +

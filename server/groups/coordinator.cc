@@ -14,12 +14,6 @@ using namespace wire::kafka;
 
 namespace {
 
-// For a record to be committed, and for a partition to know what is. A leader that cannot is soon
-// none.
-constexpr Duration write_patience = 5s;
-constexpr Duration read_patience = 5s;
-constexpr Duration topic_patience = 5s;
-constexpr Duration leader_patience = 1s;
 // Of one partition: offsets of transactions that are open.
 constexpr std::size_t pending_offsets_max = 100'000;
 
@@ -54,15 +48,11 @@ std::int32_t partition_of_group(std::string_view group, std::int32_t partitions)
     return static_cast<std::int32_t>((hash & 0x7fffffff) % static_cast<std::uint32_t>(partitions));
 }
 
-namespace {
-
-GroupId partition_of(const Topic& topic, std::string_view group) {
+GroupId partition_for(const Topic& topic, std::string_view name) {
     const auto partitions = static_cast<std::int32_t>(topic.partitions.size());
-    const auto number = static_cast<std::size_t>(partition_of_group(group, partitions));
+    const auto number = static_cast<std::size_t>(partition_of_group(name, partitions));
     return topic.partitions.at(number).group;
 }
-
-} // namespace
 
 Coordinator::Coordinator(Environment& env, const GroupConfig& config, int replication_factor,
                          raft::Host& host, Controller& controller, const SpaceWatch& space)
@@ -94,7 +84,7 @@ Result<> Coordinator::make_topic() {
     command.settings.retention_bytes = -1;
     // Known as soon as logs can be compacted; until then all of it is kept.
     (void)command.settings.set("cleanup.policy", "compact");
-    const Deadline deadline(env_.fibers, env_.clock.now() + topic_patience);
+    const Deadline deadline(env_.fibers, env_.clock.now() + Coordinating::topic_patience);
     (void)TRY(controller_.submit(command)); // Or somebody else has made it: it is there.
     REACHABLE("groups/made-the-topic");
     return {};
@@ -106,8 +96,8 @@ Coordinator::Found Coordinator::find(const std::string& group) {
     const Topic* const made = topic();
     SOMETIMES(!made, "groups/could-not-make-the-topic");
     if (!made) return {ErrorCode::coordinator_not_available, {}};
-    const GroupId id = partition_of(*made, group);
-    const Deadline deadline(env_.fibers, env_.clock.now() + leader_patience);
+    const GroupId id = partition_for(*made, group);
+    const Deadline deadline(env_.fibers, env_.clock.now() + Coordinating::leader_patience);
     (void)controller_.changed().wait([&] { return host_.leader_of(id).has_value(); });
     const auto leader = host_.leader_of(id);
     SOMETIMES(!leader, "groups/nobody-coordinates");
@@ -122,7 +112,7 @@ Coordinator::Access Coordinator::access(const std::string& group) {
     if (group.empty()) return {ErrorCode::invalid_group_id, nullptr};
     const Topic* const found = topic();
     if (!found) return {ErrorCode::not_coordinator, nullptr};
-    const auto shard = shards_.find(partition_of(*found, group));
+    const auto shard = shards_.find(partition_for(*found, group));
     const bool leads = shard != shards_.end() && shard->second->group->leads();
     SOMETIMES(!leads, "groups/asked-who-does-not-coordinate");
     if (!leads || BUGGIFY("groups/says-not-coordinator", 20'000))
@@ -221,7 +211,7 @@ ErrorCode Coordinator::settle(const Answer& answer) {
     if (BUG(G01)) return ErrorCode::none;
     const raft::GroupRef group = host_.find(answer.partition);
     if (!group) return ErrorCode::not_coordinator;
-    const Deadline deadline(env_.fibers, env_.clock.now() + write_patience);
+    const Deadline deadline(env_.fibers, env_.clock.now() + Coordinating::write_patience);
     const Result<> settled = group->settle(*answer.written);
     if (settled.ok()) return ErrorCode::none;
     SOMETIMES(settled.error() == Error::timed_out, "groups/not-written-in-time");
@@ -462,7 +452,7 @@ Coordinator::Fetched Coordinator::fetch(const std::string& group) {
     const GroupId id = access.shard->id;
     const std::string prefix = access.shard->prefix() + offset_keys_prefix(group);
     const std::size_t skipped = access.shard->prefix().size();
-    const Deadline deadline(env_.fibers, env_.clock.now() + read_patience);
+    const Deadline deadline(env_.fibers, env_.clock.now() + Coordinating::read_patience);
     const Result<> caught_up = BUG(G04) ? Result<>() : catch_up(id);
     Fetched fetched;
     const Result<> scanned =

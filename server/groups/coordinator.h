@@ -43,6 +43,20 @@ inline constexpr std::string_view offsets_topic_name = "__consumer_offsets";
 
 // Which of so many partitions is a group's: Kafka's rule, on which tools rely.
 std::int32_t partition_of_group(std::string_view group, std::int32_t partitions);
+// The same for whatever a topic's partitions coordinate.
+GroupId partition_for(const Topic& topic, std::string_view name);
+
+// Of all who coordinate, groups here and transactions beside them.
+struct Coordinating {
+    // For a record to be committed, and for a partition to know what is. A leader that cannot is
+    // soon none.
+    static constexpr Duration write_patience = 5s;
+    static constexpr Duration read_patience = 5s;
+    static constexpr Duration topic_patience = 5s;
+    static constexpr Duration leader_patience = 1s;
+    static constexpr Duration retry_pause = 50ms;
+    static constexpr std::size_t read_bytes_max = 256_KiB; // Of one partition, at a time.
+};
 
 class Coordinator {
 public:

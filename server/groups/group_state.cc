@@ -10,7 +10,7 @@ using wire::kafka::GroupValue;
 
 namespace {
 
-Duration ms(std::int32_t count) { return std::chrono::milliseconds(std::max(count, 0)); }
+Duration from_ms(std::int32_t count) { return std::chrono::milliseconds(std::max(count, 0)); }
 std::int32_t in_ms(Duration duration) { return static_cast<std::int32_t>(duration / 1ms); }
 
 // With less than this nobody could come in time, and nobody would be waited for.
@@ -63,9 +63,10 @@ GroupState::GroupState(const GroupRules& rules, const GroupValue& stored, Time n
         member.name = {known.id, known.group_instance_id};
         member.client_id = known.client_id;
         member.client_host = known.client_host;
-        member.session_timeout = ms(known.session_timeout_ms);
-        member.rebalance_timeout = known.rebalance_timeout_ms < 0 ? member.session_timeout
-                                                                  : ms(known.rebalance_timeout_ms);
+        member.session_timeout = from_ms(known.session_timeout_ms);
+        member.rebalance_timeout = known.rebalance_timeout_ms < 0
+                                       ? member.session_timeout
+                                       : from_ms(known.rebalance_timeout_ms);
         member.protocols = {{protocol_.value_or(""), Bytes::copy_of(known.subscription.view())}};
         member.assignment = Bytes::copy_of(known.assignment.view());
         member.has_synced = is_assigned;

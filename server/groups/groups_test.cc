@@ -20,6 +20,8 @@
 #include "server/groups/coordinator.h"
 #include "server/test_cluster.h"
 
+#include <catch2/catch.hpp>
+
 using namespace pyralog;
 using namespace pyralog::server;
 using namespace pyralog::wire::kafka;
@@ -28,7 +30,7 @@ namespace {
 
 constexpr Duration pause = 50ms;
 
-Bytes bytes(std::string_view text) { return Bytes::copy_of(text); }
+Bytes bytes_in(std::string_view text) { return Bytes::copy_of(text); }
 
 void quick_groups(Config& config) {
     config.group.initial_rebalance_delay = 0s;
@@ -76,7 +78,7 @@ public:
         request.member_id = id;
         if (!instance.empty()) request.group_instance_id = instance;
         request.protocol_type = "consumer";
-        request.protocols = {{"range", bytes("whatever")}};
+        request.protocols = {{"range", bytes_in("whatever")}};
         return request;
     }
     // With the id that it is told.
@@ -257,7 +259,7 @@ TEST_CASE("two members agree, and one goes on when the other leaves", "[server][
     CHECK(follows.value().generation_id == 2);
     const RequestHeader syncs = two.send(party.sync_of(b, 2), 5);
     const SyncGroupResponse leads =
-        one.ask(party.sync_of(a, 2, {{a, bytes("a")}, {b, bytes("b")}}), 5);
+        one.ask(party.sync_of(a, 2, {{a, bytes_in("a")}, {b, bytes_in("b")}}), 5);
     CHECK(leads.assignment.text() == "a");
     CHECK(leads.protocol_name == "range");
     CHECK(two.receive<SyncGroupResponse>(syncs).value().assignment.text() == "b");
@@ -313,7 +315,8 @@ TEST_CASE("each version of each of a group's requests is served", "[server][grou
         CHECK(joined.protocol_name == "range");
         const std::string& id = joined.member_id;
         const std::int16_t sync = std::min<std::int16_t>(version, 5);
-        CHECK(client.ask(party.sync_of(id, 1, {{id, bytes("x")}}), sync).assignment.text() == "x");
+        CHECK(client.ask(party.sync_of(id, 1, {{id, bytes_in("x")}}), sync).assignment.text() ==
+              "x");
         const std::int16_t beat = std::min<std::int16_t>(version, 4);
         HeartbeatRequest heartbeat{"group-" + std::to_string(version), 1, id, {}};
         CHECK(client.ask(heartbeat, beat).error == ErrorCode::none);
@@ -400,7 +403,7 @@ TEST_CASE("a group that is used cannot be deleted, and one that is deleted is fo
     Party party(cluster);
     Client client = cluster.connect(party.coordinator());
     const std::string id = party.join_fully(client).member_id;
-    CHECK(client.ask(party.sync_of(id, 1, {{id, bytes("x")}}), 5).error == ErrorCode::none);
+    CHECK(client.ask(party.sync_of(id, 1, {{id, bytes_in("x")}}), 5).error == ErrorCode::none);
     CHECK(party.commit(client, 8, id, 1) == ErrorCode::none);
     const DeleteGroupsRequest request{{"g"}};
     CHECK(client.ask(request, 2).groups.at(0).error == ErrorCode::non_empty_group);
@@ -423,9 +426,9 @@ TEST_CASE("offsets are deleted of topics that nobody reads", "[server][groups]")
     OffsetDeleteRequest request{"g", {{"log", {0, 5}}, {"other", {0}}}};
     CHECK(client.ask(request, 0).error == ErrorCode::group_id_not_found);
     JoinGroupRequest join = party.join_of();
-    join.protocols[0].metadata = bytes(std::string("\0\1\0\0\0\1\0\3log\xff\xff\xff\xff", 15));
+    join.protocols[0].metadata = bytes_in(std::string("\0\1\0\0\0\1\0\3log\xff\xff\xff\xff", 15));
     const std::string id = client.ask(join, 3).member_id;
-    CHECK(client.ask(party.sync_of(id, 1, {{id, bytes("x")}}), 3).error == ErrorCode::none);
+    CHECK(client.ask(party.sync_of(id, 1, {{id, bytes_in("x")}}), 3).error == ErrorCode::none);
     CHECK(party.commit(client, 8, id, 1) == ErrorCode::none);
     CHECK(client.ask(party.commit_of(9, id, 1, "other"), 8).topics.at(0).partitions.at(0).error ==
           ErrorCode::none);
@@ -449,7 +452,7 @@ TEST_CASE("offsets expire when a group has been empty for long, and then the gro
     Party party(cluster);
     Client client = cluster.connect(party.coordinator());
     const std::string id = party.join_fully(client).member_id;
-    CHECK(client.ask(party.sync_of(id, 1, {{id, bytes("x")}}), 5).error == ErrorCode::none);
+    CHECK(client.ask(party.sync_of(id, 1, {{id, bytes_in("x")}}), 5).error == ErrorCode::none);
     CHECK(party.commit(client, 8, id, 1) == ErrorCode::none);
     for (int i = 0; i < 20; ++i) {
         cluster.world.run_for(4s);
@@ -592,7 +595,7 @@ TEST_CASE(
     {
         Client client = cluster.connect(first);
         id = party.join_fully(client).member_id;
-        CHECK(client.ask(party.sync_of(id, 1, {{id, bytes("x")}}), 5).error == ErrorCode::none);
+        CHECK(client.ask(party.sync_of(id, 1, {{id, bytes_in("x")}}), 5).error == ErrorCode::none);
         CHECK(party.commit(client, 17, id, 1) == ErrorCode::none);
         Client other = cluster.connect(first);
         const std::string second = party.join(other).member_id;

@@ -10,13 +10,6 @@ namespace pyralog::server {
 
 using namespace wire::kafka;
 
-namespace {
-
-constexpr std::size_t read_bytes_max = 256_KiB; // Of one partition, for one batch of facts.
-constexpr Duration retry_pause = 50ms;
-
-} // namespace
-
 Result<> Coordinator::run() {
     Result<> ended;
     {
@@ -131,9 +124,9 @@ Result<> Coordinator::apply_some() {
         if (end.ok()) ends[id] = end.value();
         if (end.ok()) pendings[id] = std::move(pending);
     }
-    if (stuck) TRY(env_.fibers.sleep_until(env_.clock.now() + retry_pause));
+    if (stuck) TRY(env_.fibers.sleep_until(env_.clock.now() + Coordinating::retry_pause));
     if (BUGGIFY("groups/applies-late"))
-        TRY(env_.fibers.sleep_until(env_.clock.now() + retry_pause));
+        TRY(env_.fibers.sleep_until(env_.clock.now() + Coordinating::retry_pause));
     if (ends.empty()) return {};
     for (const auto& [id, end] : ends)
         batch.put(shards_.at(id)->applied_key(), std::to_string(end.value));
@@ -232,7 +225,7 @@ Result<> Coordinator::read_pending(Shard& shard) {
 // of transactions when these commit.
 Result<Offset> Coordinator::read_some(Shard& shard, PendingOffsetTable& pending,
                                       KvStore::Batch& batch) {
-    const std::size_t most = BUGGIFY("groups/reads-little") ? 1 : read_bytes_max;
+    const std::size_t most = BUGGIFY("groups/reads-little") ? 1 : Coordinating::read_bytes_max;
     // Not a place for records that are needed: those that had a later one may be gone.
     Offset end = std::max(*shard.applied, shard.group->log().log_start().offset);
     Bytes rest = joined(TRY(shard.group->read(end, most)));
@@ -278,7 +271,8 @@ Result<> Coordinator::load_some() {
 }
 
 Result<> Coordinator::load(Shard& shard) {
-    if (BUGGIFY("groups/loads-late")) TRY(env_.fibers.sleep_until(env_.clock.now() + retry_pause));
+    if (BUGGIFY("groups/loads-late"))
+        TRY(env_.fibers.sleep_until(env_.clock.now() + Coordinating::retry_pause));
     const Term term = shard.group->term();
     const Time now = env_.clock.now();
     const std::size_t skipped = shard.prefix().size();

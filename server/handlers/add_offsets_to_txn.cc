@@ -11,8 +11,6 @@ namespace {
 using wire::kafka::AddOffsetsToTxnRequest;
 using wire::kafka::AddOffsetsToTxnResponse;
 
-constexpr std::int16_t fenced_from = 2;
-
 ErrorCode add(Node& node, const AddOffsetsToTxnRequest& request) {
     if (request.group_id.empty()) return ErrorCode::invalid_group_id;
     const Topic* topic = node.controller.catalogue().find(offsets_topic_name);
@@ -36,7 +34,7 @@ StartResult start_add_offsets_to_txn(Node& node, RequestParts parts) {
     auto request = TRY(wire::kafka::decode_request<AddOffsetsToTxnRequest>(parts));
     return started([&node, header = std::move(parts.header), request = std::move(request)] {
         AddOffsetsToTxnResponse response;
-        response.error = in_words_of(header.version, fenced_from, add(node, request));
+        response.error = in_words_of(header.version, txn_fenced_from, add(node, request));
         return answer(header, response);
     });
 }

@@ -12,7 +12,6 @@ namespace {
 using wire::kafka::AddPartitionsToTxnRequest;
 using wire::kafka::AddPartitionsToTxnResponse;
 
-constexpr std::int16_t fenced_from = 2;
 constexpr std::int16_t abortable_from = 5;
 
 class Adding {
@@ -56,7 +55,7 @@ private:
         ErrorCode error = own == errors_.end() ? all : own->second;
         if (error == ErrorCode::transaction_abortable && version_ < abortable_from)
             error = ErrorCode::invalid_txn_state;
-        return in_words_of(version_, fenced_from, error);
+        return in_words_of(version_, txn_fenced_from, error);
     }
 
     Node& node_;

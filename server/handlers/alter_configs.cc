@@ -19,7 +19,7 @@ using wire::kafka::ConfigResource;
 using wire::kafka::IncrementalAlterConfigsRequest;
 
 // A change of a topic or of a node waits no longer than this for the controller.
-constexpr Duration patience = 30s;
+constexpr Duration edit_patience = 30s;
 
 // Both requests, as one.
 struct Wanted {
@@ -59,7 +59,7 @@ Told change_topic(Node& node, Wanted wanted, bool validate_only) {
     if (validate_only || settings == topic->settings) return {};
     Result<Outcome> outcome = Error::timed_out;
     {
-        const Deadline deadline(node.env.fibers, node.env.clock.now() + patience);
+        const Deadline deadline(node.env.fibers, node.env.clock.now() + edit_patience);
         outcome = node.controller.submit(command);
     }
     if (!outcome.ok()) return {to_code(outcome.error()), "the controller did not answer"};

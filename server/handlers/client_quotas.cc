@@ -20,7 +20,7 @@ using wire::kafka::DescribeClientQuotasResponse;
 using wire::kafka::Float64;
 using wire::kafka::QuotaEntity;
 
-constexpr Duration patience = 30s;
+constexpr Duration quota_patience = 30s;
 constexpr std::string_view client_type = "client-id";
 constexpr std::array<std::string_view, 2> other_types{"user", "ip"}; // Which nobody here has.
 constexpr std::array<std::string_view, 2> kinds{"producer_byte_rate", "consumer_byte_rate"};
@@ -92,7 +92,7 @@ AlterClientQuotasResponse::Entry change(Node& node, const AlterClientQuotasReque
     if (validate_only || command.edits.empty()) return {ErrorCode::none, {}, entry.entity};
     Result<Outcome> outcome = Error::timed_out;
     {
-        const Deadline deadline(node.env.fibers, node.env.clock.now() + patience);
+        const Deadline deadline(node.env.fibers, node.env.clock.now() + quota_patience);
         outcome = node.controller.submit(command);
     }
     if (!outcome.ok())

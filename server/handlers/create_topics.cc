@@ -13,7 +13,8 @@ namespace {
 using wire::kafka::CreateTopicsRequest;
 using wire::kafka::CreateTopicsResponse;
 
-CreateTopicsResponse::Topic refused(const std::string& name, ErrorCode error, std::string message) {
+CreateTopicsResponse::Topic refused_topic(const std::string& name, ErrorCode error,
+                                          std::string message) {
     SOMETIMES(error == ErrorCode::invalid_topic, "create-topics/invalid-name");
     SOMETIMES(error == ErrorCode::invalid_replica_assignment, "create-topics/assignment");
     SOMETIMES(error == ErrorCode::invalid_config, "create-topics/config");
@@ -36,22 +37,22 @@ std::optional<CreateTopicsResponse::Topic> objection(const Node& node,
                                                      std::int32_t replicas) {
     const auto members = static_cast<std::int32_t>(node.config.member_ids().size());
     if (!is_topic_name(wanted.name))
-        return refused(wanted.name, ErrorCode::invalid_topic,
-                       "a name has 1 to 249 letters, digits, '.', '_' and '-'");
+        return refused_topic(wanted.name, ErrorCode::invalid_topic,
+                             "a name has 1 to 249 letters, digits, '.', '_' and '-'");
     if (is_internal(wanted.name))
-        return refused(wanted.name, ErrorCode::invalid_topic,
-                       "this topic makes itself when it is needed");
+        return refused_topic(wanted.name, ErrorCode::invalid_topic,
+                             "this topic makes itself when it is needed");
     if (!wanted.assignments.empty())
-        return refused(wanted.name, ErrorCode::invalid_replica_assignment,
-                       "where replicas lie is decided by the cluster");
+        return refused_topic(wanted.name, ErrorCode::invalid_replica_assignment,
+                             "where replicas lie is decided by the cluster");
     if (partitions < 1 || partitions > node.config.topic.partitions_max)
-        return refused(wanted.name, ErrorCode::invalid_partitions,
-                       "partitions must be from 1 to " +
-                           std::to_string(node.config.topic.partitions_max));
+        return refused_topic(wanted.name, ErrorCode::invalid_partitions,
+                             "partitions must be from 1 to " +
+                                 std::to_string(node.config.topic.partitions_max));
     if (replicas < 1 || replicas > members)
-        return refused(wanted.name, ErrorCode::invalid_replication_factor,
-                       "the replication factor must be from 1 to " + std::to_string(members) +
-                           ", the number of nodes");
+        return refused_topic(wanted.name, ErrorCode::invalid_replication_factor,
+                             "the replication factor must be from 1 to " + std::to_string(members) +
+                                 ", the number of nodes");
     return {};
 }
 
@@ -87,10 +88,10 @@ CreateTopicsResponse::Topic create(Node& node, const CreateTopicsRequest::Topic&
     if (auto no = objection(node, wanted, partitions, replicas)) return std::move(*no);
     CreateTopic command{wanted.name, draw_uuid(node.env.random), partitions, replicas, {}};
     if (std::string wrong = read_settings(node, wanted, replicas, command.settings); !wrong.empty())
-        return refused(wanted.name, ErrorCode::invalid_config, std::move(wrong));
+        return refused_topic(wanted.name, ErrorCode::invalid_config, std::move(wrong));
     const auto exists = [&] {
-        return refused(wanted.name, ErrorCode::topic_already_exists,
-                       "there is a topic of this name");
+        return refused_topic(wanted.name, ErrorCode::topic_already_exists,
+                             "there is a topic of this name");
     };
     CreateTopicsResponse::Topic created;
     created.name = wanted.name;
@@ -101,11 +102,12 @@ CreateTopicsResponse::Topic create(Node& node, const CreateTopicsRequest::Topic&
     if (validate_only) return node.controller.catalogue().find(wanted.name) ? exists() : created;
     const Result<Outcome> outcome = node.controller.submit(command);
     if (!outcome.ok())
-        return refused(wanted.name, to_code(outcome.error()), "the controller did not answer");
+        return refused_topic(wanted.name, to_code(outcome.error()),
+                             "the controller did not answer");
     if (outcome.value() == Outcome::exists) return exists();
     if (outcome.value() != Outcome::done)
-        return refused(wanted.name, ErrorCode::invalid_replication_factor,
-                       "there are not enough nodes");
+        return refused_topic(wanted.name, ErrorCode::invalid_replication_factor,
+                             "there are not enough nodes");
     created.id = command.id;
     wait_for_leaders(node, wanted.name);
     return created;
@@ -122,8 +124,8 @@ StartResult start_create_topics(Node& node, RequestParts parts) {
         for (const CreateTopicsRequest::Topic& topic : request.topics) {
             response.topics.push_back(seen.insert(topic.name).second
                                           ? create(node, topic, request.validate_only)
-                                          : refused(topic.name, ErrorCode::invalid_request,
-                                                    "the request names this topic twice"));
+                                          : refused_topic(topic.name, ErrorCode::invalid_request,
+                                                          "the request names this topic twice"));
         }
         return answer(header, response);
     });

@@ -12,7 +12,7 @@ using wire::kafka::DescribeProducersRequest;
 using wire::kafka::DescribeProducersResponse;
 
 // To read what is not known yet.
-constexpr Duration patience = 5s;
+constexpr Duration producers_patience = 5s;
 
 DescribeProducersResponse::Partition look_at(Node& node, const std::string& topic,
                                              std::int32_t index) {
@@ -23,7 +23,7 @@ DescribeProducersResponse::Partition look_at(Node& node, const std::string& topi
     if (found.error != ErrorCode::none) return found;
     Result<> loaded;
     {
-        const Deadline deadline(node.env.fibers, node.env.clock.now() + patience);
+        const Deadline deadline(node.env.fibers, node.env.clock.now() + producers_patience);
         loaded = replica.group->load_producers();
     }
     SOMETIMES(!loaded.ok(), "describe-producers/cannot-know-them");

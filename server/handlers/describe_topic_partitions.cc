@@ -15,7 +15,7 @@ using wire::kafka::DescribeTopicPartitionsRequest;
 using wire::kafka::DescribeTopicPartitionsResponse;
 
 // The most partitions in one answer, whatever is asked for: Kafka's default.
-constexpr std::int32_t partitions_max = 2000;
+constexpr std::int32_t told_partitions_max = 2000;
 
 DescribeTopicPartitionsResponse::Partition
 describe_partition(const Node& node, const Topic::Partition& partition, std::int32_t index) {
@@ -35,7 +35,7 @@ class Describer {
 public:
     Describer(const Node& node, const DescribeTopicPartitionsRequest& request)
         : node_(node), cursor_(request.cursor),
-          room_(std::clamp(request.partitions_max, 1, partitions_max)) {}
+          room_(std::clamp(request.partitions_max, 1, told_partitions_max)) {}
 
     // False: no more of them fit in.
     bool add(const std::string& name) {

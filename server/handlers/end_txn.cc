@@ -11,7 +11,6 @@ namespace {
 using wire::kafka::EndTxnRequest;
 using wire::kafka::EndTxnResponse;
 
-constexpr std::int16_t fenced_from = 2;
 constexpr std::int16_t bumps_from = 5; // KIP-890.
 
 } // namespace
@@ -23,7 +22,7 @@ StartResult start_end_txn(Node& node, RequestParts parts) {
                                                 {request.producer_id, request.producer_epoch},
                                                 request.committed, header.version >= bumps_from);
         EndTxnResponse response;
-        response.error = in_words_of(header.version, fenced_from, told.error);
+        response.error = in_words_of(header.version, txn_fenced_from, told.error);
         if (told.error == ErrorCode::none) {
             response.producer_id = told.name.producer;
             response.producer_epoch = told.name.epoch;

@@ -9,7 +9,7 @@ namespace pyralog::server {
 
 namespace {
 
-constexpr Duration leader_patience = 1s;
+constexpr Duration new_leader_patience = 1s;
 constexpr Duration stable_patience = 2s;
 
 } // namespace
@@ -131,7 +131,7 @@ void wait_for_leaders(Node& node, std::string_view topic) {
     };
     if (BUGGIFY("handlers/waits-for-no-leaders")) return;
     SOMETIMES(!all_led(), "handlers/new-topic-has-no-leaders-yet");
-    const Deadline deadline(node.env.fibers, node.env.clock.now() + leader_patience);
+    const Deadline deadline(node.env.fibers, node.env.clock.now() + new_leader_patience);
     (void)node.controller.changed().wait(all_led); // Without one by then, the client will see.
 }
 

@@ -13,6 +13,7 @@ namespace pyralog::server {
 
 using StartResult = Result<std::unique_ptr<Started>>;
 using wire::kafka::ErrorCode;
+using wire::kafka::read_committed;
 using wire::kafka::RequestHeader;
 using wire::kafka::RequestParts;
 
@@ -72,8 +73,6 @@ ErrorCode check_leader(const Node::Replica& replica, std::int32_t epoch_of_clien
 // The same for what is to be written: a leader may take that as soon as it is one.
 ErrorCode check_writable(const Node::Replica& replica);
 
-// Only what is committed of transactions, as a reader may wish: KIP-98.
-inline constexpr std::int8_t read_committed = 1;
 // Of all records of a partition before this it is known whether they count. Waits.
 // Error::not_leader if that cannot be known here yet, or is not in time.
 Result<Offset> stable_end(Node& node, raft::Group& group);
@@ -104,6 +103,8 @@ std::string not_this_broker(const Node& node, std::string_view name);
 
 // Clients that do not know PRODUCER_FENCED, which is told from that version on.
 ErrorCode in_words_of(std::int16_t version, std::int16_t fenced_from, ErrorCode error);
+// The version of all requests within a transaction.
+inline constexpr std::int16_t txn_fenced_from = 2;
 
 // Waits a moment for each partition of a new topic to have a leader, which takes an election. A
 // client that is told the leader can go on; one that is not asks again.

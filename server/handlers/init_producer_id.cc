@@ -14,9 +14,9 @@ using wire::kafka::InitProducerIdRequest;
 using wire::kafka::InitProducerIdResponse;
 
 // Then the client is told to try again, which it does by itself.
-constexpr Duration patience = 5s;
+constexpr Duration init_patience = 5s;
 
-constexpr std::int16_t fenced_from = 4;
+constexpr std::int16_t init_fenced_from = 4;
 
 InitProducerIdResponse give_name(Node& node, std::int16_t version,
                                  const InitProducerIdRequest& request) {
@@ -25,7 +25,7 @@ InitProducerIdResponse give_name(Node& node, std::int16_t version,
     if (request.producer_id >= 0) mine = {request.producer_id, request.producer_epoch};
     const auto told =
         node.transactions.init(*request.transactional_id, mine, request.transaction_timeout_ms);
-    response.error = in_words_of(version, fenced_from, told.error);
+    response.error = in_words_of(version, init_fenced_from, told.error);
     if (told.error != ErrorCode::none) return response;
     response.producer_id = told.name.producer;
     response.producer_epoch = told.name.epoch;
@@ -45,7 +45,7 @@ InitProducerIdResponse give_id(Node& node, std::int16_t version,
     if (request.transactional_id) return give_name(node, version, request);
     Result<std::int64_t> id = Error::timed_out;
     {
-        const Deadline deadline(node.env.fibers, node.env.clock.now() + patience);
+        const Deadline deadline(node.env.fibers, node.env.clock.now() + init_patience);
         id = node.producer_ids.take();
     }
     SOMETIMES(!id.ok(), "init-producer-id/nobody-gives-ids");

@@ -16,7 +16,6 @@ namespace {
 using wire::kafka::ProduceRequest;
 using wire::kafka::ProduceResponse;
 
-constexpr std::int16_t acks_all = -1;
 constexpr std::int16_t zstd_from_version = 7;
 
 ErrorCode to_code(wire::BatchFlaw flaw) {
@@ -149,7 +148,7 @@ public:
     Produce(Node& node, RequestHeader header, ProduceRequest request)
         : node_(node), header_(std::move(header)), acks_(request.acks),
           began_(node.env.clock.now()), until_(node.after_ms(request.timeout_ms)) {
-        const bool acks_known = acks_ == 0 || acks_ == 1 || acks_ == acks_all;
+        const bool acks_known = acks_ == 0 || acks_ == 1 || acks_ == wire::kafka::acks_all;
         SOMETIMES(!acks_known, "produce/unknown-acks");
         std::size_t bytes = 0; // Of records, whatever becomes of them.
         for (ProduceRequest::Topic& topic : request.topics) {
@@ -245,8 +244,8 @@ private:
         if (written.known && !BUG(P01))
             return group.settle_up_to(written.known->end, written.known->term);
         if (written.known) return {};
-        return acks_ == acks_all ? group.settle(written.proposal)
-                                 : group.settle_here(written.proposal);
+        return acks_ == wire::kafka::acks_all ? group.settle(written.proposal)
+                                              : group.settle_here(written.proposal);
     }
 
     Node& node_;

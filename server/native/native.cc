@@ -26,8 +26,6 @@ constexpr std::int16_t fetch_version = 12;
 constexpr std::int16_t list_offsets_version = 7;
 constexpr std::int16_t metadata_version = 12;
 
-constexpr std::int16_t acks_all = -1;
-constexpr std::int8_t read_committed = 1;
 // Of records that are unpacked: so many times what was asked for.
 constexpr std::size_t unpacked_factor = 4;
 
@@ -151,7 +149,7 @@ NativeResult<Native::Written> Native::produce(const Partition& to,
         builder.add(record.key, record.value, record.timestamp_ms > 0 ? record.timestamp_ms : now,
                     record.headers);
     ProduceRequest request;
-    request.acks = acks_all;
+    request.acks = wire::kafka::acks_all;
     request.timeout_ms = ms_until(until, node_.env.clock.now());
     request.topics.push_back({to.topic, {{to.index, builder.build()}}});
     const std::optional<Term> term = led_in(to);
@@ -174,7 +172,7 @@ NativeResult<Native::Bounds> Native::bounds(const Partition& partition) {
     for (const auto& [time, into] : {std::pair{ListOffsetsRequest::earliest, &bounds.start},
                                      std::pair{ListOffsetsRequest::latest, &bounds.end}}) {
         ListOffsetsRequest request;
-        request.isolation_level = read_committed;
+        request.isolation_level = wire::kafka::read_committed;
         request.topics.push_back({partition.topic, {{partition.index, -1, time}}});
         const auto answer = ask(request, list_offsets_version);
         if (!answer.ok()) return gone(answer.error());
@@ -191,7 +189,7 @@ NativeResult<Native::Fetched> Native::fetch(const Partition& from, Offset offset
     request.max_wait_ms = ms_until(until, node_.env.clock.now());
     request.min_bytes = 1;
     request.max_bytes = static_cast<std::int32_t>(bytes_max);
-    request.isolation_level = read_committed;
+    request.isolation_level = wire::kafka::read_committed;
     FetchRequest::Partition wanted;
     wanted.index = from.index;
     wanted.fetch_offset = offset.value;

@@ -12,7 +12,7 @@ namespace {
 
 using NewRecord = Native::NewRecord;
 
-constexpr std::size_t plenty = 1_MiB;
+constexpr std::size_t native_plenty = 1_MiB;
 
 NewRecord valued(std::string_view value) {
     NewRecord record;
@@ -27,8 +27,9 @@ std::optional<NativeFailure> failure_in(const NativeResult<T>& result) {
     return {};
 }
 
-NativeResult<Native::Written> produce(Cluster& cluster, NodeId at, const Native::Partition& to,
-                                      std::vector<NewRecord> records, Duration within = 5s) {
+NativeResult<Native::Written> native_produce(Cluster& cluster, NodeId at,
+                                             const Native::Partition& to,
+                                             std::vector<NewRecord> records, Duration within = 5s) {
     NativeResult<Native::Written> done;
     cluster.in_node(at, [&](Node& node) {
         done = Native(node).produce(to, records, node.env.clock.now() + within);
@@ -36,11 +37,13 @@ NativeResult<Native::Written> produce(Cluster& cluster, NodeId at, const Native:
     return done;
 }
 
-NativeResult<Native::Fetched> fetch(Cluster& cluster, NodeId at, const Native::Partition& from,
-                                    std::int64_t offset, Duration within = {}) {
+NativeResult<Native::Fetched> native_fetch(Cluster& cluster, NodeId at,
+                                           const Native::Partition& from, std::int64_t offset,
+                                           Duration within = {}) {
     NativeResult<Native::Fetched> got;
     cluster.in_node(at, [&](Node& node) {
-        got = Native(node).fetch(from, Offset(offset), plenty, node.env.clock.now() + within);
+        got =
+            Native(node).fetch(from, Offset(offset), native_plenty, node.env.clock.now() + within);
     });
     return got;
 }
@@ -57,11 +60,11 @@ TEST_CASE("records come out as they went in", "[native]") {
     NewRecord deleting;
     deleting.key = "key";
     const NodeId node(1);
-    CHECK(std::get<Native::Written>(produce(cluster, node, {"log", 0}, {full, deleting})).offset ==
-          Offset(0));
-    CHECK(std::get<Native::Written>(produce(cluster, node, {"log", 0}, {valued("next")})).offset ==
-          Offset(2));
-    const auto got = std::get<Native::Fetched>(fetch(cluster, node, {"log", 0}, 0));
+    CHECK(std::get<Native::Written>(native_produce(cluster, node, {"log", 0}, {full, deleting}))
+              .offset == Offset(0));
+    CHECK(std::get<Native::Written>(native_produce(cluster, node, {"log", 0}, {valued("next")}))
+              .offset == Offset(2));
+    const auto got = std::get<Native::Fetched>(native_fetch(cluster, node, {"log", 0}, 0));
     REQUIRE(got.records.size() == 3);
     CHECK(got.next == Offset(3));
     CHECK(got.end == Offset(3));
@@ -92,20 +95,21 @@ TEST_CASE("each mistake has an error of its own", "[native]") {
     const auto error = [](const auto& result) { return failure_in(result)->error; };
     const auto message = [](const auto& result) { return failure_in(result)->message; };
 
-    const auto no_partition = produce(cluster, node, {"log", 4}, {valued("x")});
+    const auto no_partition = native_produce(cluster, node, {"log", 4}, {valued("x")});
     CHECK(error(no_partition) == NativeError::partition_not_found);
     CHECK(message(no_partition) == "partition not found: log/4");
-    CHECK(error(fetch(cluster, node, {"nowhere", 0}, 0)) == NativeError::partition_not_found);
+    CHECK(error(native_fetch(cluster, node, {"nowhere", 0}, 0)) ==
+          NativeError::partition_not_found);
 
-    const auto beyond = fetch(cluster, node, {"log", 0}, 17);
+    const auto beyond = native_fetch(cluster, node, {"log", 0}, 17);
     CHECK(error(beyond) == NativeError::invalid_offset);
     CHECK(message(beyond) == "invalid offset: 17");
 
-    CHECK(error(produce(cluster, node, {"log", 0}, {})) == NativeError::invalid_request);
+    CHECK(error(native_produce(cluster, node, {"log", 0}, {})) == NativeError::invalid_request);
     const std::string large(cluster.config(node).topic.message_bytes_max, 'x');
-    CHECK(error(produce(cluster, node, {"log", 0}, {valued(large)})) ==
+    CHECK(error(native_produce(cluster, node, {"log", 0}, {valued(large)})) ==
           NativeError::invalid_request);
-    CHECK(error(produce(cluster, node, {"no good name!", 0}, {valued("x")})) ==
+    CHECK(error(native_produce(cluster, node, {"no good name!", 0}, {valued("x")})) ==
           NativeError::partition_not_found);
     cluster.in_node(node, [&](Node& inside) {
         CHECK(error(Native(inside).partitions("nowhere")) == NativeError::partition_not_found);
@@ -117,7 +121,7 @@ TEST_CASE("each mistake has an error of its own", "[native]") {
 TEST_CASE("a topic is made on the way only where the node does that for others", "[native]") {
     const auto made = [](bool auto_create) {
         Cluster cluster(1, [&](Config& config) { config.topic.auto_create = auto_create; });
-        return failure_in(produce(cluster, NodeId(1), {"new", 0}, {valued("x")}));
+        return failure_in(native_produce(cluster, NodeId(1), {"new", 0}, {valued("x")}));
     };
     CHECK(!made(true));
     REQUIRE(made(false));
@@ -129,16 +133,17 @@ TEST_CASE("who reads at the end is answered when something comes, or when his ti
     Cluster cluster;
     const NodeId node(1);
     cluster.make_topic("log");
-    const auto none = std::get<Native::Fetched>(fetch(cluster, node, {"log", 0}, 0, 1s));
+    const auto none = std::get<Native::Fetched>(native_fetch(cluster, node, {"log", 0}, 0, 1s));
     CHECK(none.records.empty());
     CHECK(none.next == Offset(0));
     std::optional<NativeResult<Native::Fetched>> got;
     cluster.begin_in_node(node, [&](Node& inside) {
-        got = Native(inside).fetch({"log", 0}, Offset(0), plenty, inside.env.clock.now() + 1h);
+        got =
+            Native(inside).fetch({"log", 0}, Offset(0), native_plenty, inside.env.clock.now() + 1h);
     });
     cluster.world.run_for(moment);
     CHECK(!got);
-    CHECK(!failure_in(produce(cluster, node, {"log", 0}, {valued("x")})));
+    CHECK(!failure_in(native_produce(cluster, node, {"log", 0}, {valued("x")})));
     REQUIRE(cluster.until([&] { return got.has_value(); }, soon));
     CHECK(std::get<Native::Fetched>(*got).records.size() == 1);
 }
@@ -148,11 +153,11 @@ TEST_CASE("who asks another node is told who leads", "[native]") {
     cluster.make_topic("log");
     const NodeId leader = cluster.leader_of("log");
     const NodeId other = leader == NodeId(1) ? NodeId(2) : NodeId(1);
-    const auto written = failure_in(produce(cluster, other, {"log", 0}, {valued("x")}));
+    const auto written = failure_in(native_produce(cluster, other, {"log", 0}, {valued("x")}));
     REQUIRE(written);
     CHECK(written->error == NativeError::not_leader);
     CHECK(written->leader == leader);
-    const auto read = failure_in(fetch(cluster, other, {"log", 0}, 0));
+    const auto read = failure_in(native_fetch(cluster, other, {"log", 0}, 0));
     REQUIRE(read);
     CHECK(read->error == NativeError::not_leader);
     CHECK(read->leader == leader);
@@ -164,11 +169,11 @@ TEST_CASE("without a majority it is said if something may have been written", "[
     const NodeId leader = cluster.leader_of("log");
     for (const NodeId node : cluster.nodes)
         if (node != leader) cluster.world.kill(node);
-    const auto open = failure_in(produce(cluster, leader, {"log", 0}, {valued("x")}, 300ms));
+    const auto open = failure_in(native_produce(cluster, leader, {"log", 0}, {valued("x")}, 300ms));
     REQUIRE(open);
     CHECK(open->error == NativeError::unknown_outcome);
     cluster.world.run_for(patience); // It gives up being a leader.
-    const auto refused = failure_in(produce(cluster, leader, {"log", 0}, {valued("x")}));
+    const auto refused = failure_in(native_produce(cluster, leader, {"log", 0}, {valued("x")}));
     REQUIRE(refused);
     CHECK(refused->error == NativeError::quorum_not_available);
 }

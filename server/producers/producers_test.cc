@@ -23,7 +23,7 @@ Bytes batch_from(std::int64_t id, std::int32_t sequence, std::int16_t epoch = 0)
     return builder.build();
 }
 
-ProduceRequest produce_of(Bytes batch, std::int16_t acks = -1) {
+ProduceRequest produce_batch(Bytes batch, std::int16_t acks = -1) {
     ProduceRequest request;
     request.acks = acks;
     request.timeout_ms = 5000;
@@ -34,11 +34,11 @@ ProduceRequest produce_of(Bytes batch, std::int16_t acks = -1) {
 using Told = ProduceResponse::Partition;
 
 // Sends it as a client does: until there is an answer that is not for now.
-Told produce(Cluster& cluster, Bytes batch, std::int16_t acks = -1) {
+Told send_batch(Cluster& cluster, Bytes batch, std::int16_t acks = -1) {
     Told told;
     for (int i = 0; i < 100; ++i) {
         Client client = cluster.connect(cluster.leader_of("log"));
-        told = client.ask(produce_of(batch, acks), 9).topics.at(0).partitions.at(0);
+        told = client.ask(produce_batch(batch, acks), 9).topics.at(0).partitions.at(0);
         client.hang_up();
         if (told.error != ErrorCode::not_enough_replicas) break;
         cluster.world.run_for(20ms);
@@ -107,29 +107,29 @@ TEST_CASE("a batch that is sent again is there once, also by another leader", "[
     Cluster cluster(3);
     cluster.make_topic("log");
     const std::int16_t acks = GENERATE(std::int16_t(-1), std::int16_t(1));
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 0), acks), 0));
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 1), acks), 1));
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 0), acks), 0));
-    CHECK(produce(cluster, batch_from(5, 3), acks).error ==
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 0), acks), 0));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 1), acks), 1));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 0), acks), 0));
+    CHECK(send_batch(cluster, batch_from(5, 3), acks).error ==
           ErrorCode::out_of_order_sequence_number);
     cluster.world.kill(cluster.leader_of("log"));
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 1), acks), 1));
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 2), acks), 2));
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 0, 1), acks), 3));
-    CHECK(produce(cluster, batch_from(5, 3), acks).error == ErrorCode::invalid_producer_epoch);
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 1), acks), 1));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 2), acks), 2));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 0, 1), acks), 3));
+    CHECK(send_batch(cluster, batch_from(5, 3), acks).error == ErrorCode::invalid_producer_epoch);
 }
 
 TEST_CASE("who no longer leads tells no producer that a batch came too early", "[server]") {
     Cluster cluster(3);
     cluster.make_topic("log");
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 0)), 0));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 0)), 0));
     const NodeId old = cluster.leader_of("log");
     Client client = cluster.connect(old);
     std::vector<NodeId> others = cluster.nodes;
     std::erase(others, old);
     cluster.world.network().isolate(old, others);
     // Whether it is too early depends on what others may have stored by now.
-    CHECK(client.ask(produce_of(batch_from(5, 2)), 9).topics.at(0).partitions.at(0).error ==
+    CHECK(client.ask(produce_batch(batch_from(5, 2)), 9).topics.at(0).partitions.at(0).error ==
           ErrorCode::not_leader_or_follower);
 }
 
@@ -140,7 +140,7 @@ TEST_CASE("several batches on their way are each answered, and repeated ones wit
     Client client = cluster.connect(cluster.leader_of("log"));
     std::vector<RequestHeader> asked;
     for (const std::int32_t sequence : {0, 1, 2, 1, 0, 2, 3})
-        asked.push_back(client.send(produce_of(batch_from(5, sequence)), 7));
+        asked.push_back(client.send(produce_batch(batch_from(5, sequence)), 7));
     std::vector<std::int64_t> offsets;
     for (const RequestHeader& one : asked) {
         const auto told = client.receive<ProduceResponse>(one).value().topics[0].partitions[0];
@@ -148,22 +148,22 @@ TEST_CASE("several batches on their way are each answered, and repeated ones wit
         offsets.push_back(told.base_offset);
     }
     CHECK(offsets == std::vector<std::int64_t>{0, 1, 2, 1, 0, 2, 3});
-    CHECK(is_stored_at(produce(cluster, batch_from(6, 0), 0 + 1), 4));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(6, 0), 0 + 1), 4));
 }
 
 TEST_CASE("what was deleted is not stored again by whoever has not heard that it was stored",
           "[server]") {
     Cluster cluster(3);
     cluster.make_topic("log");
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 0)), 0));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 0)), 0));
     DeleteRecordsRequest remove;
     remove.timeout_ms = 5000;
     remove.topics.push_back({"log", {{0, -1}}});
     Client client = cluster.connect(cluster.leader_of("log"));
     CHECK(client.ask(remove, 2).topics[0].partitions[0].low_watermark == 1);
     for (const NodeId node : cluster.nodes) cluster.restart(node);
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 0)), 0));
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 1)), 1));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 0)), 0));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 1)), 1));
 }
 
 TEST_CASE("a leader tells whom it remembers, and refuses more than may be", "[server]") {
@@ -183,21 +183,21 @@ TEST_CASE("a leader tells whom it remembers, and refuses more than may be", "[se
         return told.at(0).producers;
     };
     CHECK(described().empty());
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 0, 2)), 0));
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 1, 2)), 1));
-    CHECK(is_stored_at(produce(cluster, batch_from(6, 0)), 2));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 0, 2)), 0));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 1, 2)), 1));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(6, 0)), 2));
     const auto both = described();
     REQUIRE(both.size() == 2);
     CHECK((both[0].id == 5 && both[0].epoch == 2 && both[0].last_sequence == 1));
     CHECK((both[0].last_timestamp == 77 && both[0].current_transaction_start == -1));
-    const Told refused = produce(cluster, batch_from(7, 0));
+    const Told refused = send_batch(cluster, batch_from(7, 0));
     CHECK(refused.error == ErrorCode::policy_violation);
     CHECK(refused.error_message.value_or("").find("raft.producers_max") != std::string::npos);
     cluster.world.run_for(7s);
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 2, 2)), 3));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 2, 2)), 3));
     cluster.world.run_for(6s); // The other one has been idle for too long.
     CHECK(described().size() == 1);
-    CHECK(is_stored_at(produce(cluster, batch_from(7, 0)), 4));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(7, 0)), 4));
 }
 
 // As is one who sent his first batch to a broker that had no replica yet, and whose second found
@@ -206,15 +206,15 @@ TEST_CASE("a producer whose topic was made anew begins again, with the first seq
           "[server]") {
     Cluster cluster(3);
     cluster.make_topic("log");
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 0)), 0));
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 1)), 1));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 0)), 0));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 1)), 1));
     DeleteTopicsRequest remove;
     remove.timeout_ms = 5000;
     remove.topic_names = {"log"};
     Client client = cluster.connect();
     CHECK(client.ask(remove, 3).topics.at(0).error == ErrorCode::none);
     cluster.make_topic("log");
-    CHECK(produce(cluster, batch_from(5, 2)).error == ErrorCode::out_of_order_sequence_number);
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 0, 1)), 0));
-    CHECK(is_stored_at(produce(cluster, batch_from(5, 1, 1)), 1));
+    CHECK(send_batch(cluster, batch_from(5, 2)).error == ErrorCode::out_of_order_sequence_number);
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 0, 1)), 0));
+    CHECK(is_stored_at(send_batch(cluster, batch_from(5, 1, 1)), 1));
 }

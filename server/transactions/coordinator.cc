@@ -12,19 +12,10 @@ namespace pyralog::server {
 
 namespace {
 
-constexpr Duration write_patience = 5s;
 constexpr Duration begin_patience = 5s;
-constexpr Duration read_patience = 5s;
-constexpr Duration topic_patience = 5s;
-constexpr Duration leader_patience = 1s;
 constexpr Duration id_patience = 5s;
 // Partitions that one request tells at the same time.
 constexpr std::size_t begins_at_once = 16;
-
-GroupId partition_of(const Topic& topic, std::string_view id) {
-    const auto partitions = static_cast<std::int32_t>(topic.partitions.size());
-    return topic.partitions.at(static_cast<std::size_t>(partition_of_group(id, partitions))).group;
-}
 
 } // namespace
 
@@ -58,7 +49,7 @@ Result<> Transactions::make_topic() {
     command.settings.retention_ms = -1;
     command.settings.retention_bytes = -1;
     (void)command.settings.set("cleanup.policy", "compact");
-    const Deadline deadline(env_.fibers, env_.clock.now() + topic_patience);
+    const Deadline deadline(env_.fibers, env_.clock.now() + Coordinating::topic_patience);
     (void)TRY(controller_.submit(command)); // Or somebody else has made it: it is there.
     return {};
 }
@@ -68,8 +59,8 @@ Transactions::Found Transactions::find(const std::string& transactional_id) {
     if (!topic()) (void)make_topic(); // If it failed, there is none.
     const Topic* const made = topic();
     if (!made) return {ErrorCode::coordinator_not_available, {}};
-    const GroupId id = partition_of(*made, transactional_id);
-    const Deadline deadline(env_.fibers, env_.clock.now() + leader_patience);
+    const GroupId id = partition_for(*made, transactional_id);
+    const Deadline deadline(env_.fibers, env_.clock.now() + Coordinating::leader_patience);
     (void)controller_.changed().wait([&] { return host_.leader_of(id).has_value(); });
     const auto leader = host_.leader_of(id);
     return {leader ? ErrorCode::none : ErrorCode::coordinator_not_available, leader};
@@ -83,7 +74,7 @@ Transactions::Access Transactions::access(const std::string& id) {
     if (id.empty()) return {ErrorCode::invalid_request};
     const Topic* const found = topic();
     if (!found) return {ErrorCode::not_coordinator};
-    const GroupId partition = partition_of(*found, id);
+    const GroupId partition = partition_for(*found, id);
     const raft::GroupRef group = host_.find(partition);
     if (!group || !group->leads() || BUGGIFY("transactions/says-not-coordinator", 20'000))
         return {ErrorCode::not_coordinator};
@@ -128,7 +119,7 @@ ErrorCode Transactions::settle(GroupId shard, const std::optional<raft::Group::P
     if (!written) return ErrorCode::none;
     const raft::GroupRef group = host_.find(shard);
     if (!group) return ErrorCode::not_coordinator;
-    const Deadline deadline(env_.fibers, env_.clock.now() + write_patience);
+    const Deadline deadline(env_.fibers, env_.clock.now() + Coordinating::write_patience);
     const Result<> settled = group->settle(*written);
     if (settled.ok()) return ErrorCode::none;
     return settled.error() == Error::timed_out ? ErrorCode::coordinator_not_available
@@ -246,7 +237,7 @@ ErrorCode Transactions::verify(const std::string& id, const Name& who,
         errors[name] = access.entry->state.verify(who, name);
     // Whoever takes himself for the coordinator, and is it no more, may not say so.
     const raft::GroupRef group = host_.find(access.shard->id);
-    const Deadline deadline(env_.fibers, env_.clock.now() + read_patience);
+    const Deadline deadline(env_.fibers, env_.clock.now() + Coordinating::read_patience);
     return group->read_barrier().ok() ? ErrorCode::none : ErrorCode::not_coordinator;
 }
 

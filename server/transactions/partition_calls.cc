@@ -9,7 +9,7 @@ namespace {
 // Of no partition: who hears it knows that it is for us.
 constexpr GroupId calls_group{-2};
 constexpr Duration call_patience = 2s;
-constexpr Duration retry_pause = 20ms;
+constexpr Duration call_pause = 20ms;
 
 } // namespace
 
@@ -51,7 +51,7 @@ Result<raft::Sequencer::Turn> PartitionCalls::begin(GroupId partition,
     for (;;) {
         const auto told = ask({partition, begin});
         if (told.ok() || told.error() == Error::cancelled) return told;
-        TRY(env_.fibers.sleep_until(env_.clock.now() + retry_pause));
+        TRY(env_.fibers.sleep_until(env_.clock.now() + call_pause));
     }
 }
 

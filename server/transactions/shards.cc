@@ -10,8 +10,6 @@ namespace pyralog::server {
 
 namespace {
 
-constexpr std::size_t read_bytes_max = 256_KiB;
-constexpr Duration retry_pause = 50ms;
 constexpr Duration retention_interval = 1min;
 // Transactions that end at the same time, and of each so many partitions.
 constexpr std::size_t ending_max = 64;
@@ -60,7 +58,8 @@ Result<> Transactions::follow() {
             const Result<> loaded = load(id);
             if (!loaded.ok() && loaded.error() == Error::cancelled) return loaded;
             SOMETIMES(!loaded.ok(), "transactions/cannot-read-its-log");
-            if (!loaded.ok()) TRY(env_.fibers.sleep_until(env_.clock.now() + retry_pause));
+            if (!loaded.ok())
+                TRY(env_.fibers.sleep_until(env_.clock.now() + Coordinating::retry_pause));
         }
     }
 }
@@ -103,7 +102,8 @@ Result<> Transactions::load(GroupId id) {
     Shard& shard = *shards_.at(id);
     const Term term = shard.group->term();
     const Offset limit = shard.group->committed().offset;
-    const std::size_t most = BUGGIFY("transactions/reads-little") ? 1 : read_bytes_max;
+    const std::size_t most =
+        BUGGIFY("transactions/reads-little") ? 1 : Coordinating::read_bytes_max;
     std::map<std::string, TransactionValue> values;
     Offset end = shard.group->log().log_start().offset;
     while (end < limit) {
@@ -204,7 +204,7 @@ void Transactions::end_one(const Ending& ending) {
     while (!is_over() && !BUG(M35)) {
         const auto written = find_current(ending)->written;
         if (settle(ending.shard, written) == ErrorCode::none) break;
-        if (!env_.fibers.sleep_until(env_.clock.now() + retry_pause).ok()) return;
+        if (!env_.fibers.sleep_until(env_.clock.now() + Coordinating::retry_pause).ok()) return;
     }
     if (is_over()) return;
     const TransactionState state = find_current(ending)->state;
@@ -214,7 +214,7 @@ void Transactions::end_one(const Ending& ending) {
             const auto ended = calls.end(group, state.begin(), state.how_it_ends(), ending.term);
             if (ended.ok()) return;
             SOMETIMES(!ended.ok(), "transactions/says-again-how-it-ends");
-            if (!env_.fibers.sleep_until(env_.clock.now() + retry_pause).ok()) break;
+            if (!env_.fibers.sleep_until(env_.clock.now() + Coordinating::retry_pause).ok()) break;
         }
         all_know = all_know && is_gone(name, group);
     };

@@ -20,12 +20,12 @@ void describe(Codec& field, Key& k) {
     field.require(k.version == key_version);
 }
 
-struct Topic {
+struct StoredTopic {
     std::string name;
     std::vector<std::int32_t> partitions;
 };
 template <class Codec>
-void describe(Codec& field, Topic& t) {
+void describe(Codec& field, StoredTopic& t) {
     field(t.name, t.partitions);
     field.tags();
 }
@@ -45,7 +45,7 @@ struct Value {
     TransactionValue::Name name;
     std::int32_t timeout_ms = 0;
     TransactionValue::Phase phase{};
-    std::optional<std::vector<Topic>> topics;
+    std::optional<std::vector<StoredTopic>> topics;
     std::int64_t updated_ms = 0, started_ms = -1;
     Ours ours;
 };
@@ -104,7 +104,7 @@ Result<TransactionValue> decode_transaction_value(Bytes bytes) {
                            body.updated_ms,  body.started_ms,  {}};
     std::size_t next = 0;
     if (body.topics)
-        for (const Topic& topic : *body.topics)
+        for (const StoredTopic& topic : *body.topics)
             for (const std::int32_t partition : topic.partitions) {
                 if (next == body.ours.groups.size()) return Error::malformed;
                 value.partitions[{topic.name, partition}] = GroupId(body.ours.groups[next++]);

@@ -186,9 +186,9 @@ std::vector<std::string> read(Cluster& cluster, std::int32_t partition, bool com
     return values;
 }
 
-using Values = std::vector<std::string>;
+using Texts = std::vector<std::string>;
 
-bool comes(Cluster& cluster, std::int32_t partition, const Values& values) {
+bool comes(Cluster& cluster, std::int32_t partition, const Texts& values) {
     return cluster.until_asked([&] { return read(cluster, partition) == values; });
 }
 
@@ -206,7 +206,7 @@ TEST_CASE("what is committed is read in all partitions, and what is aborted in n
     CHECK(sender.send(1, "b") == ErrorCode::none);
     CHECK(sender.send(1, "no part", false) == ErrorCode::invalid_txn_state);
     CHECK(read(cluster, 0).empty());
-    CHECK(read(cluster, 0, false) == Values{"a"});
+    CHECK(read(cluster, 0, false) == Texts{"a"});
     CHECK(sender.end(true) == ErrorCode::none);
     CHECK(comes(cluster, 0, {"a"}));
     CHECK(comes(cluster, 1, {"b"}));
@@ -217,7 +217,7 @@ TEST_CASE("what is committed is read in all partitions, and what is aborted in n
     CHECK(sender.send(0, "c") == ErrorCode::none);
     CHECK(sender.end(true) == ErrorCode::none);
     CHECK(comes(cluster, 0, {"a", "c"}));
-    CHECK(read(cluster, 0, false) == Values{"a", "aborted", "c"});
+    CHECK(read(cluster, 0, false) == Texts{"a", "aborted", "c"});
 }
 
 TEST_CASE("what is prepared comes to its end, whoever coordinates and leads by then",
@@ -235,12 +235,12 @@ TEST_CASE("what is prepared comes to its end, whoever coordinates and leads by t
     if (at_once) cluster.restart(coordinator);
     CHECK(sender.end(commits) == ErrorCode::none);
     for (const NodeId node : cluster.nodes) cluster.restart(node);
-    CHECK(comes(cluster, 0, commits ? Values{"a"} : Values{}));
-    CHECK(comes(cluster, 1, commits ? Values{"b"} : Values{}));
+    CHECK(comes(cluster, 0, commits ? Texts{"a"} : Texts{}));
+    CHECK(comes(cluster, 1, commits ? Texts{"b"} : Texts{}));
     CHECK(sender.add({0, 1}) == ErrorCode::none);
     CHECK(sender.send(0, "after") == ErrorCode::none);
     CHECK(sender.end(true) == ErrorCode::none);
-    CHECK(comes(cluster, 0, commits ? Values{"a", "after"} : Values{"after"}));
+    CHECK(comes(cluster, 0, commits ? Texts{"a", "after"} : Texts{"after"}));
 }
 
 TEST_CASE("of two with one transactional id the first is fenced everywhere",
@@ -292,7 +292,7 @@ TEST_CASE("a transaction that takes too long is aborted, and seen until then",
     CHECK(sender.send(0, "later") == ErrorCode::invalid_producer_epoch);
     CHECK(sender.ask(describe, 0, +state_of).transactions.at(0).state == "CompleteAbort");
     CHECK(read(cluster, 0).empty());
-    CHECK(read(cluster, 0, false) == Values{"late"});
+    CHECK(read(cluster, 0, false) == Texts{"late"});
 }
 
 TEST_CASE("offsets of a transaction count when it commits", "[server][transactions]") {

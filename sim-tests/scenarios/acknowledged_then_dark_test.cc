@@ -9,7 +9,7 @@ using namespace pyralog::simtest;
 
 TEST_CASE("the leader's power goes as soon as it has acknowledged", "[simtest][sim]") {
     for (std::uint64_t seed = 1; seed <= 5; ++seed) {
-        Stage stage(seed);
+        Theatre stage(seed);
         REQUIRE(stage.make_topic());
         for (int i = 0; i < 3; ++i) {
             REQUIRE(stage.store());
@@ -25,7 +25,7 @@ TEST_CASE("the leader's power goes as soon as it has acknowledged", "[simtest][s
 
 TEST_CASE("all power goes as soon as a record has been acknowledged", "[simtest][sim]") {
     for (std::uint64_t seed = 1; seed <= 5; ++seed) {
-        Stage stage(seed);
+        Theatre stage(seed);
         REQUIRE(stage.make_topic());
         for (int i = 0; i < 3; ++i) {
             REQUIRE(stage.store());

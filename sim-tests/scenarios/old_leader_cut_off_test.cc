@@ -9,7 +9,7 @@ using namespace pyralog::simtest;
 
 TEST_CASE("what a leader takes while it is cut off from its peers is overruled", "[simtest][sim]") {
     for (std::uint64_t seed = 1; seed <= 5; ++seed) {
-        Stage stage(seed);
+        Theatre stage(seed);
         REQUIRE(stage.make_topic());
         REQUIRE(stage.store());
         const auto old = stage.leader();
@@ -28,7 +28,7 @@ TEST_CASE("what a leader takes while it is cut off from its peers is overruled",
 }
 
 TEST_CASE("a leader that is heard and hears nobody makes way", "[simtest][sim]") {
-    Stage stage(1);
+    Theatre stage(1);
     REQUIRE(stage.make_topic());
     REQUIRE(stage.store());
     const auto deaf = stage.leader();

@@ -20,12 +20,12 @@
 
 namespace pyralog::simtest {
 
-class Stage {
+class Theatre {
 public:
     static constexpr NodeId client{first_client.value + 1};
     static inline const TopicPartition stage_partition{"stage", 0};
 
-    explicit Stage(std::uint64_t seed, int nodes = 3, sim::Faults faults = {})
+    explicit Theatre(std::uint64_t seed, int nodes = 3, sim::Faults faults = {})
         : plan_(polite(seed, nodes, faults)), world(seed, plan_.faults), cluster(world, plan_),
           check_(cluster, media_, history_) {
         for (const NodeId node : cluster.nodes()) {
@@ -38,7 +38,7 @@ public:
         });
         for (const NodeId node : cluster.nodes()) cluster.start(node);
     }
-    ~Stage() {
+    ~Theatre() {
         world.set_observer({});
         for (const NodeId node : world.nodes()) world.kill(node);
     }

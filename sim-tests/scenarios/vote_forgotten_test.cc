@@ -12,7 +12,7 @@ TEST_CASE("no vote is forgotten in a power cut between elections", "[simtest][si
     for (std::uint64_t seed = 1; seed <= 3; ++seed) {
         sim::Faults faults;
         faults.sync_time = {1ms, 20ms, sim::never, 0us};
-        Stage stage(seed, 3, faults);
+        Theatre stage(seed, 3, faults);
         REQUIRE(stage.make_topic());
         REQUIRE(stage.store());
         sim::Dice dice = stage.world.dice("scenario");

@@ -343,8 +343,6 @@ struct Hunt {
     std::map<std::string, std::uint64_t> fired; // By oracle, expected or not: so many seeds.
 };
 
-double seconds(Duration time) { return static_cast<double>(time.count()) / 1e9; }
-
 bool is_expected(const PlantedBug& bug, const std::string& oracle) {
     return std::ranges::find(bug.oracles, oracle) != bug.oracles.end();
 }

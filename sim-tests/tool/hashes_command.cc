@@ -9,14 +9,14 @@
 namespace pyralog::simtest {
 namespace {
 
-struct Options {
+struct HashesArguments {
     std::optional<SeedRange> seeds;
     int jobs = 0;
     bool perturbed = false;
     std::optional<bool> engine;
 };
 
-int print_hashes(const Options& options) {
+int print_hashes(const HashesArguments& options) {
     std::map<std::uint64_t, std::string> lines;
     SweepOptions sweeping;
     sweeping.first = options.seeds->first;
@@ -59,7 +59,7 @@ public:
     int run() override { return print_hashes(options_); }
 
 private:
-    Options options_;
+    HashesArguments options_;
 };
 
 } // namespace

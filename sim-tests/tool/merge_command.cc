@@ -10,7 +10,7 @@
 namespace pyralog::simtest {
 namespace {
 
-struct Options {
+struct MergeArguments {
     std::vector<std::string> reports;
     std::string json;
 };
@@ -26,7 +26,7 @@ std::optional<SweepReport> read_report(const std::string& path) {
     return report;
 }
 
-int merge_all(const Options& options) {
+int merge_all(const MergeArguments& options) {
     std::optional<SweepReport> all;
     for (const std::string& path : options.reports) {
         const auto report = read_report(path);
@@ -53,7 +53,7 @@ public:
     int run() override { return merge_all(options_); }
 
 private:
-    Options options_;
+    MergeArguments options_;
 };
 
 } // namespace

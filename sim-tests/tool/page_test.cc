@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::json;
 
 // A short run with everything that a page shows of it.
-PageInput short_run(std::uint64_t seed) {
+PageInput short_page(std::uint64_t seed) {
     PageInput input;
     Plan plan = draw_plan(seed);
     plan.length = std::min<Duration>(plan.length, 2s);
@@ -54,7 +54,7 @@ std::size_t count_of(const Json& data, const std::string& kind) {
 } // namespace
 
 TEST_CASE("the rows of a run say what brokers, disks, replicas and clients did", "[simtest][sim]") {
-    const PageInput input = short_run(2);
+    const PageInput input = short_page(2);
     const Json data = Json::parse(page_data(input));
     for (const char* kind : {"boot", "sent", "delivered", "disk", "replica", "produce"}) {
         INFO(kind);

@@ -20,7 +20,6 @@ std::string format(const char* how, Values... values) {
 }
 
 unsigned long long number(std::uint64_t value) { return value; }
-double seconds(Duration time) { return static_cast<double>(time.count()) / 1e9; }
 
 void add(std::map<std::string, Count>& all, const std::map<std::string, Count>& more) {
     for (const auto& [name, count] : more) {

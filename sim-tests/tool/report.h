@@ -109,6 +109,8 @@ SweepReport merge(const SweepReport& one, const SweepReport& other);
 
 // ---- As text ----
 
+inline double seconds(Duration time) { return static_cast<double>(time.count()) / 1e9; }
+
 std::string to_json(const SeedReport& report); // On one line.
 std::string to_json(const SweepReport& report);
 // Nothing if it is not such a report, or one of a later schema; `problem` says why.

@@ -17,7 +17,7 @@ namespace {
 // By --twice. Whether addresses matter shows in some disorders of the heap, and not in others.
 constexpr int runs_compared = 8;
 
-struct Options {
+struct RunArguments {
     RunSource source;
     bool twice = false;
     std::string trace, record, records;
@@ -43,7 +43,7 @@ void print(const SeedReport& report, const ChoicesFile& file, const RunSource& s
 }
 
 // In this process, so that a debugger stays with it, and up to a moment.
-int run_to_event(const ChoicesFile& file, const Options& options) {
+int run_to_event(const ChoicesFile& file, const RunArguments& options) {
     constexpr std::size_t lines_max = 40; // The last ones.
     std::deque<std::string> last;
     bool ended = false; // What comes now is the end of the world.
@@ -104,7 +104,7 @@ int write_records(const ChoicesFile& file, const RunSource& source, const std::s
     return report.exit_code;
 }
 
-int run_one(const ChoicesFile& file, const Options& options) {
+int run_one(const ChoicesFile& file, const RunArguments& options) {
     if (!options.records.empty()) return write_records(file, options.source, options.records);
     if (options.until_event || options.break_at_event) return run_to_event(file, options);
     if (!options.record.empty()) return record_to(file, options.source, options.record);
@@ -169,7 +169,7 @@ private:
         syntax.option(name, "N", read, help);
     }
 
-    Options options_;
+    RunArguments options_;
 };
 
 } // namespace

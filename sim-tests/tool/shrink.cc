@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint64_t seeds_per_plan = 24;
 constexpr int rounds_at_last = 4; // Of as many.
 // Of a failure that comes while faults last: how much later it may come in a candidate.
-constexpr Duration later_max = 3s;
+constexpr Duration shrink_later_max = 3s;
 // A candidate is ended after so many times what the first run took, and this.
 constexpr int slower_max = 5;
 constexpr Duration slow_least = 20s;
@@ -81,7 +81,7 @@ private:
     void note_end() {
         const Duration length = draw_plan(best_.seed, best_.edits).length;
         limits_.simulated.reset();
-        if (run_.report.time < length) limits_.simulated = run_.report.time + later_max;
+        if (run_.report.time < length) limits_.simulated = run_.report.time + shrink_later_max;
     }
 
     // The first that counts becomes the best; or the least of all, if it is less.

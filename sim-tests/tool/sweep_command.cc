@@ -8,7 +8,7 @@
 namespace pyralog::simtest {
 namespace {
 
-struct Options {
+struct SweepArguments {
     std::optional<SeedRange> seeds;
     std::optional<Duration> time;
     int jobs = 0;
@@ -17,7 +17,7 @@ struct Options {
     std::optional<Shard> shard;
 };
 
-int run_sweep(const Options& options) {
+int run_sweep(const SweepArguments& options) {
     SweepOptions sweeping;
     if (options.seeds) {
         sweeping.first = options.seeds->first;
@@ -65,7 +65,7 @@ public:
     int run() override { return run_sweep(options_); }
 
 private:
-    Options options_;
+    SweepArguments options_;
 };
 
 } // namespace

@@ -11,14 +11,14 @@
 namespace pyralog::simtest {
 namespace {
 
-struct Options {
+struct TraceArguments {
     RunSource source;
     std::string out;
     PageWindow window;
 };
 
 // Each row leaves the worker at once: if it dies, what it was doing is what is wanted.
-PageInput record(const ChoicesFile& file, const Options& options) {
+PageInput record(const ChoicesFile& file, const TraceArguments& options) {
     Worker worker([&](int fd, Progress& progress) {
         RowMaker rows([fd](const std::string& row) { write_all(fd, row + '\n'); });
         RunHere what{.seed = file.seed, .bug = file.bug, .edits = file.edits};
@@ -45,7 +45,7 @@ PageInput record(const ChoicesFile& file, const Options& options) {
     return input;
 }
 
-int write_page(const ChoicesFile& file, const Options& options) {
+int write_page(const ChoicesFile& file, const TraceArguments& options) {
     const PageInput input = record(file, options);
     if (input.rows.empty())
         std::fprintf(stderr, "pyralog-sim: nothing has happened before it ended\n");
@@ -93,7 +93,7 @@ public:
     }
 
 private:
-    Options options_;
+    TraceArguments options_;
 };
 
 } // namespace

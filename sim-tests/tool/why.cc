@@ -13,7 +13,7 @@ namespace {
 
 // What branches do behind the run: no longer than this in real time, and in the world's.
 constexpr unsigned branch_seconds_max = 60;
-constexpr Duration later_max = 5s;
+constexpr Duration why_later_max = 5s;
 constexpr std::size_t lines_before = 30, lines_behind = 10;
 
 // One run that forks at moments. It writes to memory that all processes share: how each branch
@@ -168,7 +168,7 @@ Why why(const ChoicesFile& file, const WhyOptions& options) {
     // A failure while faults last comes again soon, or is another.
     std::optional<Duration> simulated_max;
     if (why.failure.time < draw_plan(file.seed, file.edits).length)
-        simulated_max = why.failure.time + later_max;
+        simulated_max = why.failure.time + why_later_max;
     const std::uint64_t last = why.failure.event - 1;
     why.first = first_sure(
         0, last, options.search,

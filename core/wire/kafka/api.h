@@ -135,6 +135,9 @@ constexpr Form form_of(ApiKey key, std::int16_t version) {
     return {version, is_flexible(key, version)};
 }
 
+// Only what is committed of transactions, as a reader may wish: KIP-98.
+inline constexpr std::int8_t read_committed = 1;
+
 // The codes that we send, and that our clients tell apart.
 enum class ErrorCode : std::int16_t {
     unknown_server_error = -1,

@@ -8,6 +8,8 @@
 
 namespace pyralog::wire::kafka {
 
+inline constexpr std::int16_t acks_all = -1;
+
 struct ProduceRequest {
     static constexpr ApiKey key = ApiKey::produce;
     using Response = struct ProduceResponse;
@@ -22,7 +24,7 @@ struct ProduceRequest {
     };
 
     std::optional<std::string> transactional_id;
-    std::int16_t acks = 0; // 0, 1, or -1 for all.
+    std::int16_t acks = 0; // 0, 1 or acks_all.
     std::int32_t timeout_ms = 0;
     std::vector<Topic> topics;
 };

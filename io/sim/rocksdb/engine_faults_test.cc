@@ -12,7 +12,7 @@ using Batch = KvStore::Batch;
 
 namespace {
 
-constexpr NodeId one{1};
+constexpr NodeId faulty_node{1};
 
 std::string key_of(int number) { return "key" + std::to_string(number); }
 
@@ -20,33 +20,35 @@ std::string key_of(int number) { return "key" + std::to_string(number); }
 struct Stored {
     explicit Stored(int count) : world(1) {
         world.use_store(sim::make_engine);
-        world.boot(one, [count](Environment& env) {
+        world.boot(faulty_node, [count](Environment& env) {
             REQUIRE(env.kv.open().ok());
             for (int i = 0; i < count; ++i)
                 REQUIRE(env.kv.commit(Batch().put(key_of(i), std::string(100, 'x'))).ok());
             (void)env.fibers.park();
         });
         world.run_for(1s);
-        world.kill(one);
+        world.kill(faulty_node);
     }
 
     // The newest of RocksDB's files of that kind.
     std::string newest(std::string_view begin, std::string_view end) {
         std::string found;
-        const auto names = world.disk(one).list(sim::engine_directory);
+        const auto names = world.disk(faulty_node).list(sim::engine_directory);
         for (const std::string& name : *names)
             if (name.starts_with(begin) && name.ends_with(end)) found = name;
         REQUIRE(!found.empty());
         return std::string(sim::engine_directory) + '/' + found;
     }
-    std::size_t size(const std::string& path) { return world.disk(one).content(path)->size(); }
+    std::size_t size(const std::string& path) {
+        return world.disk(faulty_node).content(path)->size();
+    }
     void flip(const std::string& path, std::size_t position) {
-        REQUIRE(world.disk(one).rot(path, position, std::byte{0x10}));
+        REQUIRE(world.disk(faulty_node).rot(path, position, std::byte{0x10}));
     }
     // How many of the keys are there, from the first on.
     Result<int> present() {
         int found = 0;
-        TRY(world.run_to_end(one, sim::World::Main([&](Environment& env) -> Result<> {
+        TRY(world.run_to_end(faulty_node, sim::World::Main([&](Environment& env) -> Result<> {
                                  TRY(env.kv.open());
                                  while (TRY(env.kv.get(key_of(found)))) ++found;
                                  return {};
@@ -94,9 +96,9 @@ TEST_CASE("rot in the engine's tables and manifest is refused", "[rocksdb]") {
 
 TEST_CASE("a sync that fails ends the engine until it is opened again", "[rocksdb]") {
     Stored stored(10);
-    (void)stored.world.run_to_end(one, [&](Environment& env) {
+    (void)stored.world.run_to_end(faulty_node, [&](Environment& env) {
         REQUIRE(env.kv.open().ok());
-        stored.world.disk(one).fail_next_sync();
+        stored.world.disk(faulty_node).fail_next_sync();
         CHECK(env.kv.commit(Batch().put("a", "b")).error() == Error::device_failed);
         CHECK(env.kv.commit(Batch().put("c", "d")).error() == Error::device_failed);
         CHECK(env.kv.get("key0").error() == Error::device_failed);
@@ -106,13 +108,13 @@ TEST_CASE("a sync that fails ends the engine until it is opened again", "[rocksd
 
 TEST_CASE("a full disk ends the engine until there is room", "[rocksdb]") {
     Stored stored(10);
-    (void)stored.world.run_to_end(one, [&](Environment& env) {
+    (void)stored.world.run_to_end(faulty_node, [&](Environment& env) {
         REQUIRE(env.kv.open().ok());
-        stored.world.disk(one).set_quota(0);
+        stored.world.disk(faulty_node).set_quota(0);
         CHECK(env.kv.commit(Batch().put("a", "b")).error() == Error::out_of_space);
     });
     CHECK(fails_with(stored.present(), Error::out_of_space));
-    stored.world.disk(one).set_quota({});
+    stored.world.disk(faulty_node).set_quota({});
     CHECK(stored.present().value() == 10);
 }
 
@@ -121,14 +123,14 @@ TEST_CASE("a process that has ended gets nothing from its engine", "[rocksdb]") 
     world.use_store(sim::make_engine);
     bool is_committing = false;
     Result<> first, second;
-    world.boot(one, [&](Environment& env) {
+    world.boot(faulty_node, [&](Environment& env) {
         REQUIRE(env.kv.open().ok());
         is_committing = true;
         first = env.kv.commit(Batch().put("a", std::string(5'000, 'x')));
         second = env.kv.commit(Batch());
     });
     REQUIRE(world.run_until(1s, [&] { return is_committing; }));
-    world.cut_power(one);
+    world.cut_power(faulty_node);
     CHECK(first.error() == Error::cancelled);
     CHECK(second.error() == Error::cancelled);
 }

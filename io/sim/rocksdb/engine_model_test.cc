@@ -14,7 +14,7 @@ using Map = std::map<std::string, std::string>;
 
 namespace {
 
-constexpr NodeId one{1};
+constexpr NodeId model_node{1};
 
 void make_changes(const Batch& batch, Map& to) {
     for (const auto& [key, value] : batch.changes) {
@@ -42,7 +42,7 @@ public:
     }
 
     void boot() {
-        world.boot(one, sim::World::Main([this](Environment& env) -> Result<> {
+        world.boot(model_node, sim::World::Main([this](Environment& env) -> Result<> {
                        const Result<> opened = env.kv.open();
                        if (!opened.ok()) {
                            if (opened.error() == Error::corrupt) ++refusals;
@@ -147,9 +147,9 @@ Outcome run(std::uint64_t seed, int endings) {
         machine.boot();
         machine.world.run_for(dice.between(Duration(10us), dice.coin() ? 5ms : 200ms));
         if (dice.pick(4) == 0)
-            machine.world.kill(one);
+            machine.world.kill(model_node);
         else
-            machine.world.cut_power(one);
+            machine.world.cut_power(model_node);
     }
     const auto& counts = machine.world.counts();
     return {machine.world.hash(), machine.lives,     machine.commits,

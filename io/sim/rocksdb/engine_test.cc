@@ -3,12 +3,14 @@
 
 #include "core/env/contract.h"
 
+#include <catch2/catch.hpp>
+
 using namespace pyralog;
 using Batch = KvStore::Batch;
 
 namespace {
 
-constexpr NodeId one{1};
+constexpr NodeId engine_node{1};
 
 struct Polite {
     static sim::Faults faults() { return {}; }
@@ -35,7 +37,7 @@ class Subject {
 public:
     Subject() { world_.use_store(sim::make_engine); }
     void run(const std::function<void(Environment&)>& node) {
-        REQUIRE(world_.run_to_end(one, [&](Environment& env) { node(env); }).ok());
+        REQUIRE(world_.run_to_end(engine_node, [&](Environment& env) { node(env); }).ok());
     }
     std::string host() { return "node1"; }
 
