@@ -244,6 +244,14 @@ Strings include_complaints(std::string_view path, std::string_view text) {
     return found;
 }
 
+// Where several tests are compiled as one, a header that includes Catch2 may have been read before:
+// then it does nothing, and CHECK is not Catch2's.
+Strings test_complaints(std::string_view path, std::string_view text) {
+    const bool tests = path.ends_with(".cc") && names(code_of(text), "TEST_CASE");
+    if (!tests || text.find("\n#include <catch2/catch.hpp>\n") != std::string_view::npos) return {};
+    return {std::string(path) + ": does not include Catch2 itself"};
+}
+
 // ---- Banned names ----
 
 struct Banned {
@@ -459,6 +467,13 @@ std::string complaints_of_tree(Check check) {
 
 TEST_CASE("includes only go down the layers", "[base][tidy]") {
     CHECK(complaints_of_tree(include_complaints) == "");
+}
+
+TEST_CASE("every test includes Catch2 itself", "[base][tidy]") {
+    CHECK(complaints_of_tree(test_complaints) == "");
+    CHECK(test_complaints("a_test.cc", "#include \"a.h\"\nTEST_CASE(\"b\") {}\n").size() == 1);
+    CHECK(test_complaints("a_test.cc", "\n#include <catch2/catch.hpp>\nTEST_CASE(\"b\") {}\n")
+              .empty());
 }
 
 TEST_CASE("nothing names what only the world may have", "[base][tidy]") {

@@ -6,4 +6,5 @@
 #include <catch2/catch.hpp>
 #include <rapidcheck/catch.h>
 
-#undef CHECK
+#pragma pop_macro("CHECK")
+#undef PYRALOG_TEST_CHECK
