@@ -84,11 +84,20 @@ std::uint64_t Acquaintance::draw() { return std::max<std::uint64_t>(env_.random.
 
 Result<> Acquaintance::store(DiskFacts facts, KvStore::Batch batch) {
     batch.put(disk_key, wire::encode(facts).text());
-    TRY(env_.kv.commit(std::move(batch)));
+    TRY(commit(std::move(batch)));
     disk_ = facts;
     strangers_.set(static_cast<std::int64_t>(strangers().size()));
     changed_.notify_all();
     return {};
+}
+
+// Whoever shakes hands ends with his stream alone, and would try again for ever.
+Result<> Acquaintance::commit(KvStore::Batch batch) {
+    const Result<> done = env_.kv.commit(std::move(batch));
+    if (done.ok() || done.error() == Error::cancelled) return done;
+    failure_ = done.error();
+    changed_.notify_all();
+    return done;
 }
 
 std::vector<NodeId> Acquaintance::strangers() const {
@@ -194,7 +203,7 @@ Result<> Acquaintance::hear_of_self(const wire::Hello& hello) {
         env_.log.error("this disk was replaced by another, with which this node has gone on; it is "
                        "not used any more: remove its data directory, or mount the other one",
                        {{"told_by", hello.node}});
-        outdated_ = true;
+        failure_ = Error::corrupt;
         changed_.notify_all();
         return {};
     }
@@ -227,7 +236,7 @@ Result<bool> Acquaintance::hear_of_other(const wire::Hello& hello) {
                          {{"peer", hello.node}});
     if (hello.disk == 0 || hello.disk > std::uint64_t(std::numeric_limits<std::int64_t>::max()))
         return Error::malformed;
-    TRY(env_.kv.commit(
+    TRY(commit(
         KvStore::Batch().put(key_of(met_prefix, hello.node.value), std::to_string(hello.disk))));
     met_[hello.node] = hello.disk;
     return true;

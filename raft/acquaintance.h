@@ -64,8 +64,9 @@ public:
 
     // This disk turns out to stand for another one. Must not wait.
     void on_replaces(std::function<void()> told) { on_replaces_ = std::move(told); }
-    // Another disk stands for this one: the node has to end.
-    bool is_outdated() const { return outdated_; }
+    // The node has to end: with Error::corrupt if another disk stands for this one, else because
+    // the store of small facts has failed, which is final.
+    std::optional<Error> failure() const { return failure_; }
 
     // Of this node's journal, before it is set aside: starts() has them from then on.
     void keep_start(GroupId group, const LogStart& start);
@@ -84,6 +85,7 @@ private:
     };
 
     Result<> store(DiskFacts facts, KvStore::Batch batch = {});
+    Result<> commit(KvStore::Batch batch);
     Result<> hear_of_self(const wire::Hello& hello);
     Result<bool> hear_of_other(const wire::Hello& hello);
     std::uint64_t draw();
@@ -98,7 +100,7 @@ private:
     std::set<NodeId> remembered_by_;
     std::map<GroupId, LogStart> kept_starts_;
     bool meeting_ = false; // One at a time: what is decided is stored before the next is.
-    bool outdated_ = false;
+    std::optional<Error> failure_;
     Condition changed_;
     std::function<void()> on_replaces_;
     Metrics::Gauge strangers_;

@@ -111,16 +111,15 @@ void Host::lose_votes() {
     for (auto& [id, group] : groups_) group->lose_vote(env_.clock.now());
 }
 
-// Says every now and then whom this node waits for, as long as it does. Ends when another disk has
-// taken the place of this one.
+// Says every now and then whom this node waits for, as long as it does. Ends when the node has to.
 Result<> Host::tell_of_abstention() {
     for (;;) {
-        const Result<> outdated = [&] {
+        const Result<> failed = [&] {
             const Deadline until(env_.fibers, env_.clock.now() + tell_interval);
-            return disks_.changed().wait([this] { return disks_.is_outdated(); });
+            return disks_.changed().wait([this] { return disks_.failure().has_value(); });
         }();
-        if (outdated.ok()) return Error::corrupt;
-        if (outdated.error() != Error::timed_out) return outdated;
+        if (failed.ok()) return *disks_.failure();
+        if (failed.error() != Error::timed_out) return failed;
         if (const auto strangers = disks_.strangers(); !strangers.empty())
             env_.log.warning("this node is on a new disk and may not speak until all others have "
                              "said that they know it: start those that are down",

@@ -111,6 +111,19 @@ TEST_CASE("a new node says nothing until all others remember its disk", "[raft]"
     CHECK(hosts.produce(hosts.leader(), "b").ok());
 }
 
+// Found by seed 814: the others could not be met for ever, by a node that seemed well.
+TEST_CASE("a node that cannot remember whom it has met ends", "[raft]") {
+    OneDown one;
+    Hosts& hosts = one.hosts;
+    hosts.replace_disk(one.node);
+    hosts.world.facts(one.others[0]).fail_next_commit();
+    hosts.start(one.node);
+    CHECK(hosts.until([&] { return !hosts.world.running(one.others[0]); }));
+    CHECK(hosts.world.exit_status(one.others[0])->error() == Error::device_failed);
+    hosts.start(one.others[0]);
+    one.check_counts();
+}
+
 TEST_CASE("a journal that has lost what was durable is given up, and segments are kept", "[raft]") {
     OneDown one;
     Hosts& hosts = one.hosts;

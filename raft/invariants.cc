@@ -137,6 +137,8 @@ std::optional<Violation> Agreement::observe(const Consensus& replica) {
     ReplicaState after = state_of(replica);
     if (const auto violation = check_step(before, after)) return violation;
     const std::uint64_t asked_before = before.barriers_asked;
+    if (before.durable_vote.is_unknown && !after.durable_vote.is_unknown)
+        gone_.erase(replica.self());
     before = std::move(after);
     if (const auto violation = check_all(before)) return violation;
     if (const auto violation = check_barriers(replica, asked_before)) return violation;
@@ -149,6 +151,9 @@ std::optional<Violation> Agreement::observe_started(const Consensus& replica) {
     const auto known = states_.find(after.self);
     if (known != states_.end())
         if (const auto violation = check_restart(known->second, after)) return violation;
+    if (known != states_.end() && known->second.durable_vote.is_unknown &&
+        !after.durable_vote.is_unknown)
+        gone_.erase(after.self);
     ReplicaState& state = states_[after.self] = std::move(after);
     barriers_.erase(state.self);
     for (auto& [leader, barriers] : barriers_)
@@ -157,7 +162,6 @@ std::optional<Violation> Agreement::observe_started(const Consensus& replica) {
 }
 
 std::optional<Violation> Agreement::check_all(const ReplicaState& state) {
-    if (!state.durable_vote.is_unknown) gone_.erase(state.self);
     if (const auto violation = check_replica(state)) return violation;
     // Of two the one elects the other: see Consensus::may_vote_for().
     if (state.vote.is_unknown && state.vote.candidate && !is_pair())

@@ -37,7 +37,7 @@ std::optional<Finding> ClusterCheck::observe() {
 
 std::optional<Finding> ClusterCheck::check_node(NodeId node) {
     Promise& promise = promises_[node];
-    if (promise.boot != cluster_.boots(node) && cluster_.damaged(node) && !given_up_.contains(node))
+    if (promise.boot != cluster_.boots(node) && cluster_.damaged(node))
         had_[node] = media_.at(node).all_entries();
     if (promise.boot != cluster_.boots(node))
         promise = {cluster_.boots(node), false, media_.at(node).all_entries(),
@@ -218,6 +218,8 @@ std::optional<Finding> ClusterCheck::note_given_up(NodeId node, GroupId id,
                                                    const raft::Consensus& replica,
                                                    const Changed& changed) {
     if (!replica.abstains()) {
+        // At first one with an empty disk takes itself for new.
+        if (!changed.before.durable_vote.is_unknown) return {};
         if (const auto known = given_up_.find(node); known != given_up_.end())
             known->second.erase(id);
         return {};
@@ -229,14 +231,16 @@ std::optional<Finding> ClusterCheck::note_given_up(NodeId node, GroupId id,
                       on_node(node, id) + "abstains, and nobody had damaged its disk");
     changed.group.agreement.gave_up(node);
     // For a node that was promised to be whole again it is another disk.
-    const bool is_first = !given_up_.contains(node);
-    if (is_first) given_up_[node] = std::exchange(had_[node], {});
-    return is_first ? judge_refusal(node, cluster_.world().disk(node), cluster_.excuses())
-                    : std::nullopt;
+    if (std::exchange(given_up_for_[node], disk) == disk) return {};
+    // Where it was not level yet, what counts is what there was before.
+    for (auto& [group, entries] : std::exchange(had_[node], {}))
+        given_up_[node].try_emplace(group, std::move(entries));
+    return judge_refusal(node, cluster_.world().disk(node), cluster_.excuses());
 }
 
 void ClusterCheck::replaced(NodeId node) {
-    given_up_[node] = media_.at(node).all_entries();
+    for (auto& [group, entries] : media_.at(node).all_entries())
+        given_up_[node].try_emplace(group, std::move(entries));
     for (auto& [id, group] : groups_) group.agreement.gave_up(node);
 }
 

@@ -208,6 +208,7 @@ private:
     // Of disks that were given up: what had been durable there. It counts for what was acknowledged
     // by then, and so for nothing that it does not have, until the replica is level again.
     std::map<NodeId, std::map<GroupId, NodeMedia::Entries>> given_up_;
+    std::map<NodeId, std::uint64_t> given_up_for_;                // For the disk of this number.
     std::map<NodeId, std::map<GroupId, NodeMedia::Entries>> had_; // When a harmed one was started.
     std::map<NodeId, std::uint64_t> facts_seen_;                  // Which generation.
     std::map<std::string, sim::Facts::Map> catalogues_;           // By how much was applied.

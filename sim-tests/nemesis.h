@@ -40,6 +40,9 @@ public:
 
     void begin();
 
+    // A disk is about to be replaced by an empty one: told while its node is down.
+    void on_replace(std::function<void(NodeId)> told) { replaced_ = std::move(told); }
+
     // A replica on this node has just become a leader: a good moment to strike.
     void ambush(NodeId leader);
 
@@ -51,6 +54,7 @@ public:
     void heal(std::span<const NodeId> core);
 
 private:
+    std::function<void(NodeId)> replaced_;
     using Strike = void (Nemesis::*)(sim::Dice& dice);
     void repeat(std::string_view name, Duration mean, Strike strike);
     void once(std::string_view name, bool planned, Strike strike);

@@ -123,16 +123,24 @@ bool Nemesis::damage_disk(NodeId node, sim::Dice& dice) {
     }
 }
 
-// For good: nothing brings a node back that has forgotten what it promised. What was on the disk
-// stays there for the oracles: a promise that was kept until then was kept.
+// For good, or with an empty one in its place: then the node comes back, and is not to act as if it
+// had promised nothing. Where so much is damaged that nothing need work, nothing is replaced.
+// What was on the disk counts for the oracles: a promise that was kept until then was kept.
 void Nemesis::lose_disk(sim::Dice& dice) {
     const NodeId node = some_node(dice);
     if (!cluster_.have_met() || !atlas_.allows(node) || cluster_.lost(node)) return;
     if (!cluster_.world().inject(sim::Fault::lost_disk)) return;
     if (media_.at(node).has_batches()) cluster_.world().count_effect(sim::Fault::lost_disk);
-    cluster_.world().disk(node).lose_all();
-    cluster_.lose(node);
     if (cluster_.running(node)) cluster_.world().cut_power(node);
+    if (plan_.unlimited_damage || !replaced_ || dice.coin()) {
+        cluster_.world().disk(node).lose_all();
+        return cluster_.lose(node);
+    }
+    cluster_.damage(node);
+    replaced_(node);
+    cluster_.world().disk(node).replace();
+    cluster_.world().facts(node).replace();
+    start_later(node, dice);
 }
 
 void Nemesis::jump_clock(sim::Dice& dice) {

@@ -72,6 +72,7 @@ public:
         sites::begin();
         for (const NodeId node : cluster_.nodes()) cluster_.start(node);
         for (const Workload::Program& program : programs_) world_.boot(program.node, program.main);
+        nemesis_.on_replace([this](NodeId node) { check_.replaced(node); });
         nemesis_.begin();
         proceed(plan_.length, [this] { return world_.steps() >= broken_steps_max; });
         if (!over()) heal();
@@ -303,7 +304,8 @@ private:
             const auto status = world_.running(node) ? std::nullopt : world_.exit_status(node);
             const bool refused = status && !status->ok() && status->error() == Error::corrupt;
             const raft::Host* const host = cluster_.host(node);
-            const bool abstains = host && host->abstaining() > 0;
+            const bool abstains =
+                host && (host->abstaining() > 0 || !host->disks().is_introduced());
             all.nodes[node] = {&world_.disk(node), refused || abstains || cluster_.lost(node),
                                known_to(node)};
         }

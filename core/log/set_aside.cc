@@ -68,10 +68,12 @@ Result<> SetAside::remove_oldest() {
     return {};
 }
 
-// A file is removed without being looked into. What can be neither removed nor listed stays, and
-// whoever wanted room hears of it: it is no empty directory.
+// A file is removed without being looked into: only what says that it is a directory, and has
+// something in it, is listed.
 Result<> SetAside::remove_all(const std::string& path, int depth) {
-    if (env_.disk.remove(path).ok()) return {};
+    const Result<> removed = env_.disk.remove(path);
+    if (removed.ok() || removed.error() == Error::not_found) return {};
+    if (removed.error() != Error::already_exists) return removed;
     if (depth == depth_max) return Error::corrupt;
     for (const std::string& name : TRY(env_.disk.list(path)))
         TRY(remove_all(path + '/' + name, depth + 1));
