@@ -3,6 +3,8 @@
 #include "core/log/survey.h"
 #include "raft/test_hosts.h"
 
+#include <catch2/catch.hpp>
+
 using namespace pyralog;
 using namespace pyralog::raft;
 using namespace pyralog::raft::host_test;

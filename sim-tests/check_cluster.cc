@@ -47,7 +47,9 @@ std::optional<Finding> ClusterCheck::check_node(NodeId node) {
         }))
         return finding;
     const raft::Host* host = cluster_.host(node);
-    if (!host || std::exchange(promise.kept, true)) return {};
+    if (!host) return {};
+    had_.erase(node); // It has begun, with that or without.
+    if (std::exchange(promise.kept, true)) return {};
     return check_recovered(node, *host);
 }
 
@@ -246,22 +248,27 @@ void ClusterCheck::replaced(NodeId node) {
 
 const NodeMedia::Entry* ClusterCheck::given_up_entry(NodeId node, GroupId id,
                                                      std::int64_t index) const {
-    const auto known = given_up_.find(node);
-    if (known == given_up_.end()) return nullptr;
-    const auto group = known->second.find(id);
-    if (group == known->second.end()) return nullptr;
-    const auto entry = group->second.find(index);
-    return entry == group->second.end() ? nullptr : &entry->second;
+    for (const auto* disks : {&given_up_, &had_}) {
+        const auto known = disks->find(node);
+        if (known == disks->end()) continue;
+        const auto group = known->second.find(id);
+        if (group == known->second.end()) continue;
+        const auto entry = group->second.find(index);
+        if (entry != group->second.end()) return &entry->second;
+    }
+    return nullptr;
 }
 
 bool ClusterCheck::had_batch(NodeId node, const Produce& produce) {
-    const auto known = given_up_.find(node);
-    if (known == given_up_.end()) return false;
-    for (const auto& [id, entries] : known->second)
-        for (const auto& [index, entry] : entries)
-            if (entry.first.offset.value == produce.base_offset &&
-                entry.batch_crc == produce.batch_crc)
-                return true;
+    for (const auto* disks : {&given_up_, &had_}) {
+        const auto known = disks->find(node);
+        if (known == disks->end()) continue;
+        for (const auto& [id, entries] : known->second)
+            for (const auto& [index, entry] : entries)
+                if (entry.first.offset.value == produce.base_offset &&
+                    entry.batch_crc == produce.batch_crc)
+                    return true;
+    }
     return false;
 }
 
