@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::string_view journal_directory = "journal";
 constexpr std::string_view groups_directory = "groups";
+const sim::Medium::Names no_names;
 constexpr std::string_view segment_suffix = ".seg"; // Others are about to become one, or notes.
 constexpr std::string_view spare_prefix = "spare-"; // Not yet, or no longer, a part of the journal.
 
@@ -228,41 +229,59 @@ void NodeMedia::refresh() {
 bool NodeMedia::refresh_names() {
     if (names_generation_ == medium_.names_generation()) return false;
     names_generation_ = medium_.names_generation();
-    const auto names_in = [&](std::string_view directory) {
-        return medium_.durable_list(directory).value_or(std::vector<std::string>());
-    };
+    refresh_segment_names();
     bool changed = false;
     std::map<std::string, JournalFile> here;
-    for (const std::string& name : names_in(journal_directory)) {
-        if (name.starts_with(spare_prefix)) continue;
-        const std::string path = std::string(journal_directory) + '/' + name;
-        if (auto known = journal_.extract(path))
-            here.insert(std::move(known));
-        else
-            changed = true;
-        here[path].inode = medium_.durable_file(path).value();
+    if (const auto directory = medium_.durable_directory(journal_directory)) {
+        for (const auto& [name, inode] : medium_.durable_names(*directory)) {
+            if (name.starts_with(spare_prefix)) continue;
+            const std::string path = std::string(journal_directory) + '/' + name;
+            if (auto known = journal_.extract(path))
+                here.insert(std::move(known));
+            else
+                changed = true;
+            here[path].inode = inode;
+        }
     }
     changed |= !journal_.empty(); // Some file is no longer there.
     for (auto& [path, file] : journal_) end_life(file);
     journal_ = std::move(here);
+    return changed;
+}
 
-    std::map<std::string, SegmentFile> segments;
-    for (const std::string& group : names_in(groups_directory)) {
-        const std::string directory = std::string(groups_directory) + '/' + group;
-        for (const std::string& name : names_in(directory)) {
-            if (!name.ends_with(segment_suffix)) continue;
-            const std::string path = directory + '/' + name;
-            const Inode inode = medium_.durable_file(path).value();
-            const auto known = segments_.find(path);
-            if (known != segments_.end() && known->second.inode == inode)
-                segments.insert(segments_.extract(known));
-            else
-                segments[path].inode = inode;
+// Only of directories in which names have changed: there are many, and in most of them none has.
+void NodeMedia::refresh_segment_names() {
+    std::map<std::string, Directory> here;
+    const auto groups = medium_.durable_directory(groups_directory);
+    for (const auto& [name, inode] : groups ? medium_.durable_names(*groups) : no_names) {
+        const std::string path = std::string(groups_directory) + '/' + name;
+        const Directory now{inode, medium_.generation(inode)};
+        const auto known = directories_.find(path);
+        if (known == directories_.end() || known->second != now)
+            refresh_segment_names(path + '/', &medium_.durable_names(inode));
+        here.emplace(path, now);
+    }
+    for (const auto& [path, directory] : directories_)
+        if (!here.contains(path)) refresh_segment_names(path + '/', nullptr);
+    directories_ = std::move(here);
+}
+
+void NodeMedia::refresh_segment_names(const std::string& prefix, const sim::Medium::Names* names) {
+    for (auto at = segments_.lower_bound(prefix);
+         at != segments_.end() && at->first.starts_with(prefix);) {
+        const auto found = names ? names->find(std::string_view(at->first).substr(prefix.size()))
+                                 : sim::Medium::Names::const_iterator();
+        if (names && found != names->end() && found->second == at->second.inode) {
+            ++at;
+        } else {
+            forget(at->second);
+            at = segments_.erase(at);
         }
     }
-    for (auto& [path, file] : segments_) forget(file);
-    segments_ = std::move(segments);
-    return changed;
+    if (!names) return;
+    for (const auto& [name, inode] : *names)
+        if (name.ends_with(segment_suffix))
+            segments_.try_emplace(prefix + name, SegmentFile()).first->second.inode = inode;
 }
 
 // What it has told may have been replayed.

@@ -160,8 +160,16 @@ private:
         std::vector<std::int64_t> indexes = {}; // Of the entries of which it holds what counts.
     };
 
+    struct Directory {
+        Inode inode = 0;
+        std::uint64_t generation = 0;
+        bool operator==(const Directory&) const = default;
+    };
+
     void refresh();
     bool refresh_names();
+    void refresh_segment_names();
+    void refresh_segment_names(const std::string& prefix, const sim::Medium::Names* names);
     void end_life(JournalFile& file);
     bool read_journal(JournalFile& file);
     bool read_round(JournalFile& file);
@@ -184,6 +192,7 @@ private:
     std::optional<std::uint64_t> generation_, names_generation_;
     std::map<std::string, JournalFile> journal_;
     std::map<std::string, SegmentFile> segments_;
+    std::map<std::string, Directory> directories_; // Of groups.
     std::map<GroupId, OfGroup> groups_;
     std::vector<Part> replayed_;                            // In their order.
     std::map<std::uint64_t, std::vector<Change>> finished_; // By life: of files used again.

@@ -408,6 +408,12 @@ std::optional<Medium::Inode> Medium::durable_file(std::string_view path) const {
     return inode;
 }
 
+std::optional<Medium::Inode> Medium::durable_directory(std::string_view path) const {
+    const auto inode = find(path, true);
+    if (!inode || !entries_.at(*inode).is_directory) return {};
+    return inode;
+}
+
 bool Medium::has_unsynced() const {
     return !name_changes_.empty() ||
            std::any_of(entries_.begin(), entries_.end(),

@@ -190,7 +190,13 @@ public:
     // What a durable name leads to stays the same until names_generation() changes.
     std::uint64_t names_generation() const { return names_generation_; }
     std::optional<Inode> durable_file(std::string_view path) const;
-    std::uint64_t generation(Inode file) const { return entries_.at(file).generation; }
+    std::optional<Inode> durable_directory(std::string_view path) const;
+    // None of what is a file. What has become of them is in the generation of the directory.
+    using Names = std::map<std::string, Inode, std::less<>>;
+    const Names& durable_names(Inode directory) const {
+        return entries_.at(directory).durable_names;
+    }
+    std::uint64_t generation(Inode of) const { return entries_.at(of).generation; }
     std::size_t read_durable(Inode file, std::uint64_t position, std::span<std::byte> into) const {
         return entries_.at(file).durable.read(position, into);
     }
@@ -289,7 +295,7 @@ private:
         std::uint64_t errors = 0, errors_told = 0;
         std::set<std::uint64_t> unreadable;     // Sectors.
         std::map<std::uint64_t, Fault> damaged; // Sectors, and what was done to them.
-        std::map<std::string, Inode, std::less<>> names, durable_names;
+        Names names, durable_names;
         std::uint64_t handles = 0;
         std::uint64_t generation = 0;
     };

@@ -16,14 +16,17 @@ bool Medium::NameChange::shares_name_with(const NameChange& other) const {
 }
 
 void Medium::apply(const NameChange& change) {
-    auto& names = entries_.at(change.directory).durable_names;
-    if (change.kind == NameChange::Kind::link)
-        names[change.name] = change.entry;
-    else
-        names.erase(change.name);
-    if (change.kind == NameChange::Kind::rename)
-        entries_.at(change.to_directory).durable_names[change.to_name] = change.entry;
     names_generation_ = ++generation_;
+    Entry& directory = entries_.at(change.directory);
+    directory.generation = generation_;
+    if (change.kind == NameChange::Kind::link)
+        directory.durable_names[change.name] = change.entry;
+    else
+        directory.durable_names.erase(change.name);
+    if (change.kind != NameChange::Kind::rename) return;
+    Entry& to = entries_.at(change.to_directory);
+    to.generation = generation_;
+    to.durable_names[change.to_name] = change.entry;
 }
 
 void Medium::note(NameChange change) {
@@ -188,18 +191,18 @@ void Medium::make_names_durable(Inode directory, std::uint64_t covers) {
 }
 
 void Medium::forget_unreachable() {
-    std::set<Inode> reachable{root};
+    std::vector<Inode> reachable{root};
     for (const auto& [inode, entry] : entries_) {
-        if (entry.handles > 0) reachable.insert(inode);
-        for (const auto& [name, named] : entry.names) reachable.insert(named);
-        for (const auto& [name, named] : entry.durable_names) reachable.insert(named);
+        if (entry.handles > 0) reachable.push_back(inode);
+        for (const auto& [name, named] : entry.names) reachable.push_back(named);
+        for (const auto& [name, named] : entry.durable_names) reachable.push_back(named);
     }
-    for (const NameChange& change : name_changes_) {
-        reachable.insert(change.entry);
-        reachable.insert(change.directory);
-        reachable.insert(change.to_directory);
-    }
-    std::erase_if(entries_, [&](const auto& item) { return !reachable.contains(item.first); });
+    for (const NameChange& change : name_changes_)
+        reachable.insert(reachable.end(), {change.entry, change.directory, change.to_directory});
+    std::ranges::sort(reachable);
+    std::erase_if(entries_, [&](const auto& item) {
+        return !std::ranges::binary_search(reachable, item.first);
+    });
 }
 
 std::optional<Medium::Inode> Medium::find(std::string_view path, bool durable) const {
