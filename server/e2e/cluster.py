@@ -5,6 +5,7 @@ when it ends, well or not. It exits with 0, or with one line that says what is w
 what the nodes have logged.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -37,15 +38,44 @@ def until(what, condition, seconds=30.0):
     raise Failure(f"not within {seconds:g} s: {what}")
 
 
+class Ports:
+    """A block of ports that no other script has while this one lives, and that no system gives to
+    whoever connects: so a port stays free for a node that is down for a while."""
+    FIRST, EACH, BLOCKS = 20000, 400, 17
+
+    def __init__(self):
+        self.left = None
+
+    def take(self):
+        if self.left is None:
+            self.left = iter(self.claim())
+        for port in self.left:
+            with socket.socket() as holder:
+                try:
+                    holder.bind(("127.0.0.1", port))
+                    return port
+                except OSError:
+                    continue  # Somebody else's program.
+        raise Failure("all ports of this script are in use")
+
+    def claim(self):
+        for block in range(self.BLOCKS):
+            path = os.path.join(tempfile.gettempdir(), f"pyralog-e2e-{os.getuid()}-{block}.lock")
+            self.lock = open(path, "w", encoding="ascii")  # Open, and so ours, until the end.
+            try:
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return range(self.FIRST + block * self.EACH, self.FIRST + (block + 1) * self.EACH)
+            except OSError:
+                self.lock.close()
+        raise Failure("too many of these scripts run at once")
+
+
+PORTS = Ports()
+
+
 def free_ports(count):
-    """Ports nobody listens on, held together so that they differ."""
-    holders = [socket.socket() for _ in range(count)]
-    for holder in holders:
-        holder.bind(("127.0.0.1", 0))
-    ports = [holder.getsockname()[1] for holder in holders]
-    for holder in holders:
-        holder.close()
-    return ports
+    """Ports nobody listens on."""
+    return [PORTS.take() for _ in range(count)]
 
 
 def kcat(*arguments, stdin=None, seconds=60, check=True):

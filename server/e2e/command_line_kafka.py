@@ -252,7 +252,7 @@ def progress(cluster, program):
 def trial_cluster(program, room):
     """Comes up, works, says who has ended, stops; and goes on with its data."""
     directory = os.path.join(room, "trial")
-    port = free_ports(1)[0] // 400 * 400 + 13  # Its ports are 100 apart.
+    port = free_ports(1)[0] // 400 * 400 + 50  # Its ports are 100 apart, all of our block.
     command = [program.path, "cluster", "up", "--nodes", "3", "--dir", directory, "--port", str(port)]
     bootstrap = ["--bootstrap", f"127.0.0.1:{port}"]
     for round_number in range(2):
