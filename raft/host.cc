@@ -104,7 +104,7 @@ Result<> Host::begin_anew() {
     for (const GroupId group : TRY(Log::list(env_))) TRY(Log::remove(env_, group));
     for (const std::string& name : TRY(env_.disk.list("journal")))
         TRY(env_.disk.remove("journal/" + name));
-    return {};
+    return disks_.note_journal_file(0); // Else the journal that is gone would be missed.
 }
 #endif
 
