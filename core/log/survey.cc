@@ -241,7 +241,9 @@ Result<> Surveyor::journal(const std::string& directory) {
             continue;
         }
         std::optional<std::uint64_t> after_round;
-        if (next != files.end()) after_round = next->second.header.after_round;
+        // One whose header is bad tells nothing of the one before it.
+        if (next != files.end() && next->second.header.number != 0)
+            after_round = next->second.header.after_round;
         journal_file(file->second, after_round);
     }
     return {};
@@ -597,13 +599,15 @@ void Surveyor::finish_group(GroupId id, SurveyedGroup& into) {
     if (into.segments_end.index < marked.index)
         find(group_directory(id), 0, Consequence::refused,
              "the segments end at index " + std::to_string(into.segments_end.index) +
-                 ", but reached to " + std::to_string(marked.index));
+                 ", but reached to " + std::to_string(marked.index))
+            .group = id;
     for (const auto& [index, entry] : waiting) {
         if (entry.first != into.end) {
             find(newest_journal_, 0, Consequence::refused,
                  "group " + std::to_string(id.value) + ": the entries from index " +
                      std::to_string(into.end.index) + " to " + std::to_string(index) +
-                     " are nowhere");
+                     " are nowhere")
+                .group = id;
             into.end = entry.first;
         }
         into.end = entry.end;
