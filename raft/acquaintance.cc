@@ -14,7 +14,6 @@ namespace pyralog::raft {
 namespace {
 
 constexpr std::string_view disk_key = "disk";
-constexpr std::string_view journal_key = "journal";
 constexpr std::string_view met_prefix = "met/";
 constexpr std::string_view start_prefix = "start/";
 

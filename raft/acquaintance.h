@@ -27,6 +27,9 @@ namespace pyralog::raft {
 
 class Acquaintance {
 public:
+    // Of the store: the number of the newest file of the journal.
+    static constexpr std::string_view journal_key = "journal";
+
     // `others`: all nodes of the cluster but this one.
     Acquaintance(Environment& env, NodeId self, std::vector<NodeId> others);
 

@@ -19,13 +19,6 @@ constexpr std::size_t opened_at_once = 32;
 // Memory for so many effects that wait for the disk is kept.
 constexpr std::size_t unsaved_kept_max = 1024;
 
-// What tells this node's journal from another's: cluster and node, as a number.
-std::uint64_t identity_of(const wire::Hello& self) {
-    const std::string text = self.cluster + '/' + std::to_string(self.node.value);
-    const auto bytes = std::as_bytes(std::span(text));
-    return std::uint64_t{crc32c(bytes)} << 32 | static_cast<std::uint32_t>(self.node.value);
-}
-
 std::vector<NodeId> nodes_of(const std::vector<Transport::Peer>& peers) {
     std::vector<NodeId> nodes;
     for (const Transport::Peer& peer : peers) nodes.push_back(peer.node);
@@ -34,10 +27,17 @@ std::vector<NodeId> nodes_of(const std::vector<Transport::Peer>& peers) {
 
 } // namespace
 
+std::uint64_t Host::journal_identity(std::string_view cluster, NodeId node) {
+    const std::string text = std::string(cluster) + '/' + std::to_string(node.value);
+    const auto bytes = std::as_bytes(std::span(text));
+    return std::uint64_t{crc32c(bytes)} << 32 | static_cast<std::uint32_t>(node.value);
+}
+
 Host::Host(Environment& env, Settings settings, wire::Hello self,
            std::vector<Transport::Peer> peers)
-    : env_(env), settings_(settings), self_(self.node), identity_(identity_of(self)),
-      disks_(env, self_, nodes_of(peers)), read_ahead_(env, settings.log),
+    : env_(env), settings_(settings), self_(self.node),
+      identity_(journal_identity(self.cluster, self.node)), disks_(env, self_, nodes_of(peers)),
+      read_ahead_(env, settings.log),
       budget_(env.metrics, settings.log.node_cache_bytes,
               static_cast<std::size_t>(settings.log.open_segments_max), &read_ahead_),
       journal_(std::make_unique<Journal>(env, "journal", settings.journal, identity_)),

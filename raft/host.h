@@ -53,6 +53,9 @@ public:
         std::optional<Duration> segment_age = {};
     };
 
+    // What tells a node's journal from another's: cluster and node, as a number.
+    static std::uint64_t journal_identity(std::string_view cluster, NodeId node);
+
     Host(Environment&, Settings, wire::Hello self, std::vector<Transport::Peer> peers);
     ~Host();
 

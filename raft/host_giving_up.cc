@@ -7,6 +7,7 @@
 #include "raft/host.h"
 
 #include <algorithm>
+#include <functional>
 #include <string>
 
 namespace pyralog::raft {
@@ -33,9 +34,13 @@ bool Host::may_give_up(const std::vector<Member>& groups) const {
     const auto alone = std::ranges::find_if(groups, is_alone);
     if (alone == groups.end()) return true;
     REACHABLE("host/has-nobody-to-ask");
+    const bool has_peers = std::ranges::any_of(groups, std::not_fn(is_alone));
     env_.log.error(
-        "the only replica of a partition is on this disk, which is damaged: `pyralog log "
-        "repair` on its data directory says what would be lost, and does it if told to",
+        has_peers
+            ? "the only replica of a partition is on this disk, which is damaged: with an empty "
+              "data directory this node gets back all but that from the others"
+            : "the only replica of a partition is on this disk, which is damaged: `pyralog log "
+              "repair` on its data directory says what would be lost, and does it with --force",
         {{"group", alone->group}});
     return false;
 }

@@ -14,9 +14,11 @@ constexpr std::string_view prefix = "producers/";
 // What is damaged is mended from another replica; then it can be read.
 constexpr Duration retry_pause = 50ms;
 
-std::string key_of(GroupId group) { return std::string(prefix) + std::to_string(group.value); }
-
 } // namespace
+
+std::string ProducerKeeper::key_of(GroupId group) {
+    return std::string(prefix) + std::to_string(group.value);
+}
 
 ProducerKeeper::ProducerKeeper(Environment& env, Host& host)
     : env_(env), host_(host), changed_(env.fibers),

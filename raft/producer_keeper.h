@@ -25,6 +25,9 @@ class ProducerKeeper {
 public:
     static constexpr int at_once = 4; // So many run(): each has one piece of a log in memory.
 
+    // Of the store: what a group remembers of its producers.
+    static std::string key_of(GroupId group);
+
     ProducerKeeper(Environment& env, Host& host);
 
     // Removes what is stored of groups that are not here. Waits, as all the rest but want().

@@ -11,7 +11,6 @@ namespace pyralog::server {
 
 namespace {
 
-constexpr std::string_view applied_key = "controller/applied";
 constexpr std::size_t commands_bytes_max = 1_MiB;
 constexpr std::size_t outcomes_max = 1024; // Nobody waits for longer than this many commands.
 constexpr std::size_t answering_max = 64;  // Commands of other nodes under way here.

@@ -17,6 +17,9 @@ class Controller {
 public:
     Controller(Environment&, raft::Host&, std::vector<NodeId> members);
 
+    // Of the store: up to which offset of its log this node has applied it.
+    static constexpr std::string_view applied_key = "controller/applied";
+
     // What this node had applied when it last stopped. Before anything else.
     Result<> restore();
 

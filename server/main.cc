@@ -48,6 +48,7 @@ int main(int argc, char** argv) {
     case cli::CommandLine::Command::log_digest: return cli::show_digest(line, program);
     case cli::CommandLine::Command::log_verify: return cli::verify_logs(line, program);
     case cli::CommandLine::Command::log_dump: return cli::dump_logs(line, program);
+    case cli::CommandLine::Command::log_repair: return cli::repair_logs(line, program);
     case cli::CommandLine::Command::log_stats: return cli::show_log_stats(line, program);
     case cli::CommandLine::Command::disk_probe: return cli::probe_disk(line, program);
     case cli::CommandLine::Command::group_list:

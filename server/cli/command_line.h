@@ -27,6 +27,7 @@ struct CommandLine {
         log_verify,
         log_dump,
         log_stats,
+        log_repair,
         disk_probe,
         topic_list,
         topic_describe,
@@ -69,6 +70,8 @@ struct CommandLine {
     std::optional<std::string> from, format; // `consume`
     std::optional<std::int64_t> count;
     bool follow = false;
+
+    bool force = false; // `log repair`
 
     std::optional<std::int64_t> nodes; // `cluster up`
     std::string directory = "pyralog-cluster";

@@ -63,6 +63,15 @@ std::vector<Command> log_commands() {
          "Every frame, a line each",
          {stopped, json, {"--group", "NUMBER", "Only this one's", &Line::group}}},
         {Do::log_stats, "log stats", "What each log holds", {stopped, json}},
+        {Do::log_repair,
+         "log repair",
+         "Say what would be lost, of a directory that a lone node refuses; with --force, do it",
+         {stopped, {"--force", "", "Do it, and set aside what is not kept", &Line::force}, json},
+         "Without --force nothing is changed, and it exits with 1 if something would be lost. A "
+         "log "
+         "has no holes: of each partition all is kept up to the first entry that is lost, and what "
+         "is intact behind that is set aside with what is damaged. A node with "
+         "peers is not repaired so: it gets what it lacks from them."},
         {Do::disk_probe,
          "disk probe",
          "Measure, for a few seconds, how long durable writes take, and say what follows",

@@ -52,6 +52,7 @@ int show_digest(const CommandLine& line, const Program& program);
 int verify_logs(const CommandLine& line, const Program& program);
 int dump_logs(const CommandLine& line, const Program& program);
 int show_log_stats(const CommandLine& line, const Program& program);
+int repair_logs(const CommandLine& line, const Program& program);
 int probe_disk(const CommandLine& line, const Program& program);
 int manage_groups(const CommandLine& line, const Program& program);
 int manage_topics(const CommandLine& line, const Program& program);

@@ -177,6 +177,8 @@ victim=$(cd d/harmed && ls journal/*.log | tail -n 1)
 printf 'X' | dd of="d/harmed/$victim" bs=1 seek=8292 conv=notrunc status=none
 "$pyralog" log verify d/harmed >out && fail "verify calls a harmed directory good"
 grep -qE "^$victim:8256: .* is bad: the node does not start$" out || fail "verify says: $(cat out)"
+"$pyralog" log repair d/harmed >out || fail "repair exits with $? where nothing would be lost"
+grep -q 'nothing would be lost: --force repairs it$' out || fail "repair says: $(cat out)"
 timeout 20 "$pyralog" start --data-dir d/harmed "${ports[@]}" >out 2>&1 && fail "a harmed node starts"
 grep -q '^pyralog: the node has ended: corrupt' out || fail "a harmed node says: $(cat out)"
 expect 1 'belongs to node 1, not to node 2' "$pyralog" start --data-dir d/deep "${ports[@]}" --node-id 2

@@ -65,6 +65,15 @@ public:
                 raft::Host& host, Controller& controller, const SpaceWatch& space);
     ~Coordinator();
 
+    // Of the store: up to which offset of that log this node has applied it; and what the keys
+    // begin with of offsets whose transactions are not over.
+    static std::string applied_key(GroupId id) {
+        return "groups-applied/" + std::to_string(id.value);
+    }
+    static std::string pending_prefix(GroupId id) {
+        return "groups-pending/" + std::to_string(id.value) + '/';
+    }
+
     // Applies, coordinates, and forgets what is too old, until cancelled.
     Result<> run();
 

@@ -44,10 +44,8 @@ struct Coordinator::Shard {
     Shard& operator=(const Shard&) = delete;
 
     std::string prefix() const { return "groups/" + std::to_string(id.value) + '/'; }
-    std::string pending_prefix() const {
-        return "groups-pending/" + std::to_string(id.value) + '/';
-    }
-    std::string applied_key() const { return "groups-applied/" + std::to_string(id.value); }
+    std::string pending_prefix() const { return Coordinator::pending_prefix(id); }
+    std::string applied_key() const { return Coordinator::applied_key(id); }
 
     const GroupId id;
     raft::GroupRef group;
