@@ -115,7 +115,7 @@ ErrorCode Transactions::write(Shard& shard, const std::string& id, Entry& entry)
     return ErrorCode::none;
 }
 
-ErrorCode Transactions::settle(GroupId shard, const std::optional<raft::Group::Proposal>& written) {
+ErrorCode Transactions::settle(GroupId shard, std::optional<raft::Group::Proposal> written) {
     if (!written) return ErrorCode::none;
     const raft::GroupRef group = host_.find(shard);
     if (!group) return ErrorCode::not_coordinator;

@@ -116,7 +116,8 @@ private:
     bool is_current(const Shard& shard) const;
     Access access(const std::string& id);
     ErrorCode write(Shard& shard, const std::string& id, Entry& entry);
-    ErrorCode settle(GroupId shard, const std::optional<raft::Group::Proposal>& written);
+    // By value: what has been written may be forgotten while this waits.
+    ErrorCode settle(GroupId shard, std::optional<raft::Group::Proposal> written);
     void end_tenure(Shard& shard);
     void set_deadline(Shard& shard, const std::string& id, Entry& entry);
     Result<std::optional<std::int64_t>> fresh_id(const std::string& id, bool only_if_known);

@@ -194,6 +194,24 @@ bool comes(Cluster& cluster, std::int32_t partition, const Texts& values) {
 
 } // namespace
 
+TEST_CASE("a coordinator that is deposed while it writes forgets what it waits for", "[server]") {
+    Cluster cluster(3);
+    Sender sender{cluster};
+    REQUIRE(sender.init() == ErrorCode::none);
+    FindCoordinatorRequest find;
+    find.key_type = 1;
+    find.coordinator_key = sender.id;
+    const NodeId old(cluster.connect().ask(find, 2).coordinator.node_id);
+    Client client = cluster.connect(old);
+    std::vector<NodeId> others = cluster.nodes;
+    std::erase(others, old);
+    cluster.world.network().isolate(old, others);
+    InitProducerIdRequest request;
+    request.transactional_id = sender.id;
+    request.transaction_timeout_ms = 60'000;
+    CHECK(is_for_now(client.ask(request, 4).error));
+}
+
 TEST_CASE("what is committed is read in all partitions, and what is aborted in none",
           "[server][transactions]") {
     Cluster cluster(3);
