@@ -68,6 +68,14 @@ Coordinator::Coordinator(Environment& env, const GroupConfig& config, int replic
       commits_total_(env.metrics, "pyralog_group_commits_total",
                      "Requests to commit offsets that were taken.") {}
 
+CreateTopic make_compacted(std::string_view name, Uuid id, int partitions, int replication_factor) {
+    CreateTopic command{std::string(name), id, partitions, replication_factor, {}};
+    command.settings.retention_ms = -1;
+    command.settings.retention_bytes = -1;
+    CHECK(command.settings.set("cleanup.policy", "compact").empty()); // Nothing is wrong with it.
+    return command;
+}
+
 Coordinator::~Coordinator() { CHECK(waiting_.empty()); }
 
 // ---- Who coordinates ----
@@ -75,15 +83,8 @@ Coordinator::~Coordinator() { CHECK(waiting_.empty()); }
 const Topic* Coordinator::topic() const { return controller_.catalogue().find(offsets_topic_name); }
 
 Result<> Coordinator::make_topic() {
-    CreateTopic command{std::string(offsets_topic_name),
-                        draw_uuid(env_.random),
-                        config_.offsets_partitions,
-                        replication_factor_,
-                        {}};
-    command.settings.retention_ms = -1;
-    command.settings.retention_bytes = -1;
-    // Known as soon as logs can be compacted; until then all of it is kept.
-    (void)command.settings.set("cleanup.policy", "compact");
+    const CreateTopic command = make_compacted(offsets_topic_name, draw_uuid(env_.random),
+                                               config_.offsets_partitions, replication_factor_);
     const Deadline deadline(env_.fibers, env_.clock.now() + Coordinating::topic_patience);
     (void)TRY(controller_.submit(command)); // Or somebody else has made it: it is there.
     REACHABLE("groups/made-the-topic");

@@ -46,6 +46,9 @@ std::int32_t partition_of_group(std::string_view group, std::int32_t partitions)
 // The same for whatever a topic's partitions coordinate.
 GroupId partition_for(const Topic& topic, std::string_view name);
 
+// What makes the topic in which those who coordinate keep what they know: compacted, and for ever.
+CreateTopic make_compacted(std::string_view name, Uuid id, int partitions, int replication_factor);
+
 // Of all who coordinate, groups here and transactions beside them.
 struct Coordinating {
     // For a record to be committed, and for a partition to know what is. A leader that cannot is

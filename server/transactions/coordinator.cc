@@ -41,14 +41,8 @@ const Topic* Transactions::topic() const {
 }
 
 Result<> Transactions::make_topic() {
-    CreateTopic command{std::string(transactions_topic_name),
-                        draw_uuid(env_.random),
-                        config_.partitions,
-                        replication_factor_,
-                        {}};
-    command.settings.retention_ms = -1;
-    command.settings.retention_bytes = -1;
-    (void)command.settings.set("cleanup.policy", "compact");
+    const CreateTopic command = make_compacted(transactions_topic_name, draw_uuid(env_.random),
+                                               config_.partitions, replication_factor_);
     const Deadline deadline(env_.fibers, env_.clock.now() + Coordinating::topic_patience);
     (void)TRY(controller_.submit(command)); // Or somebody else has made it: it is there.
     return {};
