@@ -1,7 +1,5 @@
 // Probes and whims as the simulator has them; site_plain_test.cc has them as the server does.
-#ifndef PYRALOG_SIM // All have it where the server is compiled once.
 #define PYRALOG_SIM
-#endif
 #include "core/base/buggify.h"
 #include "core/base/probe.h"
 

@@ -1,6 +1,4 @@
-#ifndef PYRALOG_SIM // All have it where the server is compiled once.
 #define PYRALOG_SIM
-#endif
 #include "core/base/buggify.h"
 #include "io/sim/world.h"
 
