@@ -365,19 +365,23 @@ namespace {
 
 // Two logs of the same entries: one is compacted, the other has lost something.
 struct Twins {
-    TestNode harmed{1, tiny()}, other{2, tiny()};
-    std::vector<wire::Frame> left; // Of all entries, in the other one.
+    TestNode harmed, other;
+    int count;                     // Of entries.
+    std::vector<wire::Frame> left; // Of all of them, in the other one.
     std::string all_left;
 
-    static Result<> write(Life& life) {
+    explicit Twins(const Settings& settings = tiny(), int entries = 12)
+        : harmed(1, settings), other(2, settings), count(entries) {}
+
+    Result<> write(Life& life) const {
         const std::string big(150, 'x');
-        for (int k = 0; k < 12; ++k) TRY(put(life, {{"key" + std::to_string(k % 2), big}}));
+        for (int k = 0; k < count; ++k) TRY(put(life, {{"key" + std::to_string(k % 2), big}}));
         TRY(move_all(life));
         const Position end = TRY(life.log(group))->end();
         return agree(life, {end, {}});
     }
     void begin() {
-        REQUIRE(harmed.live(write).ok());
+        REQUIRE(harmed.live([this](Life& life) { return write(life); }).ok());
         REQUIRE(other
                     .live([&](Life& life) -> Result<> {
                         TRY(write(life));
@@ -443,6 +447,33 @@ TEST_CASE("what is damaged in a segment is mended with less, if others have comp
                     })
                     .ok());
     }
+}
+
+// Each goes up to the first frame behind its block, which begins in the block of the other. (Seed
+// 10746: what had come for the first was put in its place, and then what lay behind it was read.)
+TEST_CASE("damages of two blocks that overlap are mended with less", "[log][compaction]") {
+    Settings settings = tiny();
+    settings.log.segment_bytes = 24_KiB;
+    settings.journal.file_bytes = 48_KiB;
+    Twins twins(settings, 150);
+    twins.begin();
+    const std::string path = "groups/1/" + segment_file_name(0);
+    for (const std::uint64_t block : {4_KiB, 8_KiB})
+        REQUIRE(twins.harmed.disk().make_unreadable(path, block + 1_KiB));
+    REQUIRE(twins.harmed
+                .live([&](Life& life) -> Result<> {
+                    Log& log = *TRY(life.log(group));
+                    (void)TRY(log.scrub(0, 1_MiB));
+                    const auto damages = log.damages();
+                    REQUIRE(damages.size() == 2);
+                    CHECK(damages[0].end.index > damages[1].first.index);
+                    CHECK(TRY(twins.mend(life)) > 0);
+                    TRY(move_all(life));
+                    TRY(compact(life));
+                    CHECK(TRY(records(life)) == twins.all_left);
+                    return {};
+                })
+                .ok());
 }
 
 TEST_CASE("an entry of the journal is mended with what is left of it", "[log][compaction]") {

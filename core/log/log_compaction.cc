@@ -223,6 +223,18 @@ Result<> Log::mend_anew(Segment& segment, std::span<const wire::Frame> frames) {
     return {};
 }
 
+namespace {
+
+// Those from this index on; none if they end before. Damages may overlap, each up to the end of a
+// block, and so does what is to take their places.
+std::vector<wire::Frame> frames_from(std::int64_t index, const std::vector<wire::Frame>& patch) {
+    const auto first = std::ranges::find_if(
+        patch, [&](const wire::Frame& frame) { return frame.first.index >= index; });
+    return {first, patch.end()};
+}
+
+} // namespace
+
 Result<> Log::copy_mended(Segment& old, Segment& fresh) {
     Position at = old.first();
     const Position start = start_.first;
@@ -232,11 +244,12 @@ Result<> Log::copy_mended(Segment& old, Segment& fresh) {
     }
     const auto& patches = damaged_->patches;
     while (at.index < old.end().index) {
-        const auto patch = patches.lower_bound(at.index);
-        const bool is_here = patch != patches.end() && patch->first == at.index;
+        const auto behind = patches.upper_bound(at.index);
         const std::int64_t limit =
-            patch == patches.end() ? old.end().index : std::min(patch->first, old.end().index);
-        const auto frames = is_here ? patch->second : TRY(old.read(at.index, limit, piece_bytes));
+            behind == patches.end() ? old.end().index : std::min(behind->first, old.end().index);
+        std::vector<wire::Frame> frames;
+        if (behind != patches.begin()) frames = frames_from(at.index, std::prev(behind)->second);
+        if (frames.empty()) frames = TRY(old.read(at.index, limit, piece_bytes));
         TRY(fresh.append(frames));
         at = frames.back().end();
     }

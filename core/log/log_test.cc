@@ -202,6 +202,33 @@ TEST_CASE("a sealed segment opens by its footer, and without it by a scan", "[lo
     CHECK(reopen(node, 1, 100).ok());
 }
 
+// Its footer is found at the end of the file, and nothing of another's stands in its last block.
+// (Seed 12751: what did could not be read, and so the block could never be mended.)
+TEST_CASE("a segment that is sealed behind a torn write ends with its footer", "[log]") {
+    TestNode node;
+    REQUIRE(node.live(filled(1, 100)).ok());
+    const std::string path = segments(node, 1).back();
+    const std::size_t end = node.disk().content(path)->size();
+    const std::int64_t first = [&] {
+        const std::string name = path.substr(path.rfind('/') + 1);
+        return segment_first_index(name).value();
+    }();
+    REQUIRE(node.live([&](Life& life) -> Result<> {
+                    const auto file = TRY(life.env.disk.open(path, Disk::Open::existing));
+                    TRY(file->write_at(end, {Bytes::copy_of(std::string(500, 'x'))}));
+                    TRY(file->sync());
+                    const auto grown = TRY(Segment::open(life.env, path, GroupId(1), first));
+                    CHECK_FALSE(grown->sealed());
+                    CHECK(grown->bytes() == end);
+                    TRY(grown->seal());
+                    const auto sealed = TRY(Segment::open(life.env, path, GroupId(1), first));
+                    CHECK(sealed->sealed());
+                    CHECK(sealed->end() == grown->end());
+                    return {};
+                })
+                .ok());
+}
+
 TEST_CASE("rot in a segment is found when it is read", "[log]") {
     TestNode node;
     REQUIRE(node.live(filled(1, 100)).ok());

@@ -405,16 +405,21 @@ Result<> Segment::make_file() {
     return {};
 }
 
+// What a broken write has left behind the end.
+Result<> Segment::cut_torn_tail() {
+    if (trimmed_) return {};
+    REACHABLE("segment/torn-tail-trimmed");
+    TRY(file_->resize(index_.bytes));
+    trimmed_ = true;
+    return {};
+}
+
 Result<> Segment::append(std::span<const wire::Frame> frames) {
     CHECK(!sealed_ && !frames.empty());
     if (!made_) TRY(make_file());
     TRY(be_open());
     unsynced_ = true;
-    if (!trimmed_) {
-        REACHABLE("segment/torn-tail-trimmed");
-        TRY(file_->resize(index_.bytes));
-        trimmed_ = true;
-    }
+    TRY(cut_torn_tail());
     trimmed_ = false; // Should the write fail.
     TRY(file_->write_at(index_.bytes, wire::encode_frames(frames)));
     trimmed_ = true;
@@ -437,6 +442,7 @@ Result<> Segment::seal() {
     CHECK(!sealed_ && made_);
     TRY(be_open());
     unsynced_ = true;
+    TRY(cut_torn_tail()); // A footer is found at the end of its file.
     TRY(file_->write_at(index_.bytes, {wire::encode_footer(index_)}));
     TRY(file_->sync());
     unsynced_ = false;

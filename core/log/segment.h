@@ -137,6 +137,7 @@ private:
     bool load_footer(const Footer& footer, const wire::SegmentHeader& header);
     Result<> scan(File& device, std::uint64_t file_size);
     Result<> make_file();
+    Result<> cut_torn_tail();
 
     // segment_damage.cc
     wire::SegmentIndex::Mark mark_before(std::uint64_t file_position) const;
