@@ -107,7 +107,7 @@ public:
     Transport& transport() { return transport_; }
     const Transport& transport() const { return transport_; }
     const Acquaintance& disks() const { return disks_; }
-    std::size_t abstaining() const { return abstaining_.size(); } // So many groups.
+    const std::set<GroupId>& abstaining() const { return abstaining_; } // In these groups.
     NodeId self() const { return self_; }
     // Groups in the order of their ids, for those who look at all of them between two waits.
     const std::map<GroupId, std::unique_ptr<Group>>& groups() const { return groups_; }

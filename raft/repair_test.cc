@@ -536,9 +536,9 @@ std::string harmed_node(Stored& stored, NodeId node, const Spot& spot, bool is_s
     REQUIRE(hosts.until([&] { return hosts.up(node) || !hosts.world.running(node); }));
     REQUIRE(hosts.up(node));
     if (hosts.given_up(node) > 0) {
-        CHECK(hosts.host(node).abstaining() == 1);
+        CHECK(hosts.host(node).abstaining().size() == 1);
         CHECK(hosts.until([&] {
-            return hosts.host(node).abstaining() == 0 &&
+            return hosts.host(node).abstaining().size() == 0 &&
                    hosts.group(node).committed().offset == Offset(stored.values.size());
         }));
         CHECK((hosts.values(node) == stored.values));

@@ -227,11 +227,16 @@ std::optional<Finding> ClusterCheck::note_given_up(NodeId node, GroupId id,
         return {};
     }
     const std::uint64_t disk = cluster_.host(node)->disks().number();
-    if (!changed.started || std::exchange(changed.group.disks[node], disk) == disk) return {};
+    if (!changed.started) return {};
+    const bool is_known = std::exchange(changed.group.disks[node], disk) == disk;
+    if (is_known && changed.before.durable_vote.is_unknown) return {};
     if (!cluster_.damaged(node))
         return report(oracle::refused_recovery,
                       on_node(node, id) + "abstains, and nobody had damaged its disk");
     changed.group.agreement.gave_up(node);
+    // It was level. Now it does not know if it was when it cast the vote that has rotted.
+    if (is_known)
+        return judge_forgetting(node, id, cluster_.world().disk(node), cluster_.excuses());
     // For a node that was promised to be whole again it is another disk.
     if (std::exchange(given_up_for_[node], disk) == disk) return {};
     // Where it was not level yet, what counts is what there was before.
@@ -390,7 +395,8 @@ bool ClusterCheck::settled() const {
     for (const NodeId node : cluster_.nodes()) {
         const raft::Host* host = cluster_.host(node);
         if (cluster_.damaged(node)) {
-            if (host && (!is_whole(*host) || (all_run && host->abstaining() > 0))) return false;
+            if (host && (!is_whole(*host) || (all_run && !host->abstaining().empty())))
+                return false;
             continue;
         }
         if (!host) return false;

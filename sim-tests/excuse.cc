@@ -131,12 +131,15 @@ private:
             Bytes::copy_of(at(position + wire::Frame::header_size, header.value().payload_size))};
         const What what = is_journal ? what_of(frame) : What::segment_entry;
         const bool has_header = is_journal && !differs(position, wire::Frame::header_size);
-        if (has_header && what != What::journal_entry)
+        const bool is_ballot = what == What::journal_vote && of_;
+        if (has_header && what != What::journal_entry && !is_ballot)
             return wire::stored_size(header.value().payload_size);
         // Without the damage, too, a power cut may have torn it: then it is not what was taken.
         const bool is_asked_for = !of_ || *of_ == frame.group;
         if (is_asked_for && differs(position, bytes) && wire::payload_intact(frame))
-            add({has_header ? What::journal_payload : what,
+            add({!has_header ? what
+                 : is_ballot ? What::journal_ballot
+                             : What::journal_payload,
                  {},
                  path_,
                  position,
@@ -328,6 +331,10 @@ std::optional<Excuse> excuse_for(GroupId group, bool to_read, const Disks& disks
     bool one_runs = false;
     for (const NodeId voter : raft::nodes_of(members->second)) {
         const Disks::One& disk = disks.nodes.at(voter);
+        if (disk.abstains.contains(group)) {
+            excuse.voters.push_back({voter, {}, false, true});
+            continue;
+        }
         auto missing = disk.gone ? missing_on(*disk.medium) : lost_entries(*disk.medium, group);
         const bool untold = !disk.gone && missing.empty() && !excuse.controllers.empty() &&
                             disk.knows && !disk.knows->contains(group);
@@ -351,19 +358,13 @@ std::optional<Excuse> excuse_for(GroupId group, bool to_read, const Disks& disks
 
 std::string_view to_string(Missing::What what) {
     constexpr std::array<std::string_view, static_cast<std::size_t>(What::count_)> names{
-        "journal-header",
-        "journal-round",
-        "journal-entry",
-        "journal-payload",
-        "journal-vote",
-        "journal-note",
-        "journal-unneeded",
-        "segment-header",
-        "segment-entry",
-        "segment-footer",
-        "small-facts",
-        "file-end",
-        "disk"};
+        "journal-header", "journal-round",
+        "journal-entry",  "journal-payload",
+        "journal-vote",   "journal-ballot",
+        "journal-note",   "journal-unneeded",
+        "segment-header", "segment-entry",
+        "segment-footer", "small-facts",
+        "file-end",       "disk"};
     return names[static_cast<std::size_t>(what)];
 }
 

@@ -51,11 +51,13 @@ inline constexpr std::string_view excuse_unfounded = "excuse-unfounded";
 struct Missing {
     enum class What : std::uint8_t {
         journal_header,
-        journal_round,    // The header of one, that its frames and its neighbours do not tell.
-        journal_entry,    // With its header.
-        journal_payload,  // Of an entry whose header is there: no reason to refuse the disk.
-        journal_vote,     // With its header; or a mark, which carries one, or where a log starts.
-        journal_note,     // A cut, or a seal.
+        journal_round,   // The header of one, that its frames and its neighbours do not tell.
+        journal_entry,   // With its header.
+        journal_payload, // Of an entry whose header is there: no reason to refuse the disk.
+        journal_vote,    // With its header; or a mark, which carries one, or where a log starts.
+        journal_ballot, // The payload of a vote, or a mark, whose header is there: in that term its
+                        // node votes for nobody, and if the disk stands for another, abstains.
+        journal_note,   // A cut, or a seal.
         journal_unneeded, // Behind the rounds of the newest file; only a sector that cannot be
                           // read. Nothing is lost, but a node cannot know that.
         segment_header,   // That no footer tells.
@@ -76,12 +78,13 @@ struct Missing {
 };
 std::string_view to_string(Missing::What what);
 
-// A node, and what is missing from its disk; or it has lost nothing, and was never told that there
-// is such a group.
+// A node, and what is missing from its disk; or its replica abstains; or it has lost nothing, and
+// was never told that there is such a group.
 struct Deprived {
     NodeId node;
     std::vector<Missing> missing;
     bool untold = false;
+    bool abstains = false;
 };
 
 // Why a group stands still: a majority of its voters cannot be had, because each of the others is
@@ -101,10 +104,14 @@ std::string_view to_string(Excuse::Kind kind);
 struct Disks {
     struct One {
         const sim::Medium* medium = nullptr;
-        // Its node has refused it, or given it up and is not level yet, or it was lost.
+        // Its node has refused it, or has met nobody since it is empty, or it was lost.
         bool gone = false;
         // The groups that its node has heard of; nothing if it does not run.
         std::optional<std::set<GroupId>> knows = {};
+        // The groups in which its replica abstains. When its node gave the disk up, what was
+        // missing was proved and judged (ClusterCheck::note_given_up); by now others may have
+        // mended it.
+        std::set<GroupId> abstains = {};
     };
     std::map<NodeId, One> nodes;
     std::map<GroupId, raft::Members> groups;
@@ -114,7 +121,8 @@ struct Disks {
 
 constexpr std::size_t missing_max = 64; // In one proof, of one disk: more prove nothing more.
 
-// What is missing from this disk; of one group only, if that is asked for.
+// What is missing from this disk; of one group only, if that is asked for, and then also what only
+// its replica misses: a ballot.
 std::vector<Missing> missing_on(const sim::Medium& medium, std::optional<GroupId> of = {});
 // Nothing: there is none.
 std::optional<Excuse> excuse_for(GroupId group, bool to_read, const Disks& disks);
@@ -142,5 +150,9 @@ using ExcuseCounts = std::map<std::string, std::uint64_t>;
 
 // Proved, judged and counted. A finding if it is a false excuse.
 std::optional<Finding> judge_refusal(NodeId node, const sim::Medium& medium, ExcuseCounts& counts);
+
+// The same of a replica that had voted, on a disk that stands for another, and abstains again.
+std::optional<Finding> judge_forgetting(NodeId node, GroupId group, const sim::Medium& medium,
+                                        ExcuseCounts& counts);
 
 } // namespace pyralog::simtest

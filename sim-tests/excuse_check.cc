@@ -78,7 +78,7 @@ std::optional<std::string> flaw_of_frame(const Missing& missing, std::span<const
     const bool is_entry = missing.what == What::journal_entry ||
                           missing.what == What::journal_payload ||
                           missing.what == What::segment_entry;
-    const bool is_vote = missing.what == What::journal_vote;
+    const bool is_vote = missing.what == What::journal_vote || missing.what == What::journal_ballot;
     if (is_entry  ? kind >= 16
         : is_vote ? kind != 16 && kind != 18 && kind != 20
                   : kind != 17 && kind != 19)
@@ -100,6 +100,7 @@ std::optional<std::string> flaw_of_block(const Missing& missing, std::span<const
     case What::journal_entry:
     case What::journal_payload:
     case What::journal_vote:
+    case What::journal_ballot:
     case What::journal_note:
     case What::segment_entry: return flaw_of_frame(missing, bytes);
     default: return {};
@@ -272,6 +273,10 @@ std::optional<std::string> flaw_of(const Excuse& excuse, const Disks& disks) {
     for (const Deprived& voter : excuse.voters) {
         const auto disk = disks.nodes.find(voter.node);
         if (disk == disks.nodes.end() || deprived(voter.node) != 1) return "of a wrong node";
+        if (voter.abstains) {
+            if (!disk->second.abstains.contains(excuse.group)) return "its replica votes";
+            continue;
+        }
         if (voter.untold) {
             if (auto flaw = flaw_of_ignorance(excuse, disks, disk->second)) return flaw;
             continue;
@@ -296,6 +301,20 @@ std::optional<std::string> flaw_of(const Excuse& excuse, const Disks& disks) {
     const raft::Members& voters = members->second;
     if (stands(voters.voters) || (!voters.outgoing.empty() && stands(voters.outgoing))) return {};
     return "enough of the voters are well";
+}
+
+std::optional<Finding> judge_forgetting(NodeId node, GroupId group, const sim::Medium& medium,
+                                        ExcuseCounts& counts) {
+    std::vector<Missing> missing = missing_on(medium, group);
+    std::erase_if(missing, [&](const Missing& one) {
+        return one.what != What::journal_ballot || one.group != group;
+    });
+    if (const auto flaw = flaw_in(missing, medium))
+        return report(oracle::excuse_unfounded, "node " + std::to_string(node.value) +
+                                                    " has forgotten its vote in group " +
+                                                    std::to_string(group.value) + ": " + *flaw);
+    ++counts["vote/" + std::string(to_string(What::journal_ballot))];
+    return {};
 }
 
 std::optional<Finding> judge_refusal(NodeId node, const sim::Medium& medium, ExcuseCounts& counts) {

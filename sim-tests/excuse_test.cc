@@ -29,7 +29,7 @@ struct Stopped : CalmCluster {
     // An entry, header and all, or the payload of one is missing from its journal.
     Missing harm(NodeId node) { return harm(node, What::journal_entry); }
     // By a bit of something that the node knows to be durable, and nothing else.
-    Missing harm(NodeId node, What what) {
+    Missing harm(NodeId node, What what, std::optional<GroupId> of = {}) {
         sim::Dice dice = world.dice("test");
         for (int i = 0; i < 4000; ++i) {
             const auto place = media.at(node).settled_byte(dice);
@@ -39,7 +39,7 @@ struct Stopped : CalmCluster {
             };
             rot();
             cluster.damage(node);
-            for (const Missing& missing : missing_on(world.disk(node)))
+            for (const Missing& missing : missing_on(world.disk(node), of))
                 if (missing.what == what) return missing;
             rot(); // And back.
         }
@@ -69,6 +69,24 @@ TEST_CASE("a node that gives up what rot has taken is excused, and counted", "[s
         refusals += count;
     }
     CHECK(refusals > 0);
+}
+
+// Seed 14103: on a disk that replaces another it may have abstained when it cast the vote.
+TEST_CASE("a replica that has forgotten its vote has lost a ballot of its own group", "[simtest]") {
+    Stopped stopped;
+    const GroupId group = server::controller_group;
+    const auto judge = [&](GroupId of) {
+        ExcuseCounts counts;
+        const auto finding = judge_forgetting(two, of, stopped.world.disk(two), counts);
+        CHECK(counts.size() == (finding ? 0 : 1));
+        return finding ? finding->detail : "none";
+    };
+    CHECK(judge(group) == "node 2 has forgotten its vote in group 0: nothing is missing");
+    stopped.harm(two, What::journal_ballot, group);
+    CHECK(judge(group) == "none");
+    CHECK(judge(GroupId(77)).ends_with("nothing is missing"));
+    // It is no reason to refuse the disk.
+    CHECK(missing_on(stopped.world.disk(two)).empty());
 }
 
 TEST_CASE("a node that refuses though nothing was taken has a false excuse", "[simtest]") {
@@ -361,6 +379,16 @@ TEST_CASE("a group stands still only when too many of its voters are gone", "[si
     CHECK(flaw([](Excuse& e) { e.voters[1].missing.clear(); }) == "nothing is missing");
     CHECK(flaw([](Excuse& e) { e.group = GroupId(99); }) == "there is no such group");
     CHECK(flaw([](Excuse& e) { e.voters[1].node = three; }) != "none"); // It has none of that.
+    // When one's replica abstains what it had lost was judged. (Seed 102 with M35: its peers had
+    // mended that by then, and the last of those whom it waited for had lost its disk for good.)
+    Disks mended = stopped.disks({one});
+    mended.nodes[three].abstains.insert(group);
+    const auto abstains = excuse_for(group, false, mended);
+    REQUIRE(abstains);
+    CHECK_FALSE(flaw_of(*abstains, mended));
+    mended.nodes[three].abstains = {GroupId(77)};
+    CHECK(flaw_of(*abstains, mended) == "its replica votes");
+    CHECK_FALSE(excuse_for(group, false, mended));
     // While they run, what they have lost of their journals matters to nobody.
     CHECK(flaw_of(*excuse, stopped.disks({one})) ==
           "a node that runs does not need what it has lost");

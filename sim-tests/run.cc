@@ -304,10 +304,9 @@ private:
             const auto status = world_.running(node) ? std::nullopt : world_.exit_status(node);
             const bool refused = status && !status->ok() && status->error() == Error::corrupt;
             const raft::Host* const host = cluster_.host(node);
-            const bool abstains =
-                host && (host->abstaining() > 0 || !host->disks().is_introduced());
-            all.nodes[node] = {&world_.disk(node), refused || abstains || cluster_.lost(node),
-                               known_to(node)};
+            const bool is_stranger = host && !host->disks().is_introduced();
+            all.nodes[node] = {&world_.disk(node), refused || is_stranger || cluster_.lost(node),
+                               known_to(node), host ? host->abstaining() : std::set<GroupId>()};
         }
         return all;
     }
