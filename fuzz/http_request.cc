@@ -37,7 +37,17 @@ bool reads_request(std::string_view text) {
     return true;
 }
 
+// Of somebody else's server: some answer, when all has come.
+void reads_reply(std::string_view text) {
+    (void)parse_http_reply(text, false);
+    const ParsedReply parsed = parse_http_reply(text, true);
+    CHECK(!std::holds_alternative<std::monostate>(parsed));
+    const auto* reply = std::get_if<HttpReply>(&parsed);
+    CHECK(!reply || (reply->body.size() <= http_reply_body_bytes_max && !reply->stays_open));
+}
+
 bool reads_response(std::string_view text) {
+    reads_reply(text);
     const ParsedResponse parsed = parse_http_response(text);
     const auto* response = std::get_if<HttpResponse>(&parsed);
     if (!response) return false;

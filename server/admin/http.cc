@@ -2,8 +2,10 @@
 
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
 
 #include <algorithm>
+#include <charconv>
 
 namespace pyralog::server {
 
@@ -192,6 +194,47 @@ ParsedResponse parse_http_response(std::string_view bytes) {
     if (body.size() < *length) return {};
     if (body.size() > *length) return BadResponse{};
     return HttpResponse{static_cast<int>(parser.get().result_int()), {}, std::string(body), {}};
+}
+
+std::string format_http_post(std::string_view path, std::string_view host,
+                             std::string_view content_type, std::string_view body) {
+    std::string text = "POST ";
+    text.append(path).append(" HTTP/1.1\r\nHost: ").append(host);
+    text.append("\r\nUser-Agent: pyralog\r\nContent-Type: ").append(content_type);
+    text.append("\r\nContent-Length: ").append(std::to_string(body.size()));
+    return text.append("\r\n\r\n").append(body);
+}
+
+ParsedReply parse_http_reply(std::string_view bytes, bool has_ended) {
+    constexpr std::size_t all_max = http_head_bytes_max + 2 * http_reply_body_bytes_max;
+    beast::response_parser<beast::string_body> parser;
+    parser.header_limit(http_head_bytes_max);
+    parser.body_limit(http_reply_body_bytes_max);
+    parser.eager(true);
+    boost::system::error_code error;
+    std::size_t read = 0;
+    while (!error && !parser.is_done() && read < bytes.size())
+        read +=
+            parser.put(boost::asio::const_buffer(bytes.data() + read, bytes.size() - read), error);
+    if (error == beast::error::need_more) error = {};
+    // Of one that does not say how long it is, the end is where the connection ends.
+    if (!error && !parser.is_done() && has_ended && parser.got_some()) parser.put_eof(error);
+    if (error) return BadResponse{};
+    if (!parser.is_done()) {
+        if (has_ended || bytes.size() >= all_max) return BadResponse{};
+        return {};
+    }
+    const auto& message = parser.get();
+    HttpReply reply;
+    reply.status = static_cast<int>(message.result_int());
+    reply.body = message.body();
+    reply.stays_open = !has_ended && parser.keep_alive() && read == bytes.size();
+    const std::string_view after = view(message[beast::field::retry_after]);
+    std::int64_t seconds = 0;
+    const auto [end, flaw] = std::from_chars(after.data(), after.data() + after.size(), seconds);
+    if (flaw == std::errc() && end == after.data() + after.size() && seconds >= 0)
+        reply.retry_after_s = seconds;
+    return reply;
 }
 
 } // namespace pyralog::server

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -51,5 +52,26 @@ std::string format_http_response(const HttpResponse& response);
 struct BadResponse {};
 using ParsedResponse = std::variant<std::monostate, HttpResponse, BadResponse>;
 ParsedResponse parse_http_response(std::string_view bytes);
+
+// ---- Of other servers ----
+
+// To send to one: with a body, over a connection that is to stay open.
+std::string format_http_post(std::string_view path, std::string_view host,
+                             std::string_view content_type, std::string_view body);
+
+// What it answers, which may be of any form that HTTP/1.1 has.
+struct HttpReply {
+    int status = 0;
+    std::string body;
+    std::optional<std::int64_t> retry_after_s; // If it asks for that.
+    bool stays_open = false;                   // Another request may follow on this connection.
+};
+
+constexpr std::size_t http_reply_body_bytes_max = 64 * 1024;
+
+// What `bytes` amount to, all that has come so far; `has_ended`: and all that will. Never nothing
+// then, nor once http_head_bytes_max + 2 * http_reply_body_bytes_max have come.
+using ParsedReply = std::variant<std::monostate, HttpReply, BadResponse>;
+ParsedReply parse_http_reply(std::string_view bytes, bool has_ended);
 
 } // namespace pyralog::server

@@ -127,11 +127,60 @@ TEST_CASE("an answer that is not one of ours is bad, and claims buy no memory", 
         parse_http_response(std::string(http_head_bytes_max, 'x'))));
 }
 
+TEST_CASE("what other servers answer is read in every form that it may have", "[server]") {
+    const auto reply = [](std::string_view bytes, bool has_ended = false) {
+        for (std::size_t size = 0; size < bytes.size() - 1; ++size)
+            CHECK(std::holds_alternative<std::monostate>(
+                parse_http_reply(bytes.substr(0, size), false)));
+        const ParsedReply parsed = parse_http_reply(bytes, has_ended);
+        REQUIRE(std::holds_alternative<HttpReply>(parsed));
+        return std::get<HttpReply>(parsed);
+    };
+    const HttpReply plain = reply("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+    CHECK((plain.status == 200 && plain.body == "{}" && plain.stays_open));
+    CHECK_FALSE(plain.retry_after_s);
+    const HttpReply pieces = reply("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                   "3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n");
+    CHECK((pieces.body == "abcde" && pieces.stays_open));
+    const HttpReply busy = reply("HTTP/1.1 503 Busy\r\nRetry-After: 12\r\n"
+                                 "Connection: close\r\nContent-Length: 0\r\n\r\n");
+    CHECK((busy.status == 503 && busy.retry_after_s == 12 && !busy.stays_open));
+    CHECK_FALSE(reply("HTTP/1.1 429 x\r\nContent-Length: 0\r\n"
+                      "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n\r\n")
+                    .retry_after_s);
+    CHECK_FALSE(reply("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n").stays_open);
+    const HttpReply endless = reply("HTTP/1.1 200 OK\r\n\r\nup to the end", true);
+    CHECK((endless.body == "up to the end" && !endless.stays_open));
+    // Whoever says more than he was asked is not asked again on this connection.
+    const ParsedReply more = parse_http_reply("HTTP/1.1 204 x\r\n\r\nmore", false);
+    CHECK_FALSE(std::get<HttpReply>(more).stays_open);
+}
+
+TEST_CASE("what is no answer of a server is bad, and none is longer than its bound", "[server]") {
+    const auto is_bad = [](std::string_view bytes, bool has_ended = false) {
+        return std::holds_alternative<BadResponse>(parse_http_reply(bytes, has_ended));
+    };
+    CHECK(is_bad("SSH-2.0-OpenSSH\r\n\r\n"));
+    CHECK(is_bad("HTTP/1.1 20\r\n\r\n"));
+    CHECK(is_bad("", true));
+    CHECK(is_bad("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", true));
+    CHECK(is_bad("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"));
+    CHECK(is_bad("HTTP/1.1 200 OK\r\nX: " + std::string(http_head_bytes_max, 'x')));
+    CHECK(is_bad("HTTP/1.1 200 OK\r\n\r\n" +
+                 std::string(http_reply_body_bytes_max + http_head_bytes_max, 'x')));
+    std::string pieces = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    while (pieces.size() < http_head_bytes_max + 2 * http_reply_body_bytes_max)
+        pieces += "1;" + std::string(64, 'x') + "\r\na\r\n";
+    CHECK(is_bad(pieces));
+}
+
 TEST_CASE("no bytes bring the parsers down", "[server]") {
     rc::prop("each gives one of its answers", [](const std::string& bytes) {
         (void)parse_http_request(bytes); // That it returns is all there is to see.
         (void)parse_http_request("GET / HTTP/1.1\r\n" + bytes + "\r\n\r\n");
         (void)parse_http_response(bytes);
         (void)parse_http_response("HTTP/1.1 200 OK\r\n" + bytes + "\r\n\r\n");
+        (void)parse_http_reply(bytes, true);
+        (void)parse_http_reply("HTTP/1.1 200 OK\r\n" + bytes + "\r\n\r\n", false);
     });
 }
