@@ -117,6 +117,16 @@ Result<> Group::wait_settled(const Proposal& proposal, bool here) {
 Result<> Group::settle(const Proposal& proposal) { return wait_settled(proposal, false); }
 Result<> Group::settle_here(const Proposal& proposal) { return wait_settled(proposal, true); }
 
+Result<> Group::wait_stored(const Proposal& proposal) {
+    const auto is_lost = [&] {
+        const Result<> now = settled(proposal, true);
+        return !now.ok() && now.error() != Error::timed_out;
+    };
+    TRY(changed_.wait([&] { return closing_ || is_stored(proposal) || is_lost(); }));
+    if (closing_) return Error::not_found;
+    return is_lost() ? settled(proposal, true) : Result<>();
+}
+
 Result<Offset> Group::read_barrier() {
     if (leads() && BUG(M23)) return committed_.offset;
     const Term term = consensus_.term();

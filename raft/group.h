@@ -54,6 +54,13 @@ public:
     // The same for this replica's disk alone, which is what Kafka's acks=1 asks for.
     Result<> settle_here(const Proposal& proposal);
 
+    // For whoever looks on: this replica's disk has it, even if others were quicker, for whom the
+    // other two do not wait. Errors as theirs.
+    Result<> wait_stored(const Proposal& proposal);
+    bool is_stored(const Proposal& proposal) const {
+        return consensus_.durable_end().index >= proposal.place.end.index;
+    }
+
     // The same for a batch of an idempotent producer, who may send it again, and has others under
     // way. Only what was appended has a proposal; what was before has its first offset.
     // Error::unavailable also while it is not known yet what he has sent before, and nothing was

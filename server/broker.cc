@@ -159,6 +159,7 @@ Result<> Broker::serve(Listeners& listeners, const Pages& pages) {
     keep("observer", [&] { return observer_->run(); });
     const Relay::Answer answer = [&](const HttpRequest& request) { return pages.tell(request); };
     keep("relay", [&] { return relay_->run(answer); });
+    if (node_->tracer.is_on()) keep("traces", [&] { return node_->tracer.run(); });
     if (beside_) keep("beside", [&] { return beside_(*node_); });
     env_.log.info("serving", {{"node", config_.node_id},
                               {"cluster", config_.cluster_name},

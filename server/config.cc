@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::size_t members_max = 64; // Far beyond any static cluster; a list from outside ends.
 constexpr std::size_t name_bytes_max = 64;
+constexpr std::size_t endpoint_bytes_max = 1024;
+constexpr std::string_view traces_path = "/v1/traces"; // By the specification of OTLP.
 
 bool is_wildcard(std::string_view host) { return host == "0.0.0.0" || host == "::"; }
 
@@ -95,6 +97,46 @@ std::optional<std::string> parse_name(std::string_view text) {
     return std::string(text);
 }
 std::string format_name(const std::string& name) { return name; }
+
+std::optional<std::optional<HttpEndpoint>> parse_endpoint(std::string_view text) {
+    constexpr std::string_view scheme = "http://";
+    if (text.empty()) return std::optional<HttpEndpoint>();
+    if (!text.starts_with(scheme) || text.size() > endpoint_bytes_max) return {};
+    text.remove_prefix(scheme.size());
+    const std::string_view host = text.substr(0, text.find('/'));
+    const std::string_view path = text.substr(host.size());
+    const auto address = parse_address(host);
+    if (!address || address->port == 0) return {};
+    if (!std::ranges::all_of(path, [](char c) { return c > ' ' && c < 0x7f && c != '#'; }))
+        return {};
+    return HttpEndpoint{*address, std::string(path.size() <= 1 ? traces_path : path)};
+}
+std::string format_endpoint(const std::optional<HttpEndpoint>& endpoint) {
+    if (!endpoint) return {};
+    return "http://" + pyralog::to_string(endpoint->address) + endpoint->path;
+}
+
+std::optional<std::int64_t> parse_millionths(std::string_view text) {
+    constexpr std::size_t digits_max = 6;
+    const std::size_t point = std::min(text.find('.'), text.size());
+    const auto whole = parse_integer(text.substr(0, point));
+    if (text.starts_with('-')) return {};
+    std::string digits(text.substr(std::min(point + 1, text.size())));
+    if (!whole || digits.size() > digits_max) return {};
+    if (point < text.size() && digits.empty()) return {};
+    digits.resize(digits_max, '0');
+    if (!std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; })) return {};
+    const std::int64_t value = *whole > 1 ? millionths + 1 : *whole * millionths;
+    const std::int64_t total = value + *parse_integer(digits.insert(0, "1")) - millionths;
+    if (total > millionths) return {};
+    return total;
+}
+
+std::string format_millionths(const std::int64_t& value) {
+    std::string digits = std::to_string(millionths + value % millionths).substr(1);
+    while (digits.size() > 1 && digits.back() == '0') digits.pop_back();
+    return std::to_string(value / millionths) + '.' + digits;
+}
 
 std::vector<NodeId> Config::member_ids() const {
     std::vector<NodeId> ids;

@@ -128,6 +128,26 @@ struct GrpcConfig {
     void describe(Visitor& setting);
 };
 
+// Where something is that is asked by HTTP.
+struct HttpEndpoint {
+    Address address;
+    std::string path;
+    bool operator==(const HttpEndpoint&) const = default;
+};
+
+// Shares are told in them.
+inline constexpr std::int64_t millionths = 1'000'000;
+
+// What is set about traces of requests (server/tracing): where they are sent, and of how many.
+struct OtlpConfig {
+    std::optional<HttpEndpoint> endpoint; // None: there are no traces.
+    std::int64_t sample_millionths = 10'000;
+    std::string service = "pyralog";
+
+    template <class Visitor>
+    void describe(Visitor& setting);
+};
+
 struct Config {
     int node_id = 1;
     std::string data_dir = "/var/lib/pyralog";
@@ -149,6 +169,7 @@ struct Config {
 
     AdminConfig admin;
     GrpcConfig grpc;
+    OtlpConfig otlp;
 
     NodeId id() const { return NodeId(node_id); }
 
@@ -225,6 +246,11 @@ std::optional<Level> parse_level(std::string_view text);
 std::string format_level(const Level& level);
 std::optional<std::string> parse_name(std::string_view text);
 std::string format_name(const std::string& name);
+std::optional<std::optional<HttpEndpoint>> parse_endpoint(std::string_view text);
+std::string format_endpoint(const std::optional<HttpEndpoint>& endpoint);
+// A number from 0 to 1, with up to six digits behind its point.
+std::optional<std::int64_t> parse_millionths(std::string_view text);
+std::string format_millionths(const std::int64_t& share);
 
 constexpr TextForm<std::uint16_t> port_form{parse_port, format_port, "9092, or 0 for any free one"};
 constexpr TextForm<std::optional<Address>> address_form{
@@ -234,6 +260,11 @@ constexpr TextForm<Members> members_form{parse_members, format_members,
 constexpr TextForm<Level> level_form{parse_level, format_level, "debug, info, warning or error"};
 constexpr TextForm<std::string> name_form{parse_name, format_name,
                                           "letters, digits, '.', '_' and '-', at most 64 of them"};
+
+constexpr TextForm<std::optional<HttpEndpoint>> endpoint_form{
+    parse_endpoint, format_endpoint, "http://host:port, perhaps with a path, or nothing"};
+constexpr TextForm<std::int64_t> share_form{parse_millionths, format_millionths,
+                                            "0 to 1, with up to 6 digits behind the point"};
 
 template <class Visitor>
 void KafkaConfig::describe(Visitor& setting) {
@@ -385,6 +416,17 @@ void GrpcConfig::describe(Visitor& setting) {
             "The memory for its connections and messages.");
 }
 
+// Texts all of them: so the simulator draws nothing for them, and its seeds mean what they meant.
+template <class Visitor>
+void OtlpConfig::describe(Visitor& setting) {
+    setting("otlp.endpoint", endpoint, endpoint_form,
+            "Where traces of requests to produce and to fetch are sent, by OTLP over HTTP, as "
+            "JSON. Without a path it is /v1/traces. Empty: there are no traces.");
+    setting("otlp.sample", sample_millionths, share_form,
+            "The share of these requests of which there is a trace, by lot.");
+    setting("otlp.service", service, name_form, "What this node calls itself there: service.name.");
+}
+
 template <class Visitor>
 void Config::describe(Visitor& setting) {
     setting("node.id", node_id, Bounds<int>{1, 1'000'000},
@@ -410,6 +452,7 @@ void Config::describe(Visitor& setting) {
     peer.describe(setting);
     admin.describe(setting);
     grpc.describe(setting);
+    otlp.describe(setting);
 }
 
 } // namespace pyralog::server

@@ -43,6 +43,36 @@ Config of_three_nodes() {
 
 } // namespace
 
+TEST_CASE("where traces go is an address of HTTP, and nothing else", "[server]") {
+    const auto read = [](std::string_view text) {
+        const auto parsed = parse_endpoint(text);
+        return parsed ? format_endpoint(*parsed) : "refused";
+    };
+    CHECK(read("") == "");
+    CHECK(read("http://collector:4318") == "http://collector:4318/v1/traces");
+    CHECK(read("http://[::1]:4318/") == "http://[::1]:4318/v1/traces");
+    CHECK(read("http://a:80/other?x=y") == "http://a:80/other?x=y");
+    for (const std::string_view text : {"collector:4318", "https://collector:4318", "http://",
+                                        "http://collector", "http://collector:0", "http://a:b",
+                                        "http://a:1/ b", "http://a:1/\r\nX: y", "http://a:1/#x"})
+        CHECK(read(text) == "refused");
+}
+
+TEST_CASE("a share is told to a millionth", "[server]") {
+    const auto read = [](std::string_view text) {
+        const auto parsed = parse_millionths(text);
+        return parsed ? *parsed : -1;
+    };
+    CHECK(read("0") == 0);
+    CHECK(read("1") == millionths);
+    CHECK(read("0.000001") == 1);
+    CHECK(read("0.25") == 250'000);
+    for (const std::string_view text : {"", "1.000001", "2", "-0.1", "0.", "0.0000001", "a", "0.x"})
+        CHECK(read(text) == -1);
+    CHECK(format_millionths(10'000) == "0.01");
+    CHECK(format_millionths(millionths) == "1.0");
+}
+
 TEST_CASE("the defaults make sense, with one node and with three", "[server]") {
     CHECK(Config().problems().empty());
     CHECK(of_three_nodes().problems().empty());

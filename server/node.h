@@ -14,6 +14,7 @@
 #include "server/quotas.h"
 #include "server/request_meter.h"
 #include "server/space_watch.h"
+#include "server/tracing/tracer.h"
 #include "server/transactions/coordinator.h"
 
 #include <string>
@@ -34,7 +35,7 @@ struct Node {
           requests(e.metrics), quotas(o.catalogue()),
           fetch_sessions(c.kafka.fetch_sessions_max, c.kafka.fetch_sessions_bytes_max),
           request_bytes(e.fibers, c.kafka.requests_bytes_max),
-          answer_bytes(e.fibers, c.kafka.answers_bytes_max) {}
+          answer_bytes(e.fibers, c.kafka.answers_bytes_max), tracer(e, c) {}
 
     Environment& env;
     const Config& config;
@@ -53,6 +54,7 @@ struct Node {
     FetchSessions fetch_sessions;
     ByteBudget request_bytes; // Of all clients: that are not answered yet,
     ByteBudget answer_bytes;  // and that are not sent yet.
+    Tracer tracer;
 
     // The replica of a partition on this node, and who leads it; for whoever serves it.
     struct Replica {

@@ -37,29 +37,6 @@ constexpr std::int64_t segment_bytes_least = 1_KiB;
 constexpr std::int64_t segment_bytes_most = 1_GiB;
 constexpr std::int64_t segment_ms_most = std::chrono::milliseconds(std::chrono::days(3650)).count();
 
-// A number from 0 to 1, with up to six digits behind its point.
-std::optional<std::int64_t> parse_millionths(std::string_view text) {
-    constexpr std::size_t digits_max = 6;
-    const std::size_t point = std::min(text.find('.'), text.size());
-    const auto whole = parse_integer(text.substr(0, point));
-    if (text.starts_with('-')) return {};
-    std::string digits(text.substr(std::min(point + 1, text.size())));
-    if (!whole || digits.size() > digits_max) return {};
-    if (point < text.size() && digits.empty()) return {};
-    digits.resize(digits_max, '0');
-    if (!std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; })) return {};
-    const std::int64_t value = *whole > 1 ? millionths + 1 : *whole * millionths;
-    const std::int64_t total = value + *parse_integer(digits.insert(0, "1")) - millionths;
-    if (total > millionths) return {};
-    return total;
-}
-
-std::string format_millionths(std::int64_t value) {
-    std::string digits = std::to_string(millionths + value % millionths).substr(1);
-    while (digits.size() > 1 && digits.back() == '0') digits.pop_back();
-    return std::to_string(value / millionths) + '.' + digits;
-}
-
 std::string format_policy(bool is_deleted, bool is_compacted) {
     std::string text(is_compacted ? "compact" : "");
     if (is_deleted) text += text.empty() ? "delete" : ",delete";

@@ -28,9 +28,6 @@ void describe(Codec& field, SettingEdit& e) {
     field.require(e.kind <= SettingEdit::Kind::subtract);
 }
 
-// Shares are told in them.
-inline constexpr std::int64_t millionths = 1'000'000;
-
 struct TopicSettings {
     std::optional<std::int64_t> retention_ms;    // retention.ms; -1: for ever.
     std::optional<std::int64_t> retention_bytes; // retention.bytes, of a partition; -1: no limit.

@@ -7,6 +7,7 @@
 #include "core/base/probe.h"
 #include "server/handlers/epoch_end.h"
 #include "server/handlers/handlers.h"
+#include "server/tracing/requests.h"
 
 #include <algorithm>
 #include <utility>
@@ -59,7 +60,8 @@ class Fetch : public Started {
 public:
     Fetch(Node& node, RequestHeader header, FetchSessions::Use session, FetchRequest request)
         : node_(node), header_(std::move(header)), session_(session), request_(std::move(request)),
-          until_(node.after_ms(request_.max_wait_ms)), memory_(node.answer_bytes) {}
+          until_(node.after_ms(request_.max_wait_ms)), memory_(node.answer_bytes),
+          trace_(node.tracer.begin("fetch")) {}
 
     Result<Answered> finish() override {
         if (session_.error != ErrorCode::none) return told(FetchResponse());
@@ -70,7 +72,11 @@ public:
         for (;;) {
             is_final_ = false;
             bytes_ = 0;
+            const Time since = node_.env.clock.now();
             FetchResponse response = TRY(look());
+            if (trace_)
+                trace_->step("read", since, node_.env.clock.now(),
+                             {attribute("pyralog.bytes", static_cast<std::int64_t>(bytes_))});
             const auto enough = static_cast<std::size_t>(std::max(request_.min_bytes, 0));
             const bool late = node_.env.clock.now() >= until_ || most_ == 0;
             SOMETIMES(!is_final_ && bytes_ == 0 && late, "fetch/empty-when-time-was-up");
@@ -88,7 +94,9 @@ public:
             const Deadline deadline(node_.env.fibers, until_);
             if (BUGGIFY("fetch/looks-needlessly")) continue;
             // However it ends, what is there by then is the answer; but who is cancelled leaves.
+            const Time began = node_.env.clock.now();
             const Result<> waited = wait_for_more(changed);
+            if (trace_) trace_->step("wait for records", began, node_.env.clock.now());
             if (!waited.ok() && waited.error() != Error::timed_out) return waited.error();
         }
     }
@@ -108,7 +116,26 @@ private:
                                                                     header_.client_id.value_or(""),
                                                                     bytes_, node_.env.clock.now()));
         node_.fetch_sessions.end(session_, response);
+        if (trace_) trace_answer(response);
         return answer(header_, response);
+    }
+
+    // Which partitions is said where it is one.
+    void trace_answer(const FetchResponse& response) {
+        describe_request(trace_, "fetch", "receive", header_.client_id.value_or(""));
+        trace_->add(attribute("pyralog.bytes", static_cast<std::int64_t>(bytes_)));
+        if (request_.topics.size() == 1) {
+            const FetchRequest::Topic& topic = request_.topics[0];
+            describe_topic(trace_, "fetch", topic.name);
+            if (topic.partitions.size() == 1)
+                describe_partition(trace_, topic.partitions[0].index,
+                                   topic.partitions[0].fetch_offset);
+        }
+        if (response.error != ErrorCode::none) trace_->failed(error_of(response.error));
+        for (const FetchResponse::Topic& topic : response.topics)
+            for (const FetchResponse::Partition& partition : topic.partitions)
+                if (partition.error != ErrorCode::none) trace_->failed(error_of(partition.error));
+        trace_->end(node_.env.clock.now());
     }
 
     Result<FetchResponse> look() {
@@ -267,7 +294,8 @@ private:
     const FetchSessions::Use session_;
     const FetchRequest request_;
     const Time until_;
-    ByteBudget::Share memory_;    // Until the answer has been sent.
+    ByteBudget::Share memory_; // Until the answer has been sent.
+    TraceRef trace_;
     std::size_t most_ = SIZE_MAX; // That the client's quota lets it have.
     std::size_t bytes_ = 0;       // Of records, in the answer so far.
     bool is_final_ = false;       // There is something to tell that waiting will not improve.

@@ -6,6 +6,7 @@
 #include "core/base/probe.h"
 #include "server/handlers/handlers.h"
 #include "server/kafka_batches.h"
+#include "server/tracing/requests.h"
 
 #include <variant>
 
@@ -103,7 +104,7 @@ ErrorCode append(Node::Replica replica, const wire::RecordBatch& batch, Written&
 }
 
 ErrorCode propose(Node& node, std::int16_t version, const std::string& topic,
-                  ProduceRequest::Partition& partition, Written& written) {
+                  ProduceRequest::Partition& partition, const TraceRef& trace, Written& written) {
     SOMETIMES(is_internal(topic), "produce/to-an-internal-topic");
     if (is_internal(topic)) return ErrorCode::invalid_topic;
     Node::Replica replica = node.replica(topic, partition.index);
@@ -121,6 +122,7 @@ ErrorCode propose(Node& node, std::int16_t version, const std::string& topic,
     auto parsed = wire::RecordBatch::parse(std::move(*partition.records));
     if (const auto* flaw = std::get_if<wire::BatchFlaw>(&parsed)) return to_code(*flaw);
     const auto& batch = std::get<wire::RecordBatch>(parsed);
+    if (trace) link_to_sender(trace, batch);
     if (writable != ErrorCode::none) return refuse_for_now(replica, batch.header(), writable);
     if (batch.header().compression() == wire::Compression::zstd && version < zstd_from_version) {
         REACHABLE("produce/zstd-too-early");
@@ -147,7 +149,8 @@ class Produce : public Started {
 public:
     Produce(Node& node, RequestHeader header, ProduceRequest request)
         : node_(node), header_(std::move(header)), acks_(request.acks),
-          began_(node.env.clock.now()), until_(node.after_ms(request.timeout_ms)) {
+          began_(node.env.clock.now()), until_(node.after_ms(request.timeout_ms)),
+          trace_(node.tracer.begin("produce")) {
         const bool acks_known = acks_ == 0 || acks_ == 1 || acks_ == wire::kafka::acks_all;
         SOMETIMES(!acks_known, "produce/unknown-acks");
         std::size_t bytes = 0; // Of records, whatever becomes of them.
@@ -157,14 +160,17 @@ public:
                 Written written;
                 written.index = partition.index;
                 if (partition.records) bytes += partition.records->size();
+                const Time since = node.env.clock.now();
                 written.error = acks_known ? propose(node, header_.version, topics_.back().name,
-                                                     partition, written)
+                                                     partition, trace_, written)
                                            : ErrorCode::invalid_required_acks;
+                if (trace_) trace_append(written, topics_.back().name, since);
                 topics_.back().partitions.push_back(std::move(written));
             }
         }
         throttle_ = node.quotas.charge(QuotaKind::producer_byte_rate,
                                        header_.client_id.value_or(""), bytes, began_);
+        begun_ = node.env.clock.now();
     }
 
     // Else all that he has sent already would come through.
@@ -173,6 +179,7 @@ public:
     Result<Answered> finish() override {
         ProduceResponse response;
         bool all_well = true;
+        if (trace_) trace_->step("wait for turn", begun_, node_.env.clock.now());
         for (Topic& topic : topics_) {
             response.topics.push_back({topic.name, {}});
             for (Written& written : topic.partitions) {
@@ -182,6 +189,7 @@ public:
         }
         node_.write_latency.add(node_.env.clock.now() - began_);
         response.throttle_time_ms = throttle_ms(throttle_);
+        if (trace_) trace_answer(response);
         if (acks_ != 0) return answer(header_, response);
         SOMETIMES(!all_well, "produce/hangs-up-on-a-failure-nobody-waits-for");
         // Nobody waits for an answer; the only way to say that something is wrong is to hang up.
@@ -194,6 +202,37 @@ private:
         std::string name;
         std::vector<Written> partitions;
     };
+
+    // Its place in the log, and what becomes of it there.
+    void trace_append(const Written& written, const std::string& topic, Time since) {
+        const Time now = node_.env.clock.now();
+        SpanAttributes where = attributes_of(topic, written.index);
+        const bool is_new = written.error == ErrorCode::none && !written.known;
+        if (is_new)
+            node_.tracer.follow(trace_, *written.group, written.proposal, now, until_, where);
+        if (written.error == ErrorCode::none)
+            where.push_back(attribute("messaging.batch.message_count", written.records));
+        if (written.known) where.push_back(attribute("pyralog.duplicate", 1));
+        trace_->step("append", since, now, std::move(where), error_of(written.error));
+    }
+
+    void trace_answer(const ProduceResponse& response) {
+        describe_request(trace_, "produce", "send", header_.client_id.value_or(""));
+        trace_->add(attribute("pyralog.acks", acks_));
+        std::int64_t records = 0;
+        for (const Topic& topic : topics_)
+            for (const Written& written : topic.partitions) records += written.records;
+        trace_->add(attribute("messaging.batch.message_count", records));
+        if (topics_.size() == 1) describe_topic(trace_, "produce", topics_[0].name);
+        for (const ProduceResponse::Topic& topic : response.topics) {
+            for (const ProduceResponse::Partition& partition : topic.partitions) {
+                if (partition.error != ErrorCode::none) trace_->failed(error_of(partition.error));
+                if (response.topics.size() == 1 && topic.partitions.size() == 1)
+                    describe_partition(trace_, partition.index, partition.base_offset);
+            }
+        }
+        trace_->end(node_.env.clock.now());
+    }
 
     ProduceResponse::Partition settle(Written& written) {
         ProduceResponse::Partition partition;
@@ -253,6 +292,8 @@ private:
     const std::int16_t acks_;
     const Time began_;
     const Time until_;
+    TraceRef trace_;
+    Time begun_; // All of it has its places.
     Duration throttle_{};
     std::vector<Topic> topics_;
 };
