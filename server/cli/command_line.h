@@ -58,7 +58,7 @@ struct CommandLine {
     std::vector<std::string> names;       // Of topics or groups.
     std::string topic, to;                // `group reset-offsets`
 
-    std::optional<std::int64_t> partitions, replicas; // `topic create`
+    std::optional<std::int64_t> partitions, replicas; // `topic create`, `topic alter`
     std::vector<std::string> topic_configs;
     std::vector<std::string> resets; // `topic alter`
 

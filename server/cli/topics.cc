@@ -2,6 +2,7 @@
 // are.
 #include "core/base/config.h"
 #include "core/wire/kafka/alter_configs.h"
+#include "core/wire/kafka/create_partitions.h"
 #include "core/wire/kafka/create_topics.h"
 #include "core/wire/kafka/delete_topics.h"
 #include "core/wire/kafka/list_offsets.h"
@@ -29,6 +30,9 @@ constexpr std::int16_t create_version = 5;
 constexpr std::int16_t delete_version = 5;
 constexpr std::int16_t describe_configs_version = 1;
 constexpr std::int16_t alter_configs_version = 1;
+constexpr std::int16_t create_partitions_version = 3;
+constexpr std::int64_t partitions_max = std::numeric_limits<std::int32_t>::max();
+constexpr std::int64_t replicas_max = std::numeric_limits<std::int16_t>::max();
 
 Trouble no_such_topic(const std::string& name) {
     return {name + ": there is no such topic: `pyralog topic list` names those there are"};
@@ -175,8 +179,6 @@ std::optional<std::vector<CreateTopicsRequest::Config>> configs_of(const Command
 std::optional<CreateTopicsRequest> creation_of(const CommandLine& line) {
     const auto configs = configs_of(line);
     if (!configs) return {};
-    constexpr std::int64_t partitions_max = std::numeric_limits<std::int32_t>::max();
-    constexpr std::int64_t replicas_max = std::numeric_limits<std::int16_t>::max();
     const std::int64_t partitions = line.partitions.value_or(-1);
     const std::int64_t replicas = line.replicas.value_or(-1);
     const auto is_sound = [](const std::optional<std::int64_t>& number, std::int64_t max) {
@@ -242,11 +244,58 @@ int create_topics(Client& client, const CommandLine& line) {
 
 // ---- alter ----
 
+// Of topics that are to be altered: those that still may be, and the code so far.
+struct Altered {
+    std::vector<std::string> names;
+    int code = 0;
+
+    template <class Results>
+    void take(const Results& results) {
+        names.clear();
+        for (const auto& topic : results) {
+            if (topic.error == ErrorCode::unknown_topic_or_partition)
+                code = tell(no_such_topic(topic.name));
+            else if (topic.error != ErrorCode::none)
+                code = tell(refusal(topic.name, topic.error, topic.error_message));
+            else
+                names.push_back(topic.name);
+        }
+    }
+};
+
+std::optional<Trouble> change_settings(Client& client,
+                                       std::vector<IncrementalAlterConfigsRequest::Config> changes,
+                                       Altered& altered) {
+    IncrementalAlterConfigsRequest request;
+    for (const std::string& name : altered.names)
+        request.resources.push_back({ConfigResource::topic, name, changes});
+    const auto told = client.call_any(request, alter_configs_version);
+    if (!told.ok()) return silence(client, told.error());
+    altered.take(told.value().results);
+    return {};
+}
+
+std::optional<Trouble> add_partitions(Client& client, std::int64_t count, Altered& altered) {
+    CreatePartitionsRequest request;
+    request.timeout_ms = topic_patience_ms;
+    for (const std::string& name : altered.names)
+        request.topics.push_back({name, static_cast<std::int32_t>(count), {}});
+    const auto told = client.call_any(request, create_partitions_version);
+    if (!told.ok()) return silence(client, told.error());
+    altered.take(told.value().topics);
+    return altered.names.empty() ? std::nullopt : wait_for_leaders(client, altered.names);
+}
+
 int alter_topics(Client& client, const CommandLine& line) {
     const auto configs = configs_of(line);
     if (!configs) return exit_mistake;
-    if (configs->empty() && line.resets.empty()) {
-        complain("say what to change, with --topic-config NAME=VALUE or --reset NAME");
+    if (configs->empty() && line.resets.empty() && !line.partitions) {
+        complain("say what to change, with --topic-config NAME=VALUE, --reset NAME or "
+                 "--partitions N");
+        return exit_mistake;
+    }
+    if (line.partitions && (*line.partitions < 1 || *line.partitions > partitions_max)) {
+        complain("--partitions must be 1 or more");
         return exit_mistake;
     }
     std::vector<IncrementalAlterConfigsRequest::Config> changes;
@@ -254,28 +303,19 @@ int alter_topics(Client& client, const CommandLine& line) {
         changes.push_back({config.name, ConfigOperation::set, config.value});
     for (const std::string& name : line.resets)
         changes.push_back({name, ConfigOperation::unset, {}});
-    IncrementalAlterConfigsRequest request;
-    for (const std::string& name : line.names)
-        request.resources.push_back({ConfigResource::topic, name, changes});
-    const auto told = client.call_any(request, alter_configs_version);
-    if (!told.ok()) return tell(silence(client, told.error()));
-    int code = 0;
-    Json altered = Json::array();
-    for (const auto& topic : told.value().results) {
-        if (topic.error == ErrorCode::unknown_topic_or_partition)
-            code = tell(no_such_topic(topic.name));
-        else if (topic.error != ErrorCode::none)
-            code = tell(refusal(topic.name, topic.error, topic.error_message));
-        else
-            altered.push_back(topic.name);
-    }
+    Altered altered{line.names};
+    if (!changes.empty())
+        if (const auto trouble = change_settings(client, changes, altered)) return tell(*trouble);
+    if (line.partitions && !altered.names.empty())
+        if (const auto trouble = add_partitions(client, *line.partitions, altered))
+            return tell(*trouble);
     if (line.as_json) {
-        std::printf("%s\n", Json{{"altered", altered}}.dump().c_str());
+        std::printf("%s\n", Json{{"altered", altered.names}}.dump().c_str());
     } else {
-        for (const Json& name : altered)
-            std::printf("altered topic %s\n", name.get<std::string>().c_str());
+        for (const std::string& name : altered.names)
+            std::printf("altered topic %s\n", name.c_str());
     }
-    return code;
+    return altered.code;
 }
 
 // ---- delete ----

@@ -76,6 +76,24 @@ def topics(run):
     expect("there is no such topic" in run("topic", "alter", "none", "--reset", "segment.ms", code=1),
            "altered: none")
     expect("say what to change" in run("topic", "alter", "made", code=2), "nothing to change")
+    run("topic", "create", "grows")
+    run("produce", "grows", stdin="before\n")
+    expect("altered topic grows" in run("topic", "alter", "grows", "--partitions", 4, "--topic-config",
+                                        "segment.ms=3600000"), "no partitions are added")
+    grown, = run("topic", "describe", "grows", "--json")
+    expect([p["partition"] for p in grown["partitions"]] == [0, 1, 2, 3] and
+           all(p["leader"] for p in grown["partitions"]) and
+           grown["configs"] == {"segment.ms": "3600000"}, grown)
+    run("produce", "grows", "--partition", 3, stdin="behind\n")
+    expect(run("consume", "grows") == "before\nbehind\n", "not all partitions are read")
+    for count in (3, 4):
+        text = run("topic", "alter", "grows", "--partitions", count, code=1)
+        expect("grows: INVALID_PARTITIONS: the topic has 4 partitions already, and none can be taken "
+               "away" in text, text)
+    expect("must be 1 or more" in run("topic", "alter", "grows", "--partitions", 0, code=2), "0")
+    expect("there is no such topic" in run("topic", "alter", "none", "--partitions", 2, code=1),
+           "partitions of a topic that is not there")
+    run("topic", "delete", "grows")
     expect("PARTITION  LEADER" in run("topic", "describe"), "no table")
     expect("there is no such topic" in run("topic", "describe", "none", code=1), "described: none")
     expect("there is no such topic" in run("topic", "delete", "none", code=1), "deleted: none")

@@ -38,7 +38,8 @@ CreatePartitionsResponse::Topic add(Node& node, const CreatePartitionsRequest::T
     const auto now = static_cast<std::int32_t>(topic->partitions.size());
     if (wanted.count <= now)
         return refused(wanted.name, ErrorCode::invalid_partitions,
-                       "the topic has " + std::to_string(now) + " partitions already");
+                       "the topic has " + std::to_string(now) +
+                           " partitions already, and none can be taken away");
     if (wanted.count > node.config.topic.partitions_max)
         return refused(wanted.name, ErrorCode::invalid_partitions,
                        "there may be at most " + std::to_string(node.config.topic.partitions_max));
