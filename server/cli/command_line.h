@@ -67,7 +67,8 @@ struct CommandLine {
     std::string acks = "all", compression = "none";
     bool empty_is_null = false;
 
-    std::optional<std::string> from, format; // `consume`
+    std::optional<std::string> from, format, in_group; // `consume`
+    std::string isolation = "read_committed";
     std::optional<std::int64_t> count;
     bool follow = false;
 

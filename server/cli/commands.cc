@@ -182,6 +182,12 @@ std::vector<Command> record_commands() {
           {"--from", "beginning|end|OFFSET|TIME",
            "Where to begin; by itself at the beginning, or with --follow at the end", &Line::from},
           {"--partition", "N", "Only this one", &Line::partition},
+          {"--group", "NAME",
+           "As a member of this group: share the partitions, go on where it is, and commit",
+           &Line::in_group},
+          {"--isolation", "read_committed|read_uncommitted",
+           "Of transactions only what is committed, which is so by itself, or all",
+           &Line::isolation},
           {"--count", "N", "No more records than so many", &Line::count},
           {"--follow", "", "Wait for more at the end, until interrupted", &Line::follow},
           {"--format", "TEXT", "How a record is shown; the value and a line's end by itself",
@@ -193,7 +199,10 @@ std::vector<Command> record_commands() {
          "value, %k the key, %t the topic, %p the partition, %o the offset, %T the time in "
          "milliseconds, %h the headers, %% a percent sign; \\n, \\t and \\\\ are as in C. With "
          "--json a record is one line; what is not UTF-8 is told in base64, as key_base64 or "
-         "value_base64."},
+         "value_base64. With --group it commits what it has shown, each second and when it ends; "
+         "if it is killed, that may be shown again. --from then says where to begin in partitions "
+         "of which the group has committed nothing, and without --follow it ends where its "
+         "partitions ended when it was given them."},
     };
 }
 

@@ -3,12 +3,12 @@
 #include "core/base/config.h"
 #include "core/wire/kafka/delete_groups.h"
 #include "core/wire/kafka/describe_groups.h"
-#include "core/wire/kafka/find_coordinator.h"
 #include "core/wire/kafka/list_groups.h"
 #include "core/wire/kafka/list_offsets.h"
 #include "core/wire/kafka/offset_commit.h"
 #include "core/wire/kafka/offset_fetch.h"
-#include "server/cli/kafka.h"
+#include "server/cli/consumer_protocol.h"
+#include "server/cli/coordinator.h"
 #include "server/cli/program.h"
 #include "server/cli/table.h"
 
@@ -23,14 +23,6 @@ using namespace wire::kafka;
 namespace {
 
 constexpr Duration group_patience = 20s;
-constexpr Duration group_pause = 200ms;
-constexpr int attempts_max = 50; // Of what may work in a moment.
-constexpr std::int16_t coordinator_version = 3;
-
-bool will_move(ErrorCode error) {
-    return error == ErrorCode::coordinator_not_available || error == ErrorCode::not_coordinator ||
-           error == ErrorCode::coordinator_load_in_progress;
-}
 
 using Offsets = std::map<PartitionName, std::int64_t>;
 
@@ -39,32 +31,6 @@ public:
     explicit Groups(Client& client) : client_(client) {}
 
     const ClusterMap& map() const { return client_.map(); }
-
-    // Asks a group's coordinator until it has one that answers. `ask` says what came of it.
-    template <class Ask>
-    std::optional<Trouble> with_coordinator(const std::string& group, Ask ask) {
-        ErrorCode last = ErrorCode::coordinator_not_available;
-        for (int attempt = 0; attempt < attempts_max; ++attempt) {
-            Environment& env = client_.env();
-            if (attempt > 0 && !env.fibers.sleep_until(env.clock.now() + group_pause).ok()) break;
-            FindCoordinatorRequest request;
-            request.coordinator_key = group;
-            const auto found = client_.call_any(request, coordinator_version);
-            if (!found.ok()) return silence(client_, found.error());
-            const auto& coordinator = found.value().coordinator;
-            last = coordinator.error;
-            if (last == ErrorCode::none) {
-                const Address address{coordinator.host,
-                                      static_cast<std::uint16_t>(coordinator.port)};
-                const Result<ErrorCode> asked = ask(address, coordinator.node_id);
-                if (!asked.ok()) continue; // It may have gone; there will be another.
-                last = asked.value();
-                if (last == ErrorCode::none) return {};
-            }
-            if (!will_move(last)) break;
-        }
-        return refusal(group, last);
-    }
 
     Told<Json> list();
     Told<Json> describe(const std::string& group);
@@ -99,30 +65,11 @@ Told<Json> Groups::list() {
 }
 
 // What a consumer of Kafka's own protocol was assigned; none of others.
-struct Assignment {
-    struct Topic {
-        std::string name;
-        std::vector<std::int32_t> partitions;
-    };
-    std::int16_t version = 0;
-    std::vector<Topic> topics;
-};
-template <class Codec>
-void describe(Codec& field, Assignment::Topic& t) {
-    field(t.name, t.partitions);
-}
-template <class Codec>
-void describe(Codec& field, Assignment& a) {
-    field(a.version, a.topics);
-}
-
 Json partitions_of(const Bytes& assignment) {
-    wire::Reader reader(assignment);
-    Assignment read;
-    reader(read);
+    const auto read = read_said<Assignment>(assignment);
     Json partitions = Json::array();
-    if (!reader.ok()) return partitions;
-    for (const auto& topic : read.topics)
+    if (!read) return partitions;
+    for (const auto& topic : read->topics)
         for (const std::int32_t partition : topic.partitions)
             partitions.push_back({{"topic", topic.name}, {"partition", partition}});
     return partitions;
@@ -131,7 +78,7 @@ Json partitions_of(const Bytes& assignment) {
 Told<Json> Groups::describe(const std::string& group) {
     constexpr std::int16_t version = 4;
     Json told;
-    if (auto trouble = with_coordinator(group, [&](const Address& at, std::int32_t node) {
+    if (auto trouble = with_coordinator(client_, group, [&](const Address& at, std::int32_t node) {
             const auto asked = client_.call(at, DescribeGroupsRequest{{group}, false}, version);
             if (!asked.ok()) return Result<ErrorCode>(asked.error());
             const auto& found = asked.value().groups.at(0);
@@ -155,7 +102,7 @@ Told<Json> Groups::describe(const std::string& group) {
 
 std::optional<Trouble> Groups::remove(const std::string& group) {
     constexpr std::int16_t version = 1;
-    return with_coordinator(group, [&](const Address& at, std::int32_t) {
+    return with_coordinator(client_, group, [&](const Address& at, std::int32_t) {
         const auto told = client_.call(at, DeleteGroupsRequest{{group}}, version);
         if (!told.ok()) return Result<ErrorCode>(told.error());
         return Result<ErrorCode>(told.value().groups.at(0).error);
@@ -165,7 +112,7 @@ std::optional<Trouble> Groups::remove(const std::string& group) {
 Told<Offsets> Groups::committed(const std::string& group) {
     constexpr std::int16_t version = 7;
     Offsets offsets;
-    if (auto trouble = with_coordinator(group, [&](const Address& at, std::int32_t) {
+    if (auto trouble = with_coordinator(client_, group, [&](const Address& at, std::int32_t) {
             OffsetFetchRequest request;
             request.group.id = group;
             const auto told = client_.call(at, request, version);
@@ -181,7 +128,7 @@ Told<Offsets> Groups::committed(const std::string& group) {
 
 std::optional<Trouble> Groups::commit(const std::string& group, const Offsets& offsets) {
     constexpr std::int16_t version = 7;
-    return with_coordinator(group, [&](const Address& at, std::int32_t) {
+    return with_coordinator(client_, group, [&](const Address& at, std::int32_t) {
         OffsetCommitRequest request;
         request.group_id = group;
         for (const auto& [name, offset] : offsets)

@@ -99,11 +99,15 @@ Result<> Client::learn(const std::vector<std::string>* topics, bool create) {
 }
 
 Result<std::map<PartitionName, std::int64_t>>
-Client::ask_for_offsets(const std::vector<PartitionName>& wanted, std::int64_t time) {
+Client::ask_for_offsets(const std::vector<PartitionName>& wanted, std::int64_t time,
+                        std::int8_t isolation) {
     std::map<Address, ListOffsetsRequest> requests;
-    for (const PartitionName& name : wanted)
-        if (const auto leader = map_.leader_of(name))
-            requests[*leader].topics.push_back({name.topic, {{name.partition, -1, time}}});
+    for (const PartitionName& name : wanted) {
+        const auto leader = map_.leader_of(name);
+        if (!leader) continue;
+        requests[*leader].isolation_level = isolation;
+        requests[*leader].topics.push_back({name.topic, {{name.partition, -1, time}}});
+    }
     std::map<PartitionName, std::int64_t> offsets;
     for (const auto& [broker, request] : requests) {
         const auto told = TRY(call(broker, request, list_offsets_version));

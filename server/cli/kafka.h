@@ -91,9 +91,11 @@ public:
     const ClusterMap& map() const { return map_; }
 
     // By their leaders: where partitions begin or end, or what is of this time or later, -1 where
-    // there is none. Those whose leader does not say are left out.
+    // there is none. Those whose leader does not say are left out. `isolation` is Kafka's: with
+    // read_committed they end where the first transaction begins that is still open.
     Result<std::map<PartitionName, std::int64_t>>
-    ask_for_offsets(const std::vector<PartitionName>& wanted, std::int64_t time);
+    ask_for_offsets(const std::vector<PartitionName>& wanted, std::int64_t time,
+                    std::int8_t isolation = 0);
 
 private:
     // Whoever waits is to give up, and not to look for somebody else.

@@ -11,6 +11,8 @@ import signal
 import subprocess
 import time
 
+import confluent_kafka
+import kafka
 import kafka.partitioner
 
 from cluster import Failure, expect, free_ports, kcat, main, until
@@ -186,6 +188,115 @@ def follow(program):
         for process in (follower, writer):
             process.kill()
             process.wait()
+
+
+def isolation(cluster, run):
+    """Of transactions what is committed, and nothing beyond one that is still open."""
+    run("topic", "create", "bank")
+    run("produce", "bank", stdin="plain\n")
+    producer = confluent_kafka.Producer({"bootstrap.servers": cluster.bootstrap,
+                                         "transactional.id": "teller"})
+    producer.init_transactions(20)
+
+    def transact(*values):
+        producer.begin_transaction()
+        for value in values:
+            producer.produce("bank", value)
+        producer.flush(20)
+    transact("lost 1", "lost 2")
+    producer.abort_transaction(20)
+    transact("kept 1", "kept 2")
+    producer.commit_transaction(20)
+    transact("lost 3")
+    producer.abort_transaction(20)
+    transact("open")
+    run("produce", "bank", stdin="behind\n")
+    kept = "plain\nkept 1\nkept 2\n"
+    everything = "plain\nlost 1\nlost 2\nkept 1\nkept 2\nlost 3\nopen\nbehind\n"
+    expect(run("consume", "bank") == kept, "consume shows what is not committed, or not all that is")
+    expect(run("consume", "bank", "--isolation", "read_uncommitted") == everything, "not everything")
+    expect(run("consume", "bank", "--group", "auditors") == kept, "a group reads something else")
+    producer.commit_transaction(20)
+    until("the rest counts", lambda: run("consume", "bank") == kept + "open\nbehind\n")
+    expect(run("consume", "bank", "--group", "auditors") == "open\nbehind\n", "not just the rest")
+    expect("--isolation must be" in run("consume", "bank", "--isolation", "dirty", code=2), "dirty")
+
+
+class Follower:
+    """`pyralog consume --follow --group`, and what it has shown."""
+
+    def __init__(self, program, room, name, topic, group):
+        self.path = os.path.join(room, name)
+        self.complaints = os.path.join(room, name + ".err")
+        with open(self.path, "wb") as out, open(self.complaints, "wb") as err:
+            self.process = subprocess.Popen(
+                [program.path, "consume", topic, "--follow", "--group", group, "--from", "beginning",
+                 "--format", "%p %s\\n", *program.bootstrap],
+                stdout=out, stderr=err, env=program.environment)
+
+    def lines(self):
+        with open(self.path, encoding="ascii") as file:
+            return file.read().splitlines()
+
+    def interrupt(self):
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(30)
+        with open(self.complaints, encoding="utf-8") as file:
+            text = file.read()
+        expect(code == 0 and not text, f"--follow --group ends with {code}: {text}")
+
+
+def in_a_group(cluster, program):
+    run = program.run
+    run("topic", "create", "shared", "--partitions", 4)
+    numbered = lambda first, end: "".join(f"{i % 4}\t{i}\n" for i in range(first, end))
+    write = lambda first, end: run("produce", "shared", "--key-separator", "\t",
+                                   stdin=numbered(first, end))
+    read = lambda *words: sorted(map(int, run("consume", "shared", "--group", "readers", *words).split()))
+    write(0, 100)
+    expect(read() == list(range(100)), "a new group does not begin at the beginning")
+    expect(read() == [], "what was committed is shown again")
+    write(100, 130)
+    first = read("--count", 7)
+    expect(len(first) == 7, f"not as many as were asked for: {first}")
+    expect(sorted(first + read()) == list(range(100, 130)), "--count loses records or repeats them")
+    told = run("group", "describe", "readers", "--json", *program.bootstrap)
+    expect(told["state"] == "Empty" and sum(o["committed"] for o in told["offsets"]) == 130
+           and all(o["lag"] == 0 for o in told["offsets"]), told)
+    expect("exclude each other" in run("consume", "shared", "--group", "g", "--partition", 0, code=2),
+           "--partition in a group")
+    # Two share what there is; when one goes the other has it all, and soon.
+    members = [Follower(program, cluster.room, f"follower{i}", "shared", "pair") for i in range(2)]
+    try:
+        shares = lambda: sorted(len(m["partitions"]) for m in run(
+            "group", "describe", "pair", "--json", *program.bootstrap)["members"])
+        until("both have their share", lambda: shares() == [2, 2], 60)
+        write(130, 230)
+        all_of = lambda who: sorted(int(line.split()[1]) for m in who for line in m.lines())
+        until("all is shown", lambda: set(all_of(members)) == set(range(230)))
+        late = [{line.split()[0] for line in m.lines() if int(line.split()[1]) >= 130} for m in members]
+        expect(all(late) and not late[0] & late[1], f"they do not share: {late}")
+        expect(all_of(members) == list(range(230)), "something is shown twice")
+        members[0].interrupt()
+        gone = time.monotonic()
+        until("the other has all", lambda: shares() == [4])
+        expect(time.monotonic() - gone < 8, "who leaves is waited for")
+        write(230, 260)
+        until("and shows all", lambda: set(all_of(members)) == set(range(260)))
+        expect(all_of(members) == list(range(260)), "something is shown twice after one has left")
+        # With somebody else's client, which leads the group or not.
+        other = kafka.KafkaConsumer("shared", bootstrap_servers=cluster.bootstrap.split(","),
+                                    group_id="pair", heartbeat_interval_ms=500)
+        until("it shares with kafka-python",
+              lambda: other.poll(200) is not None and len(other.assignment()) == 2, 60)
+        other.close()
+        until("and gets all back", lambda: shares() == [4], 60)
+        members[1].interrupt()
+        expect(shares() == [], "an interrupted member has not left")
+    finally:
+        for member in members:
+            member.process.kill()
+            member.process.wait()
 
 
 def leader_is_killed(cluster, program):
@@ -372,6 +483,8 @@ def body(cluster):
     records(cluster, program.run)
     places(program.run)
     follow(program)
+    isolation(cluster, program.run)
+    in_a_group(cluster, program)
     leader_is_killed(cluster, program)
     progress(cluster, program)
     no_leader(cluster, program)
@@ -383,4 +496,4 @@ def body(cluster):
 
 
 if __name__ == "__main__":
-    main(240, body)
+    main(280, body, settings=("group.initial_rebalance_delay=500ms",))
