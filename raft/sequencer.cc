@@ -39,8 +39,9 @@ Sequencer::Decision Sequencer::decide(const wire::BatchHeader& batch, Term term,
                                       std::size_t producers_max) const {
     const wire::Producer* const producer = find(batch.producer_id, term);
     const bool is_new = !producer;
-    if (producer && batch.producer_epoch < producer->epoch) return {Verdict::old_epoch, {}};
-    const bool is_of_epoch = producer && batch.producer_epoch == producer->epoch;
+    const bool is_old = producer && batch.producer_epoch < producer->epoch;
+    if (is_old && !BUG(T04)) return {Verdict::old_epoch, {}};
+    const bool is_of_epoch = producer && batch.producer_epoch <= producer->epoch;
     const std::int32_t last = Producers::last_of(batch);
     if (is_of_epoch)
         for (const wire::ProducerBatch& known : producer->batches)

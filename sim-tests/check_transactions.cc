@@ -1,6 +1,8 @@
 #include "sim-tests/check_transactions.h"
 
 #include <algorithm>
+#include <set>
+#include <tuple>
 
 namespace pyralog::simtest {
 
@@ -24,19 +26,24 @@ public:
         for (const CountingSeen& counting : history_.counting())
             for (const Fetch::Seen& record : counting.seen)
                 if (auto finding = check_seen(counting, record)) return finding;
-        return {};
+        return check_derived();
     }
 
 private:
-    // Does this batch count? Nothing: it is not there, or its transaction is open.
-    std::optional<bool> counts(const Transaction& transaction, const Produce& produce) const {
+    std::optional<std::int64_t> place_of(const Produce& produce) const {
         const auto place =
             places_.find({produce.partition, Ident{produce.client, produce.first_number}});
         if (place == places_.end()) return {};
-        const auto markers = markers_.find({produce.partition, transaction.producer});
+        return place->second;
+    }
+
+    // Does what lies there count? Nothing: its transaction is open.
+    std::optional<bool> counts(const Transaction& transaction, std::int32_t partition,
+                               std::int64_t place) const {
+        const auto markers = markers_.find({partition, transaction.producer});
         if (markers == markers_.end()) return {};
         for (const auto& [offset, commits] : markers->second)
-            if (offset > place->second) return commits;
+            if (offset > place) return commits;
         return {};
     }
 
@@ -44,24 +51,38 @@ private:
         std::optional<bool> all;
         for (const std::size_t number : transaction.produces) {
             const Produce& produce = history_.produces().at(number);
-            const std::optional<bool> does = counts(transaction, produce);
+            for (std::int32_t i = 0; i < produce.records; ++i)
+                in_transactions_.insert({produce.client, produce.first_number + i});
+            const auto place = place_of(produce);
+            if (!place) continue;
+            const std::optional<bool> does = counts(transaction, produce.partition, *place);
+            const auto what = [&] {
+                return to_string(Ident{produce.client, produce.first_number}) + " in " +
+                       to_string(history_.name(produce.partition));
+            };
+            if (!does && history_.is_settled(transaction.id))
+                return report(oracle::transaction_hangs,
+                              what() + ", of " + transaction.id + ", has come to no end");
             if (!does) continue;
             for (std::int32_t i = 0; i < produce.records; ++i)
                 fates_[{produce.client, produce.first_number + i}] = *does;
-            const std::string what = to_string(Ident{produce.client, produce.first_number}) +
-                                     " in " + to_string(history_.name(produce.partition)) +
-                                     (*does ? " counts" : " does not count");
-            const bool is_untrue =
-                (transaction.outcome == Transaction::Outcome::committed && !*does) ||
-                (transaction.outcome == Transaction::Outcome::aborted && *does);
-            if (is_untrue)
-                return report(oracle::transaction_untrue,
-                              what + ", and its producer was told the reverse");
-            if (all && *all != *does)
-                return report(oracle::transaction_torn,
-                              what + ", and another batch of its transaction does the reverse");
+            if (auto finding = compare(transaction, *does, all, what())) return finding;
             all = does;
         }
+        return {};
+    }
+
+    static std::optional<Finding> compare(const Transaction& transaction, bool does,
+                                          std::optional<bool> all, const std::string& name) {
+        const std::string what = name + (does ? " counts" : " does not count");
+        const bool is_untrue = (transaction.outcome == Transaction::Outcome::committed && !does) ||
+                               (transaction.outcome == Transaction::Outcome::aborted && does);
+        if (is_untrue)
+            return report(oracle::transaction_untrue,
+                          what + ", and its producer was told the reverse");
+        if (all && *all != does)
+            return report(oracle::transaction_torn,
+                          what + ", and another batch of its transaction does the reverse");
         return {};
     }
 
@@ -74,16 +95,85 @@ private:
                           std::to_string(record.offset) + ", and does not count");
     }
 
+    // ---- Records of records ----
+
+    // By group, partition and offset of the one that they were made of.
+    using Source = std::tuple<std::string, std::int32_t, std::int64_t>;
+
+    std::string text_of(const Source& source) const {
+        const auto& [group, partition, offset] = source;
+        return "of " + to_string(history_.name(partition)) + " at " + std::to_string(offset) +
+               ", in " + group;
+    }
+
+    std::optional<Finding> check_derived() {
+        std::map<Source, Ident> counting;
+        for (const Derived& derived : history_.derived()) {
+            const auto fate = fates_.find(derived.made);
+            if (fate == fates_.end() || !fate->second) continue;
+            const Source source{derived.group, derived.partition, derived.offset};
+            const auto [known, is_new] = counting.try_emplace(source, derived.made);
+            if (!is_new)
+                return report(oracle::derived_twice, to_string(known->second) + " and " +
+                                                         to_string(derived.made) + " were made " +
+                                                         text_of(source) + ", and both count");
+        }
+        for (const DerivedUpTo& end : history_.derived_up_to()) {
+            const Source last{end.group, end.partition, end.end};
+            const auto ahead = counting.lower_bound(last);
+            if (ahead != counting.end() && std::get<0>(ahead->first) == end.group &&
+                std::get<1>(ahead->first) == end.partition)
+                return report(oracle::derived_ahead,
+                              to_string(ahead->second) + " was made " + text_of(ahead->first) +
+                                  ", and its group has not come further than " +
+                                  std::to_string(end.end));
+            if (auto finding = check_passed(end, counting)) return finding;
+        }
+        return {};
+    }
+
+    std::optional<Finding> check_passed(const DerivedUpTo& end,
+                                        const std::map<Source, Ident>& counting) const {
+        const auto log = history_.logs().find(end.partition);
+        if (log == history_.logs().end() || !has_all_derived(end.group)) return {};
+        for (const Fetch::Seen& record : log->second.records) {
+            if (record.offset >= end.end) break;
+            const Source source{end.group, end.partition, record.offset};
+            if (does_count(record.ident) && !counting.contains(source))
+                return report(oracle::derived_never,
+                              "nothing that counts was made " + text_of(source) +
+                                  ", which has passed it: " + std::to_string(end.end));
+        }
+        return {};
+    }
+
+    bool does_count(Ident ident) const {
+        if (marker_of(ident)) return false;
+        const auto fate = fates_.find(ident);
+        return fate != fates_.end() ? fate->second : !in_transactions_.contains(ident);
+    }
+
+    // Wherever something was made for it, nothing has been deleted.
+    bool has_all_derived(const std::string& group) const {
+        return std::ranges::all_of(history_.derived(), [&](const Derived& derived) {
+            const auto log = history_.logs().find(derived.into);
+            return derived.group != group ||
+                   (log != history_.logs().end() && log->second.start == 0);
+        });
+    }
+
     const History& history_;
     std::map<std::pair<std::int32_t, Ident>, std::int64_t> places_;
     std::map<std::pair<std::int32_t, std::int64_t>, std::vector<std::pair<std::int64_t, bool>>>
         markers_;
     std::map<Ident, bool> fates_;
+    std::set<Ident> in_transactions_; // Whatever became of them.
 };
 
 } // namespace
 
 std::optional<Finding> check_transactions(const History& history) {
+    if (auto finding = check_fences(history)) return finding;
     return TransactionJudge(history).judge();
 }
 

@@ -44,6 +44,8 @@ public:
     bool is_in() const { return stage_ == Stage::in; }
     bool has_joined() const { return stage_ == Stage::joined; } // And has no share yet.
     const std::vector<TopicPartition>& share() const { return share_; }
+    const std::string& id() const { return self_.id; }
+    std::int32_t generation() const { return self_.generation; }
 
     Result<kafka::ErrorCode> heartbeat();
     Result<kafka::ErrorCode> leave();

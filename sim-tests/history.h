@@ -151,9 +151,45 @@ struct SequenceRefused {
 struct Transaction {
     enum class Outcome : std::uint8_t { unknown, committed, aborted };
     std::int32_t client = 0;
+    std::string id; // The transactional one.
     std::int64_t producer = 0;
+    std::int16_t epoch = 0;
     std::vector<std::size_t> produces; // In the history.
     Outcome outcome = Outcome::unknown;
+};
+
+// Somebody began under a transactional id and was told who he is. Whoever was it before is fenced.
+struct Named {
+    std::string id;
+    std::int64_t producer = 0;
+    std::int16_t epoch = 0;
+    Duration invoked{0};
+    Duration completed{0};
+};
+
+// What somebody asked for under a transactional id, as this one, was done.
+struct Taken {
+    std::string id;
+    std::int64_t producer = 0;
+    std::int16_t epoch = 0;
+    std::string_view what; // For people.
+    Duration invoked{0};
+};
+
+// A record was made from another, in a transaction that also moves the offset of its group.
+struct Derived {
+    std::string group;
+    std::int32_t partition = 0; // Of the other: History::partition().
+    std::int64_t offset = 0;
+    std::int32_t into = 0; // The partition of this one.
+    Ident made;
+};
+
+// How far a group has come with it, when nothing was open any more.
+struct DerivedUpTo {
+    std::string group;
+    std::int32_t partition = 0;
+    std::int64_t end = 0;
 };
 
 // What was read with read_committed, without what a client skips then.
@@ -205,6 +241,17 @@ public:
     }
     void saw_counting(CountingSeen seen) { counting_.push_back(std::move(seen)); }
     const std::vector<Transaction>& transactions() const { return transactions_; }
+    void named(Named name) { named_.push_back(std::move(name)); }
+    void taken(Taken taken) { taken_.push_back(std::move(taken)); }
+    const std::vector<Named>& named() const { return named_; }
+    const std::vector<Taken>& taken() const { return taken_; }
+    // In the end somebody began under it, so nothing that was open before is open any more.
+    void settled(const std::string& id) { settled_.insert(id); }
+    bool is_settled(const std::string& id) const { return settled_.contains(id); }
+    void derived(Derived derived) { derived_.push_back(std::move(derived)); }
+    void derived_up_to(DerivedUpTo end) { derived_up_to_.push_back(std::move(end)); }
+    const std::vector<Derived>& derived() const { return derived_; }
+    const std::vector<DerivedUpTo>& derived_up_to() const { return derived_up_to_; }
     const std::vector<CountingSeen>& counting() const { return counting_; }
     void elected(Elected leader) { elected_.push_back(leader); }
     void refused_next(SequenceRefused refused) { sequences_refused_.push_back(refused); }
@@ -257,6 +304,11 @@ private:
     std::vector<Transaction> transactions_;
     std::vector<CountingSeen> counting_;
     std::uint64_t ends_asked_ = 0;
+    std::vector<Named> named_;
+    std::vector<Taken> taken_;
+    std::set<std::string> settled_;
+    std::vector<Derived> derived_;
+    std::vector<DerivedUpTo> derived_up_to_;
     std::vector<Elected> elected_;
     std::vector<Deletion> deletions_;
     std::vector<StartTold> starts_;

@@ -3,6 +3,7 @@
 #include "io/sim/rocksdb/engine.h"
 #include "server/catalogue.h"
 #include "server/groups/coordinator.h"
+#include "server/transactions/coordinator.h"
 #include "sim-tests/ambush.h"
 #include "sim-tests/check_cluster.h"
 #include "sim-tests/check_groups.h"
@@ -223,9 +224,15 @@ private:
             return workload_.deleting(topic.name) ||
                    std::ranges::find(topics, topic.name, &server::Topic::name) != topics.end();
         });
-        const bool groups_known = plan_.workload.groups.all() == 0 ||
-                                  std::ranges::find(topics, server::offsets_topic_name,
-                                                    &server::Topic::name) != topics.end();
+        const auto is_known = [&](std::string_view name) {
+            return std::ranges::find(topics, name, &server::Topic::name) != topics.end();
+        };
+        const WorkloadPlan& work = plan_.workload;
+        const bool needs_groups = work.groups.all() + work.transform.instances > 0;
+        const bool needs_transactions = work.transactors + work.transform.instances > 0;
+        const bool groups_known =
+            (!needs_groups || is_known(server::offsets_topic_name)) &&
+            (!needs_transactions || is_known(server::transactions_topic_name));
         if (all_known && groups_known) return draw_core(dice, nodes, cluster_.nodes(), groups());
         if (nodes.size() < 3 || nodes.size() < cluster_.nodes().size()) return nodes;
         for (const TopicPlan& topic : plan_.workload.topics)
@@ -323,15 +330,17 @@ private:
     // The group that this step needs. Nobody knows it yet of a topic that is still to be made: that
     // is the controller's to do.
     GroupId group_of(Workload::FinalStep step, const TopicPartition& partition) {
-        const bool of_members = step == Workload::FinalStep::group;
+        using Step = Workload::FinalStep;
+        const bool has_coordinator = step == Step::group || step == Step::transaction;
+        const std::string_view name = step == Step::group         ? server::offsets_topic_name
+                                      : step == Step::transaction ? server::transactions_topic_name
+                                                                  : partition.topic;
         for (const NodeId node : cluster_.nodes()) {
             const server::Catalogue* known = cluster_.catalogue(node);
-            const server::Topic* topic =
-                known ? known->find(of_members ? server::offsets_topic_name : partition.topic)
-                      : nullptr;
-            if (!topic || step == Workload::FinalStep::create) continue;
+            const server::Topic* topic = known ? known->find(name) : nullptr;
+            if (!topic || step == Step::create) continue;
             const auto count = static_cast<std::int32_t>(topic->partitions.size());
-            const std::int32_t number = of_members
+            const std::int32_t number = has_coordinator
                                             ? server::partition_of_group(partition.topic, count)
                                             : partition.partition;
             return topic->partitions.at(static_cast<std::size_t>(number)).group;
@@ -342,8 +351,17 @@ private:
     bool is_excused(Workload::FinalStep step, const TopicPartition& of) {
         const Disks there = disks();
         const bool to_read =
-            step == Workload::FinalStep::read || step == Workload::FinalStep::group;
-        const auto excuse = excuse_for(group_of(step, of), to_read, there);
+            step != Workload::FinalStep::create && step != Workload::FinalStep::store;
+        if (is_excused(group_of(step, of), to_read, there)) return true;
+        // It ends only when all its partitions know, and that may be any.
+        return step == Workload::FinalStep::transaction &&
+               std::ranges::any_of(there.groups, [&](const auto& group) {
+                   return !finding_ && is_excused(group.first, to_read, there);
+               });
+    }
+
+    bool is_excused(GroupId group, bool to_read, const Disks& there) {
+        const auto excuse = excuse_for(group, to_read, there);
         if (!excuse) return false;
         if (const auto flaw = flaw_of(*excuse, there)) {
             finding_ = report(oracle::excuse_unfounded,

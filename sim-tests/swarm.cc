@@ -131,7 +131,9 @@ void draw_groups(std::vector<Setting>& settings, Random random) {
 // Of groups in whose offsets nobody believes.
 void draw_forgetting(Plan& plan, Random random) {
     std::vector<Setting> settings = settings_of(plan.config);
-    if (plan.workload.groups.all() == 0 && often(random, 70))
+    const bool are_believed =
+        plan.workload.groups.all() > 0 || plan.workload.transform.instances > 0;
+    if (!are_believed && often(random, 70))
         set(settings, "group.offsets_retention", scaled(random, 100ms, 10s));
 }
 
@@ -142,9 +144,10 @@ void draw_producers(Plan& plan, Random random) {
     set(settings, "raft.producers_max", most);
     set_size(settings, "raft.producers_snapshot_bytes", scaled(random, 4 << 10, 1 << 20));
     const Duration expiration = scaled(random, 1s, 20s);
+    const int judged =
+        plan.workload.repeaters + plan.workload.transactors + plan.workload.transform.instances;
     set(settings, "topic.producer_expiration",
-        plan.workload.repeaters + plan.workload.transactors > 0 ? Duration(std::chrono::days(3650))
-                                                                : expiration);
+        judged > 0 ? Duration(std::chrono::days(3650)) : expiration);
 }
 
 void draw_config(server::Config& config, Random& random) {
@@ -379,6 +382,8 @@ void edit_workload(WorkloadPlan& plan, const PlanEdits& edits) {
     plan.producers = std::min(plan.producers, edits.producers.value_or(plan.producers));
     plan.repeaters = std::min(plan.repeaters, edits.producers.value_or(plan.repeaters));
     plan.transactors = std::min(plan.transactors, edits.producers.value_or(plan.transactors));
+    plan.transform.instances =
+        std::min(plan.transform.instances, edits.producers.value_or(plan.transform.instances));
     plan.consumers = std::min(plan.consumers, edits.consumers.value_or(plan.consumers));
     if (!edits.plain_clients) return;
     plan.vandal = plan.explorer = plan.groups.explored = false;

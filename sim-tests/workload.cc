@@ -121,6 +121,19 @@ std::optional<std::int64_t> end_of(const std::optional<BytesChain>& records) {
     return end;
 }
 
+void draw_transform(WorkloadPlan& plan, Random random) {
+    if (!often(random, 15)) return;
+    TransformPlan& transform = plan.transform;
+    transform.by_group = often(random, 50);
+    transform.instances = static_cast<int>(random.between(transform.by_group ? 2 : 1, 3));
+    transform.lanes = static_cast<int>(random.between(1, 2));
+    transform.members.session_timeout = Duration(1ms) * random.between(300, 4000);
+    transform.members.rebalance_timeout = Duration(1ms) * random.between(300, 4000);
+    TopicPlan& topic = plan.topics.emplace_back();
+    topic.name = derived_topic;
+    topic.partitions = static_cast<std::int32_t>(random.between(1, 2));
+}
+
 WorkloadPlan draw_workload(Random random, int nodes) {
     WorkloadPlan plan;
     plan.groups = draw_groups(random.fork("groups"));
@@ -169,6 +182,8 @@ WorkloadPlan draw_workload(Random random, int nodes) {
     if (often(repeaters, 50)) plan.repeaters = static_cast<int>(repeaters.between(1, 2));
     Random transactors = random.fork("transactors");
     if (often(transactors, 40)) plan.transactors = static_cast<int>(transactors.between(1, 2));
+    plan.rivals = often(transactors, 50);
+    draw_transform(plan, random.fork("transformers"));
     return plan;
 }
 
@@ -212,6 +227,8 @@ std::vector<Workload::Program> Workload::programs() {
         add("repeater", [this, self = next](Environment& env) { repeat(env, self); });
     for (int i = 0; i < plan_.transactors; ++i)
         add("transactor", [this, self = next](Environment& env) { transact(env, self); });
+    for (int i = 0; i < plan_.transform.instances; ++i)
+        add("transformer", [this, self = next, i](Environment& env) { transform(env, self, i); });
     for (int i = 0; i < plan_.consumers; ++i)
         add("consumer", [this, self = next](Environment& env) { consume(env, self); });
     if (std::ranges::any_of(plan_.topics, &TopicPlan::pruned))

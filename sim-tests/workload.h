@@ -5,10 +5,11 @@
 // the one History of the run.
 //
 // Producers send records that exist once and describe themselves; repeaters are idempotent, and
-// send the same ones until they are told that they are stored; consumers read from anywhere; an
-// admin makes the topics, and may delete one; a pruner deletes their first records; members of
-// groups share out partitions, and commit and read offsets; a vandal sends what no client should.
-// None of them gives up: what fails is noted as what it is, and the next thing is tried.
+// send the same ones until they are told that they are stored; transactors write several partitions
+// at once, and transformers make records of records; consumers read from anywhere; an admin makes
+// the topics, and may delete one; a pruner deletes their first records; members of groups share out
+// partitions, and commit and read offsets; a vandal sends what no client should. None of them gives
+// up: what fails is noted as what it is, and the next thing is tried.
 #pragma once
 
 #include "core/env/environment.h"
@@ -18,6 +19,7 @@
 #include "sim-tests/kafka_client.h"
 
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -60,11 +62,21 @@ struct GroupsPlan {
     GroupPlan of(std::int32_t group) const { return {group, session_timeout, rebalance_timeout}; }
 };
 
+// Those who make records of records: see workload_transformer.cc.
+struct TransformPlan {
+    int instances = 0;
+    int lanes = 1;                 // Of partitions; those of one lane have one transactional id,
+    bool by_group = false;         // or each has his own, and they are members.
+    GroupPlan members{50, 2s, 2s}; // Of no group of the others.
+};
+
 struct WorkloadPlan {
     std::vector<TopicPlan> topics;
     int producers = 1;
     int repeaters = 0;
     int transactors = 0;
+    bool rivals = false; // Transactors have one transactional id.
+    TransformPlan transform;
     int consumers = 1;
     bool vandal = false;
     bool prober = false; // See prober.h; Run starts it.
@@ -108,9 +120,11 @@ public:
     // For the end, with these brokers to begin with: makes a new topic, on all nodes; writes one
     // record to each partition of each topic there is, until it is stored by all; then reads
     // everything, into History::read_all(); and enters each group, reads all its offsets, and
-    // commits new ones. Returns only when that is done, or when it is cancelled. After a few
-    // attempts at something it asks if that may be left out; of a group, by its name and -1.
-    enum class FinalStep : std::uint8_t { create, store, read, group };
+    // commits new ones. Before it writes anything it begins under each transactional id, so that
+    // nothing is open any more. Returns only when that is done, or when it is cancelled. After a
+    // few attempts at something it asks if that may be left out; of a group or a transactional id,
+    // by its name and -1.
+    enum class FinalStep : std::uint8_t { create, transaction, store, read, group };
     using MayLeaveOut = std::function<bool(FinalStep step, const TopicPartition& of)>;
     std::function<void(Environment&)> final_program(NodeId node, std::vector<Address> bootstrap,
                                                     MayLeaveOut may_leave_out = {});
@@ -130,12 +144,16 @@ public:
     bool stays(const std::string& topic) const;
     // The partitions that groups share out, as far as this client knows them.
     std::vector<TopicPartition> group_partitions(const KafkaClient& kafka) const;
+    // Those of which records are made.
+    std::vector<TopicPartition> transform_inputs(const KafkaClient& kafka) const;
 
 private:
     friend class Client;
     friend class Producer;
     friend class Repeater;
+    friend class TransactionalClient;
     friend class Transactor;
+    friend class Transformer;
     friend class Consumer;
     friend class Finisher;
     friend class Admin;
@@ -145,6 +163,7 @@ private:
     void produce(Environment& env, NodeId self);
     void repeat(Environment& env, NodeId self);
     void transact(Environment& env, NodeId self);
+    void transform(Environment& env, NodeId self, int number);
     void consume(Environment& env, NodeId self);
     void administer(Environment& env);
     void prune(Environment& env, NodeId self);
@@ -156,6 +175,7 @@ private:
     const std::vector<Address> bootstrap_;
     const Now now_;
     std::vector<std::string> deleting_;
+    std::set<std::string> transactional_ids_; // That somebody has had.
     std::size_t sent_bytes_ = 0;
     bool final_done_ = false;
     std::string final_waits_for_; // For people.

@@ -1,6 +1,7 @@
 #include "sim-tests/workload_client.h"
 
 #include "core/wire/kafka/list_offsets.h"
+#include "core/wire/kafka/offset_fetch.h"
 
 namespace pyralog::simtest {
 
@@ -44,6 +45,24 @@ Result<std::int64_t> Client::ask_start(KafkaConnection& connection, const TopicP
     History& history = workload_.history_;
     history.told({self.value, history.partition(name), now(), told.offset, 0});
     return told.offset;
+}
+
+Result<std::int64_t> Client::ask_place(const std::string& group, const TopicPartition& name,
+                                       bool is_stable) {
+    constexpr std::int16_t stable_from = 7;
+    kafka::OffsetFetchRequest request;
+    request.group.id = group;
+    request.group.topics = {{{name.topic, {name.partition}}}};
+    request.groups = {request.group};
+    request.require_stable = is_stable;
+    const auto answer =
+        TRY(ask_coordinator(group, of_groups, request, is_stable ? stable_from : std::int16_t{0}));
+    const auto& told = answer.groups.empty() ? answer.group : answer.groups[0];
+    if (told.error != kafka::ErrorCode::none) return Error::unavailable;
+    if (told.topics.size() != 1 || told.topics[0].partitions.size() != 1) return Error::malformed;
+    const auto& place = told.topics[0].partitions[0];
+    if (place.error != kafka::ErrorCode::none) return Error::unavailable;
+    return place.offset;
 }
 
 } // namespace pyralog::simtest

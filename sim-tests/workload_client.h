@@ -16,7 +16,9 @@ bool is_for_now(wire::kafka::ErrorCode error);
 constexpr Duration pause_after_failure = 50ms;
 constexpr Duration metadata_age_max = 2s;
 constexpr std::string_view final_topic = "final";
-constexpr std::string_view passing_prefix = "passing-"; // Of topics that the admin soon deletes.
+constexpr std::string_view derived_topic = "derived";     // Of records made from records.
+constexpr std::int8_t of_groups = 0, of_transactions = 1; // Kinds of coordinators.
+constexpr std::string_view passing_prefix = "passing-";   // Of topics that the admin soon deletes.
 
 class Client {
 public:
@@ -50,6 +52,21 @@ public:
     // At once, and of all topics there are.
     void learn_all() { ask_for({}); }
 
+    // Asks whoever coordinates this.
+    template <class Request>
+    Result<typename Request::Response> ask_coordinator(const std::string& key, std::int8_t type,
+                                                       const Request& request,
+                                                       std::int16_t version_min = 0) {
+        const Deadline patience(env_.fibers, env_.clock.now() + plan().patience);
+        const auto coordinator = TRY(kafka_.find_coordinator(key, type));
+        KafkaConnection* const connection = TRY(kafka_.connection(coordinator.node));
+        const auto asked = connection->send(request, version_min);
+        auto told = asked.ok() ? connection->receive<typename Request::Response>(asked.value())
+                               : Result<typename Request::Response>(asked.error());
+        if (!told.ok()) kafka_.drop(coordinator.node);
+        return told;
+    }
+
     // A record that says who it is; with a key, if the topic is compacted.
     void add(wire::RecordBatchBuilder& builder, const std::string& topic, Ident ident,
              std::size_t size, std::int64_t timestamp) const;
@@ -57,6 +74,11 @@ public:
     // Where a partition begins; told to the history as well.
     Result<std::int64_t> ask_start(KafkaConnection& connection, const TopicPartition& name,
                                    NodeId self);
+
+    // What a group has committed; less than zero: nothing. If it must be stable, there is no answer
+    // while a transaction may yet change it.
+    Result<std::int64_t> ask_place(const std::string& group, const TopicPartition& name,
+                                   bool is_stable);
 
     // A partition whose leader is known; nothing if there is none.
     struct Target {

@@ -68,7 +68,8 @@ private:
         fetch.partition = workload_.history_.partition(target.name);
         fetch.from = next;
         fetch.invoked = now();
-        const bool counting = workload_.plan().transactors > 0 && often(random_, 50);
+        const bool any = plan().transactors > 0 || plan().transform.instances > 0;
+        const bool counting = any && often(random_, 50);
         if (counting) request.isolation_level = 1;
         const auto answer = TRY(connection->call(request));
         if (answer.error != ErrorCode::none || answer.topics.size() != 1 ||

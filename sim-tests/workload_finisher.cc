@@ -3,6 +3,7 @@
 #include "core/base/probe.h"
 #include "core/wire/kafka/create_topics.h"
 #include "core/wire/kafka/fetch.h"
+#include "core/wire/kafka/init_producer_id.h"
 #include "core/wire/kafka/produce.h"
 #include "core/wire/record_batch.h"
 
@@ -34,6 +35,8 @@ public:
             if (!rest(pause_after_failure)) return;
             if (leaves_out(attempts, FinalStep::create, {std::string(final_topic), 0})) break;
         }
+        for (const std::string& id : workload_.transactional_ids_)
+            if (!settle(id)) return;
         for (const auto& [name, known] : kafka_.partitions())
             if (workload_.stays(name.topic)) wanted.push_back(name);
         for (const TopicPartition& name : wanted) {
@@ -50,6 +53,7 @@ public:
         }
         for (int group = 0; group < plan().groups.all(); ++group)
             if (!settle_group(group)) return;
+        if (plan().transform.instances > 0 && !see_how_far()) return;
         workload_.final_done_ = true;
     }
 
@@ -81,6 +85,54 @@ private:
             if (leaves_out(attempts, step, name)) return false;
             learn_all();
         }
+    }
+
+    // Until it is done, or may be left out. False: cancelled.
+    template <class Attempt>
+    bool insist_as(FinalStep step, const TopicPartition& name, Attempt attempt) {
+        for (std::uint64_t attempts = 1;; ++attempts) {
+            {
+                const Deadline patience(env_.fibers, env_.clock.now() + 5s);
+                if (attempt().ok()) return true;
+            }
+            if (!rest(pause_after_failure)) return false;
+            if (leaves_out(attempts, step, name)) return true;
+        }
+    }
+
+    // Whoever begins under it has to wait until all that was open is over.
+    bool settle(const std::string& id) {
+        begin("the beginning of " + id);
+        kafka::InitProducerIdRequest request;
+        request.transactional_id = id;
+        request.transaction_timeout_ms = 60'000;
+        return insist_as(FinalStep::transaction, {id, -1}, [&]() -> Result<> {
+            const Duration invoked = now();
+            const auto told = TRY(ask_coordinator(id, of_transactions, request));
+            if (told.error != ErrorCode::none) return Error::unavailable;
+            History& history = workload_.history_;
+            history.named({id, told.producer_id, told.producer_epoch, invoked, now()});
+            history.settled(id);
+            return {};
+        });
+    }
+
+    // By now nothing of it is open. False: cancelled.
+    bool see_how_far() {
+        const std::string group = plan().transform.members.name();
+        begin("the offsets of " + group);
+        for (const std::string& id : workload_.transactional_ids_)
+            if (!workload_.history_.is_settled(id)) return true;
+        for (const TopicPartition& name : workload_.transform_inputs(kafka_)) {
+            const bool done = insist_as(FinalStep::group, {group, -1}, [&]() -> Result<> {
+                const std::int64_t end = TRY(ask_place(group, name, true));
+                workload_.history_.derived_up_to(
+                    {group, workload_.history_.partition(name), std::max<std::int64_t>(end, 0)});
+                return {};
+            });
+            if (!done) return false;
+        }
+        return true;
     }
 
     // Whoever was in it is gone, and is given up when his session is over. False: cancelled.

@@ -1,5 +1,7 @@
 #include "server/groups/pending_offsets.h"
 
+#include "core/base/bug.h"
+
 #include <algorithm>
 #include <vector>
 
@@ -39,7 +41,7 @@ void PendingOffsetTable::settle(const Counts& counts, Changes& changes) {
         const auto does = counts(pending.first.first, pending.second.place);
         if (!does) return false;
         changes.pending[pending.first] = {};
-        if (*does) counting.push_back(pending);
+        if (*does || BUG(T06)) counting.push_back(pending);
         return true;
     });
     std::ranges::sort(counting, {}, [](const auto& one) { return one.second.place; });

@@ -1,5 +1,7 @@
 #include "server/transactions/transaction_state.h"
 
+#include "core/base/bug.h"
+
 #include <array>
 
 namespace pyralog::server {
@@ -35,7 +37,7 @@ TransactionState::TransactionState(TransactionValue stored, Time now)
 // Whoever has a name of an earlier epoch is fenced, and one with another id was never here.
 ErrorCode TransactionState::check(const Name& who) const {
     if (who.producer != value_.name.producer) return ErrorCode::invalid_producer_id_mapping;
-    if (who.epoch != value_.name.epoch) return ErrorCode::producer_fenced;
+    if (who.epoch != value_.name.epoch && !BUG(T02)) return ErrorCode::producer_fenced;
     return ErrorCode::none;
 }
 

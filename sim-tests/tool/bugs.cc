@@ -268,8 +268,13 @@ std::vector<PlantedBug> what_is_committed() {
     using namespace oracle;
     return {
         {"T01", "the stable end passes over transactions that are open", {uncommitted_read}, {}},
+        {"T02", "a coordinator hears who has been fenced", {fenced_yet_heard}, {}},
         {"T03", "an abort is written as a commit", {transaction_untrue, uncommitted_read}, {}},
+        {"T04", "a partition takes batches of who has been fenced", {fenced_yet_heard}, {}},
         {"T05", "read_committed reads to the high watermark", {uncommitted_read}, {}},
+        {"T06", "offsets of a transaction that was aborted count", {derived_never}, {}},
+        {"T07", "offsets count before their transaction commits", {derived_never}, {}},
+        {"T08", "offsets are told that a transaction may yet change", {derived_twice}, {}},
     };
 }
 
