@@ -216,7 +216,7 @@ bool TransactionalClient::commit_offset(const std::string& group, const Committe
     for (int i = 0; i < attempts(); ++i) {
         asked_at_ = now();
         const auto told =
-            ask_coordinator(group, of_groups, request, who.member.empty() ? 0 : members_from);
+            ask_coordinator(group, of_groups, request, who.generation < 0 ? 0 : members_from);
         const ErrorCode error = told.ok() ? error_of_all(told.value().topics) : ErrorCode::none;
         const bool is_done = told.ok() && error == ErrorCode::none;
         if (is_done) taken("offsets");
