@@ -353,11 +353,31 @@ private:
         const bool to_read =
             step != Workload::FinalStep::create && step != Workload::FinalStep::store;
         if (is_excused(group_of(step, of), to_read, there)) return true;
+        // Offsets are taken of topics that their coordinator has heard of.
+        if (step == Workload::FinalStep::group && !know_the_same() && !finding_ &&
+            is_excused(server::controller_group, false, there))
+            return true;
         // It ends only when all its partitions know, and that may be any.
         return step == Workload::FinalStep::transaction &&
                std::ranges::any_of(there.groups, [&](const auto& group) {
                    return !finding_ && is_excused(group.first, to_read, there);
                });
+    }
+
+    // Have all nodes that run heard of the same topics?
+    bool know_the_same() {
+        const server::Catalogue* first = nullptr;
+        for (const NodeId node : cluster_.nodes()) {
+            const server::Catalogue* const known = cluster_.catalogue(node);
+            if (!known) continue;
+            if (first && !std::ranges::equal(
+                             first->topics(), known->topics(), {},
+                             [](const auto& topic) { return topic.first; },
+                             [](const auto& topic) { return topic.first; }))
+                return false;
+            first = known;
+        }
+        return true;
     }
 
     bool is_excused(GroupId group, bool to_read, const Disks& there) {

@@ -97,6 +97,7 @@ private:
             }
             if (!rest(pause_after_failure)) return false;
             if (leaves_out(attempts, step, name)) return true;
+            learn_all(); // Who coordinates may be a broker that was not there before.
         }
     }
 
