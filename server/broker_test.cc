@@ -124,6 +124,23 @@ TEST_CASE("a client is told which APIs there are, in each version of the questio
     }
 }
 
+// What is not announced as finalized is not used: so the levels of no feature may be told here.
+TEST_CASE("a client is told of features that there are none of, in words that it can bear",
+          "[server]") {
+    Cluster cluster;
+    Client client = cluster.connect();
+    for (const std::int16_t version : {0, 2, 3, 4}) {
+        const ApiVersionsResponse told = client.ask(ApiVersionsRequest{"test", "1"}, version);
+        CHECK(told.finalized_features.empty());
+        CHECK(told.finalized_features_epoch == (version >= 3 ? 0 : -1));
+        CHECK(told.supported_features.size() == (version >= 4 ? 2 : 0));
+        for (const auto& feature : told.supported_features) {
+            CHECK((feature.name == "group.version" || feature.name == "transaction.version"));
+            CHECK((feature.version_min == 0 && feature.version_max == 0));
+        }
+    }
+}
+
 TEST_CASE("ApiVersions in an unknown version is answered in version 0, and may be asked again",
           "[server]") {
     Cluster cluster;

@@ -50,12 +50,17 @@ FetchSessions::Use FetchSessions::begin_session(Request& request, Time now, Rand
     Session session;
     session.created = session.used = now;
     track(session, request);
-    if (session.partitions == 0 || !make_room(session, now)) return {};
+    if (session.partitions == 0) return {};
+    if (!make_room(session, now)) {
+        refused_.add();
+        return {};
+    }
     std::int32_t id = 0;
     while (id == 0 || sessions_.contains(id))
         id = static_cast<std::int32_t>(random.below(std::numeric_limits<std::int32_t>::max()));
     bytes_ += session.bytes;
     sessions_.emplace(id, std::move(session));
+    begun_.add();
     REACHABLE("fetch-sessions/begun");
     return {ErrorCode::none, id, false};
 }
@@ -78,6 +83,7 @@ FetchSessions::Use FetchSessions::go_on(Request& request, Time now) {
     const bool is_too_much = bytes_ > bytes_max_;
     SOMETIMES(session.partitions == 0, "fetch-sessions/left-empty");
     if (is_too_much || session.partitions == 0) {
+        if (is_too_much) evicted_.add();
         close(found->first);
         request.topics.clear();
         return {is_too_much ? ErrorCode::fetch_session_id_not_found : ErrorCode::none, 0, false};
@@ -174,6 +180,7 @@ bool FetchSessions::make_room(const Session& wanted, Time now) {
         const bool is_smaller = smallest->second.partitions < wanted.partitions &&
                                 now - smallest->second.created > evictable_after;
         if (!is_unused && !is_smaller) return false;
+        evicted_.add();
         close(is_unused ? oldest->first : smallest->first);
     }
     return !is_full();

@@ -10,6 +10,7 @@
 // young. Nothing here waits.
 #pragma once
 
+#include "core/base/metrics.h"
 #include "core/base/random.h"
 #include "core/base/time.h"
 #include "core/wire/kafka/fetch.h"
@@ -26,8 +27,13 @@ public:
     // After so long a session has to make room for others.
     static constexpr Duration evictable_after = 120s;
 
-    FetchSessions(std::int64_t sessions_max, std::size_t bytes_max)
-        : sessions_max_(sessions_max), bytes_max_(bytes_max) {}
+    FetchSessions(Metrics& metrics, std::int64_t sessions_max, std::size_t bytes_max)
+        : sessions_max_(sessions_max), bytes_max_(bytes_max),
+          begun_(metrics, "pyralog_fetch_sessions_begun_total", "Fetch sessions that were begun."),
+          evicted_(metrics, "pyralog_fetch_sessions_evicted_total",
+                   "Fetch sessions that were given up for others, or for the memory they took."),
+          refused_(metrics, "pyralog_fetch_sessions_refused_total",
+                   "Requests for a fetch session for which there was no room.") {}
 
     // What a request is, by what it says of sessions.
     struct Use {
@@ -79,6 +85,7 @@ private:
     const std::size_t bytes_max_;
     std::map<std::int32_t, Session> sessions_;
     std::size_t bytes_ = 0; // Of all of them.
+    Metrics::Counter begun_, evicted_, refused_;
 };
 
 } // namespace pyralog::server

@@ -127,7 +127,8 @@ struct Consumer {
 } // namespace
 
 TEST_CASE("a session is asked for, goes on by its epoch, and is closed", "[server]") {
-    FetchSessions sessions(10, 1_MiB);
+    Metrics metrics;
+    FetchSessions sessions(metrics, 10, 1_MiB);
     Random random(1);
     FetchRequest plain = request_of(0, -1, {{"a", 0}});
     CHECK(sessions.begin(plain, Time(), random).id == 0);
@@ -165,7 +166,8 @@ TEST_CASE("a session is asked for, goes on by its epoch, and is closed", "[serve
 }
 
 TEST_CASE("a session without partitions is none", "[server]") {
-    FetchSessions sessions(10, 1_MiB);
+    Metrics metrics;
+    FetchSessions sessions(metrics, 10, 1_MiB);
     Random random(1);
     FetchRequest none = request_of(0, 0, {});
     CHECK(sessions.begin(none, Time(), random).id == 0);
@@ -181,7 +183,8 @@ TEST_CASE("a session without partitions is none", "[server]") {
 }
 
 TEST_CASE("there are as many sessions as may be, and old or small ones make room", "[server]") {
-    FetchSessions sessions(2, 1_MiB);
+    Metrics metrics;
+    FetchSessions sessions(metrics, 2, 1_MiB);
     Random random(1);
     Time now{};
     const auto begin = [&](int partitions) {
@@ -210,14 +213,18 @@ TEST_CASE("there are as many sessions as may be, and old or small ones make room
     CHECK(begin(1) != 0); // Nobody has used the other one.
     CHECK_FALSE(is_there(larger, 1));
     CHECK(is_there(large, 4));
-    FetchSessions none(0, 1_MiB);
+    FetchSessions none(metrics, 0, 1_MiB);
     FetchRequest request = request_of(0, 0, {{"a", 0}});
     CHECK(none.begin(request, now, random).id == 0);
+    CHECK(metrics.total("pyralog_fetch_sessions_begun_total") == 4);
+    CHECK(metrics.total("pyralog_fetch_sessions_evicted_total") == 2);
+    CHECK(metrics.total("pyralog_fetch_sessions_refused_total") == 3);
 }
 
 TEST_CASE("sessions take no more memory than may be", "[server]") {
     constexpr std::size_t most = 20'000;
-    FetchSessions sessions(1000, most);
+    Metrics metrics;
+    FetchSessions sessions(metrics, 1000, most);
     Random random(1);
     std::int32_t id = 0, begun = 0;
     for (int i = 0; i < 100; ++i) {
@@ -238,10 +245,14 @@ TEST_CASE("sessions take no more memory than may be", "[server]") {
     FetchRequest huge = request_of(0, 0, names);
     CHECK(sessions.begin(huge, Time() + 1h, random).id == 0);
     CHECK(sessions.size() == 16);
+    CHECK(metrics.total("pyralog_fetch_sessions_begun_total") == 17);
+    CHECK(metrics.total("pyralog_fetch_sessions_evicted_total") == 1);
+    CHECK(metrics.total("pyralog_fetch_sessions_refused_total") == 100 - 17 + 1);
 }
 
 TEST_CASE("all partitions have their turn when not all of them fit into an answer", "[server]") {
-    FetchSessions sessions(10, 1_MiB);
+    Metrics metrics;
+    FetchSessions sessions(metrics, 10, 1_MiB);
     Random random(1);
     Logs logs;
     logs.room = 1;
@@ -268,7 +279,9 @@ namespace {
 
 // A broker's sessions, logs and one consumer, to whom anything may happen.
 struct World {
-    FetchSessions sessions{*rc::gen::inRange(0, 3), *rc::gen::inRange<std::size_t>(300, 3000)};
+    Metrics metrics;
+    FetchSessions sessions{metrics, *rc::gen::inRange(0, 3),
+                           *rc::gen::inRange<std::size_t>(300, 3000)};
     Random random{*rc::gen::arbitrary<std::uint64_t>()};
     Logs logs;
     Consumer consumer;

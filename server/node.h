@@ -32,8 +32,8 @@ struct Node {
           fetched_bytes(e.metrics, "pyralog_fetched_bytes_total",
                         "Record bytes that clients have fetched."),
           connections(e.metrics, "pyralog_active_connections", "Clients that are connected."),
-          requests(e.metrics), quotas(o.catalogue()),
-          fetch_sessions(c.kafka.fetch_sessions_max, c.kafka.fetch_sessions_bytes_max),
+          requests(e.metrics), quotas(e.metrics, o.catalogue()),
+          fetch_sessions(e.metrics, c.kafka.fetch_sessions_max, c.kafka.fetch_sessions_bytes_max),
           request_bytes(e.fibers, c.kafka.requests_bytes_max),
           answer_bytes(e.fibers, c.kafka.answers_bytes_max), tracer(e, c) {}
 

@@ -23,7 +23,20 @@ Duration time_of(std::uint64_t bytes, std::int64_t rate) {
     return std::chrono::seconds(whole) + std::chrono::microseconds(rest);
 }
 
+constexpr std::string_view silenced_help =
+    "For how long clients were told to be silent that were faster than their quota, by quota.";
+
+std::string silenced_name(QuotaKind kind) {
+    return "pyralog_throttle_seconds{" +
+           metrics_label("quota", quota_names.at(static_cast<std::size_t>(kind))) + '}';
+}
+
 } // namespace
+
+Quotas::Quotas(Metrics& metrics, const Catalogue& catalogue)
+    : catalogue_(catalogue),
+      producers_silenced_(metrics, silenced_name(QuotaKind::producer_byte_rate), silenced_help),
+      consumers_silenced_(metrics, silenced_name(QuotaKind::consumer_byte_rate), silenced_help) {}
 
 std::map<Quotas::Account, Time>::const_iterator Quotas::find(QuotaKind kind,
                                                              const std::string& client) const {
@@ -41,6 +54,9 @@ Duration Quotas::charge(QuotaKind kind, const std::string& client, std::uint64_t
     paid = std::max(paid, now - saved_up_max) + time_of(bytes, *rate);
     const Duration owed = std::clamp(paid - now, Duration(0), throttle_max);
     SOMETIMES(owed > Duration(0), "quotas/too-fast");
+    if (owed > Duration(0))
+        (kind == QuotaKind::producer_byte_rate ? producers_silenced_ : consumers_silenced_)
+            .add(owed);
     return owed;
 }
 

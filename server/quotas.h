@@ -8,16 +8,23 @@
 // time. Whole numbers throughout.
 #pragma once
 
+#include "core/base/metrics.h"
 #include "core/base/time.h"
 #include "server/catalogue.h"
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace pyralog::server {
+
+// By QuotaKind, as Kafka calls them.
+inline constexpr std::array<std::string_view, 2> quota_names{"producer_byte_rate",
+                                                             "consumer_byte_rate"};
 
 class Quotas {
 public:
@@ -26,7 +33,7 @@ public:
     // Clients that owe something or have lately sent something. More share one account.
     static constexpr std::size_t accounts_max = 10'000;
 
-    explicit Quotas(const Catalogue& catalogue) : catalogue_(catalogue) {}
+    Quotas(Metrics& metrics, const Catalogue& catalogue);
 
     // Somebody has sent, or been sent, so many bytes: for how long is he to be silent now?
     Duration charge(QuotaKind kind, const std::string& client, std::uint64_t bytes, Time now);
@@ -46,6 +53,7 @@ private:
     std::map<Account, Time>::const_iterator find(QuotaKind kind, const std::string& client) const;
 
     const Catalogue& catalogue_;
+    Metrics::Histogram producers_silenced_, consumers_silenced_;
     std::map<Account, Time> accounts_; // When all that somebody has had will have been his due.
 };
 

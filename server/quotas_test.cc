@@ -107,7 +107,8 @@ TEST_CASE("a client's own quota counts, and else that of all clients", "[server]
 
 TEST_CASE("who is too fast is silenced for as long as it takes to be slow enough", "[server]") {
     const Catalogue catalogue = catalogue_with({{"slow", {AlterQuota::Edit{producing, 1000}}}});
-    Quotas quotas(catalogue);
+    Metrics metrics;
+    Quotas quotas(metrics, catalogue);
     const Time now = Time() + 1h;
     CHECK(quotas.charge(producing, "free", 1'000'000'000, now) == Duration(0));
     CHECK(quotas.charge(producing, "slow", 600, now) == Duration(0)); // A second is saved up.
@@ -121,6 +122,14 @@ TEST_CASE("who is too fast is silenced for as long as it takes to be slow enough
     CHECK(quotas.charge(producing, "slow", UINT64_MAX, now + 10s) == Quotas::throttle_max);
     CHECK(quotas.bytes_at_once(producing, "slow") == 1000);
     CHECK_FALSE(quotas.bytes_at_once(producing, "free"));
+    // 200 ms, 2 s and twice 30 s.
+    const std::string told = metrics.expose();
+    CHECK(told.find("pyralog_throttle_seconds_count{quota=\"producer_byte_rate\"} 4\n") !=
+          std::string::npos);
+    CHECK(told.find("pyralog_throttle_seconds_sum{quota=\"producer_byte_rate\"} 62.2") !=
+          std::string::npos);
+    CHECK(told.find("pyralog_throttle_seconds_count{quota=\"consumer_byte_rate\"} 0\n") !=
+          std::string::npos);
 }
 
 TEST_CASE("whatever is charged, nobody is faster than may be", "[server][model]") {
@@ -128,7 +137,8 @@ TEST_CASE("whatever is charged, nobody is faster than may be", "[server][model]"
         const auto rate = *rc::gen::inRange<std::int64_t>(1, 2'000'000'000);
         const Catalogue catalogue =
             catalogue_with({{std::nullopt, {AlterQuota::Edit{producing, rate}}}});
-        Quotas quotas(catalogue);
+        Metrics metrics;
+        Quotas quotas(metrics, catalogue);
         Time now = Time() + 1h;
         const Time began = now;
         std::uint64_t bytes = 0, last = 0;
@@ -148,7 +158,8 @@ TEST_CASE("accounts of clients that have left are forgotten, and their number is
           "[server]") {
     const Catalogue catalogue =
         catalogue_with({{std::nullopt, {AlterQuota::Edit{producing, 1000}}}});
-    Quotas quotas(catalogue);
+    Metrics metrics;
+    Quotas quotas(metrics, catalogue);
     Time now = Time() + 1h;
     for (std::size_t i = 0; i < Quotas::accounts_max + 100; ++i)
         (void)quotas.charge(producing, "client-" + std::to_string(i), 5000, now);

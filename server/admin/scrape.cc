@@ -36,6 +36,12 @@ constexpr Family request_memory{"pyralog_requests_held_bytes",
                                 "Memory for requests of clients that are not answered yet."};
 constexpr Family answer_memory{"pyralog_answers_held_bytes",
                                "Memory for records that were fetched and are not sent yet."};
+constexpr Family fetch_sessions{"pyralog_fetch_sessions",
+                                "Clients of which it is remembered what they fetch."};
+constexpr Family session_memory{"pyralog_fetch_sessions_bytes", "The memory for that."};
+constexpr Family quota_accounts{"pyralog_quota_accounts",
+                                "Clients with a quota, by quota, of which it is known how fast "
+                                "they have lately been."};
 constexpr Family log_level{"pyralog_log_level", "0 debug, 1 info, 2 warning, 3 error."};
 
 constexpr Family topics{"pyralog_topics", "Topics of the cluster, as far as this node knows."};
@@ -95,16 +101,45 @@ constexpr Family groups_left_out{
     "Groups and topics beyond admin.series_max, which have no lines of "
     "their own."};
 
-constexpr std::array<Family, 36> all{
-    ready,         uptime,         controller_known, nodes_up,
-    nodes,         peer_up,        peer_seconds,     peer_queue,
-    disk_hangs,    disk_short,     journal_full,     request_memory,
-    answer_memory, log_level,      topics,           here,
-    led,           without_leader, under_replicated, damaged,
-    damages,       refusing,       not_preferred,    left_out,
-    leader,        term,           start_offset,     committed_offset,
-    end_offset,    behind_entries, behind_seconds,   group_members,
-    group_states,  group_lag,      group_unknown,    groups_left_out};
+constexpr std::array<Family, 39> all{ready,
+                                     uptime,
+                                     controller_known,
+                                     nodes_up,
+                                     nodes,
+                                     peer_up,
+                                     peer_seconds,
+                                     peer_queue,
+                                     disk_hangs,
+                                     disk_short,
+                                     journal_full,
+                                     request_memory,
+                                     answer_memory,
+                                     fetch_sessions,
+                                     session_memory,
+                                     quota_accounts,
+                                     log_level,
+                                     topics,
+                                     here,
+                                     led,
+                                     without_leader,
+                                     under_replicated,
+                                     damaged,
+                                     damages,
+                                     refusing,
+                                     not_preferred,
+                                     left_out,
+                                     leader,
+                                     term,
+                                     start_offset,
+                                     committed_offset,
+                                     end_offset,
+                                     behind_entries,
+                                     behind_seconds,
+                                     group_members,
+                                     group_states,
+                                     group_lag,
+                                     group_unknown,
+                                     groups_left_out};
 
 void tell(Families& families, const Family& known, std::int64_t value,
           std::string_view labels = {}) {
@@ -196,6 +231,9 @@ void Observer::gather_node(Families& families) const {
     tell(families, journal_full, node_.host.is_backlogged());
     tell(families, request_memory, static_cast<std::int64_t>(node_.request_bytes.taken()));
     tell(families, answer_memory, static_cast<std::int64_t>(node_.answer_bytes.taken()));
+    tell(families, fetch_sessions, static_cast<std::int64_t>(node_.fetch_sessions.size()));
+    tell(families, session_memory, static_cast<std::int64_t>(node_.fetch_sessions.bytes()));
+    tell(families, quota_accounts, static_cast<std::int64_t>(node_.quotas.accounts()));
     tell(families, log_level, static_cast<std::int64_t>(node_.env.log.least()));
 }
 

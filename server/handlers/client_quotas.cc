@@ -23,7 +23,6 @@ using wire::kafka::QuotaEntity;
 constexpr Duration quota_patience = 30s;
 constexpr std::string_view client_type = "client-id";
 constexpr std::array<std::string_view, 2> other_types{"user", "ip"}; // Which nobody here has.
-constexpr std::array<std::string_view, 2> kinds{"producer_byte_rate", "consumer_byte_rate"};
 
 // ---- Describe ----
 
@@ -67,9 +66,9 @@ AlterClientQuotasResponse::Entry refused(const std::vector<QuotaEntity>& entity,
 // Empty, or what is wrong.
 std::string read_operation(const AlterClientQuotasRequest::Operation& operation,
                            AlterQuota& command) {
-    const auto* const kind = std::ranges::find(kinds, operation.key);
-    if (kind == kinds.end()) return '"' + operation.key + "\" is no quota that there is here";
-    const auto which = static_cast<QuotaKind>(kind - kinds.begin());
+    const auto* const kind = std::ranges::find(quota_names, operation.key);
+    if (kind == quota_names.end()) return '"' + operation.key + "\" is no quota that there is here";
+    const auto which = static_cast<QuotaKind>(kind - quota_names.begin());
     for (const AlterQuota::Edit& edit : command.edits)
         if (edit.kind == which) return operation.key + " is named twice";
     const auto rate = operation.value.whole();
@@ -119,10 +118,10 @@ StartResult start_describe_client_quotas(Node& node, RequestParts parts) {
             if (!matches(request, client)) continue;
             auto& entry = response.entries->emplace_back();
             entry.entity.push_back({std::string(client_type), client});
-            for (std::size_t kind = 0; kind < kinds.size(); ++kind)
+            for (std::size_t kind = 0; kind < quota_names.size(); ++kind)
                 if (quota.rates.at(kind))
                     entry.values.push_back(
-                        {std::string(kinds.at(kind)), Float64::of(*quota.rates.at(kind))});
+                        {std::string(quota_names.at(kind)), Float64::of(*quota.rates.at(kind))});
         }
         return answer(header, response);
     });
