@@ -1,7 +1,5 @@
 #include "server/tracing/exporter.h"
 
-#include "core/base/probe.h"
-
 #include <algorithm>
 #include <array>
 
@@ -35,7 +33,6 @@ Result<> Exporter::deliver(const std::string& body, std::uint64_t spans) {
         const Outcome outcome = TRY(attempt(body));
         if (outcome.is_taken) {
             const std::uint64_t rejected = std::min(outcome.rejected, spans);
-            SOMETIMES(rejected > 0, "tracing/some-spans-rejected");
             tracer_.exported_.add(spans - rejected);
             tracer_.failed_.add(rejected);
             if (std::exchange(is_failing_, false)) env_.log.info("traces are taken again");
@@ -45,7 +42,6 @@ Result<> Exporter::deliver(const std::string& body, std::uint64_t spans) {
             given_up(spans, outcome.why);
             return {};
         }
-        REACHABLE("tracing/tries-again");
         // Nodes whose collector comes back do not come all at once.
         const Duration drawn = tracer_.random_->between(pause / 2, pause);
         TRY(env_.fibers.sleep_until(env_.clock.now() + std::max(drawn, outcome.pause)));
@@ -54,7 +50,6 @@ Result<> Exporter::deliver(const std::string& body, std::uint64_t spans) {
 }
 
 void Exporter::given_up(std::uint64_t spans, const std::string& why) {
-    REACHABLE("tracing/gives-up");
     tracer_.failed_.add(spans);
     if (std::exchange(is_failing_, true)) return;
     env_.log.warning("traces cannot be sent; what is dropped is counted",
@@ -86,7 +81,6 @@ Result<HttpReply> Exporter::post(const std::string& body) {
     const bool was_open = stream_ != nullptr;
     Result<HttpReply> reply = post_once(body);
     const bool was_closed = was_open && !reply.ok() && reply.error() == Error::disconnected;
-    SOMETIMES(was_closed, "tracing/connection-was-closed-meanwhile");
     if (was_closed) return post_once(body);
     return reply;
 }

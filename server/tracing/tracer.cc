@@ -1,6 +1,5 @@
 #include "server/tracing/tracer.h"
 
-#include "core/base/probe.h"
 #include "server/tracing/exporter.h"
 
 #include <algorithm>
@@ -24,7 +23,6 @@ void Trace::link(SpanContext context) {
 
 void Trace::step(std::string_view name, Time start, Time end, SpanAttributes attributes,
                  std::string_view error) {
-    SOMETIMES(steps_.size() == steps_max, "tracing/too-many-steps");
     if (steps_.size() == steps_max) {
         ++steps_left_out_;
         return;
@@ -73,7 +71,6 @@ SpanId Tracer::new_span_id() {
 }
 
 TraceRef Tracer::open(std::string_view name) {
-    SOMETIMES(open_.size() == open_max, "tracing/too-many-traces");
     if (open_.size() == open_max) {
         dropped_.add();
         return {};
@@ -113,7 +110,6 @@ void Tracer::close(Trace& trace) {
 }
 
 void Tracer::keep(Span span) {
-    SOMETIMES(waiting_.size() == waiting_max, "tracing/too-many-spans");
     if (waiting_.size() == waiting_max)
         dropped_.add();
     else
