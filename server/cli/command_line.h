@@ -65,7 +65,7 @@ struct CommandLine {
     std::optional<std::int64_t> partition; // `produce`, `consume`
     std::optional<std::string> file, key_separator;
     std::string acks = "all", compression = "none";
-    bool empty_is_null = false;
+    bool empty_is_null = false, as_records = false;
 
     std::optional<std::string> from, format, in_group; // `consume`
     std::string isolation = "read_committed";

@@ -9,6 +9,7 @@
 #include "server/cli/lines.h"
 #include "server/cli/program.h"
 #include "server/cli/progress.h"
+#include "server/cli/record_text.h"
 #include "server/cli/table.h"
 
 #include <nlohmann/json.hpp>
@@ -31,7 +32,8 @@ namespace {
 constexpr std::int16_t produce_version = 9;
 constexpr std::int16_t init_version = 3;
 constexpr std::size_t batch_bytes = 512_KiB;
-constexpr std::size_t record_overhead = 32; // At most, of a key and a value.
+constexpr std::size_t record_overhead = 32; // At most, of a key and a value,
+constexpr std::size_t header_overhead = 10; // and of a header.
 constexpr Duration idle_pause = 10ms;       // Between two looks if somebody has typed something.
 constexpr Duration produce_pause = 100ms;
 constexpr Duration produce_patience = 60s; // Without any progress.
@@ -39,9 +41,14 @@ constexpr std::int32_t produce_patience_ms = 10'000;
 
 struct InputLine {
     std::uint64_t number = 0;
-    KeyValue record;
+    NewRecord record;
     std::size_t size() const {
-        return record.value.size() + (record.key ? record.key->size() : 0) + record_overhead;
+        std::size_t size = record_overhead;
+        if (record.key) size += record.key->size();
+        if (record.value) size += record.value->size();
+        for (const wire::RecordHeader& header : record.headers)
+            size += header.key.size() + (header.value ? header.value->size() : 0) + header_overhead;
+        return size;
     }
 };
 
@@ -79,7 +86,7 @@ public:
           compression_(compression) {}
 
     std::optional<Trouble> begin();
-    void add(std::uint64_t number, KeyValue record);
+    std::optional<Trouble> add(std::uint64_t number, NewRecord record);
     bool is_full() const { return waiting_bytes_ >= batch_bytes; }
     bool is_empty() const { return waiting_bytes_ == 0; }
     // All that waits is with the brokers.
@@ -91,7 +98,7 @@ public:
     Json summary() const;
 
 private:
-    std::int32_t lane_for(const KeyValue& record);
+    std::int64_t lane_for(const NewRecord& record);
     void make_batch(Lane& lane) const;
     std::map<Address, ProduceRequest> requests();
     std::optional<Trouble> take(const ProduceResponse& response);
@@ -145,8 +152,9 @@ std::optional<Trouble> Producer::begin() {
 }
 
 // Without a key a partition is filled before it is the next one's turn, so that batches are large.
-std::int32_t Producer::lane_for(const KeyValue& record) {
-    if (line_.partition) return static_cast<std::int32_t>(*line_.partition);
+std::int64_t Producer::lane_for(const NewRecord& record) {
+    if (line_.partition) return *line_.partition;
+    if (record.partition) return *record.partition;
     const auto count = static_cast<std::int32_t>(lanes_.size());
     if (record.key) return partition_of_key(*record.key, count);
     for (std::int32_t i = 0; i < count; ++i, turn_ = (turn_ + 1) % count)
@@ -154,10 +162,15 @@ std::int32_t Producer::lane_for(const KeyValue& record) {
     return turn_;
 }
 
-void Producer::add(std::uint64_t number, KeyValue record) {
-    Lane& lane = lanes_.at(lane_for(record));
+std::optional<Trouble> Producer::add(std::uint64_t number, NewRecord record) {
+    const std::int64_t partition = lane_for(record);
+    if (partition < 0 || std::cmp_greater_equal(partition, lanes_.size()))
+        return Trouble{topic_ + ": line " + std::to_string(number) + ": there is no partition " +
+                       std::to_string(partition) + ": there are " + std::to_string(lanes_.size())};
+    Lane& lane = lanes_.at(static_cast<std::int32_t>(partition));
     lane.waiting.push_back({number, std::move(record)});
     waiting_bytes_ += lane.waiting.back().size();
+    return {};
 }
 
 void Producer::make_batch(Lane& lane) const {
@@ -167,10 +180,8 @@ void Producer::make_batch(Lane& lane) const {
     lane.in_batch = 0;
     for (const InputLine& line : lane.waiting) {
         if (lane.in_batch > 0 && builder.size() + line.size() > batch_bytes_max_) break;
-        const bool is_null = line_.empty_is_null && line.record.value.empty();
-        builder.add(line.record.key,
-                    is_null ? std::nullopt : std::optional<std::string_view>(line.record.value),
-                    now);
+        builder.add(line.record.key, line.record.value, line.record.timestamp.value_or(now),
+                    line.record.headers);
         ++lane.in_batch;
     }
     auto parsed = wire::RecordBatch::parse(builder.build());
@@ -329,12 +340,25 @@ std::string open_input(const CommandLine& line, Input& input) {
     return {};
 }
 
+std::variant<NewRecord, std::string> record_of_line(std::string text, const CommandLine& line) {
+    if (line.as_records) return record_of_json(text);
+    KeyValue split = split_line(std::move(text), line.key_separator);
+    NewRecord record;
+    record.key = std::move(split.key);
+    if (!line.empty_is_null || !split.value.empty()) record.value = std::move(split.value);
+    return record;
+}
+
 std::optional<Trouble> pump(Client& client, Producer& producer, const CommandLine& line,
                             LineReader& reader, Progress& progress) {
     Environment& env = client.env();
     for (;;) {
         if (auto text = reader.next()) {
-            producer.add(reader.line_number(), split_line(std::move(*text), line.key_separator));
+            auto record = record_of_line(std::move(*text), line);
+            if (const auto* wrong = std::get_if<std::string>(&record))
+                return Trouble{"line " + std::to_string(reader.line_number()) + ": " + *wrong};
+            if (auto trouble = producer.add(reader.line_number(), std::get<0>(std::move(record))))
+                return trouble;
             if (!producer.is_full()) continue;
         }
         const bool is_full = producer.is_full(), is_over = reader.ended();
@@ -398,7 +422,9 @@ int produce_records(const CommandLine& line, const Program& program) {
                  line.compression + '"');
     const bool is_empty = line.key_separator && line.key_separator->empty();
     if (is_empty) complain("--key-separator must be one character or more");
-    if (!acks || !compression || is_empty) return exit_mistake;
+    const bool is_both = line.as_records && (line.key_separator || line.empty_is_null);
+    if (is_both) complain("--records says by itself what is key and value: nothing else may");
+    if (!acks || !compression || is_empty || is_both) return exit_mistake;
     Input input;
     if (const std::string wrong = open_input(line, input); !wrong.empty()) {
         complain(wrong);

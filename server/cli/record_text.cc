@@ -110,9 +110,10 @@ bool is_utf8(std::string_view text) {
     return true;
 }
 
+constexpr std::string_view base64_digits =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 std::string base64(std::string_view bytes) {
-    constexpr std::string_view digits =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     std::string text;
     for (std::size_t i = 0; i < bytes.size(); i += 3) {
         std::uint32_t group = 0;
@@ -120,7 +121,7 @@ std::string base64(std::string_view bytes) {
             group =
                 group << 8 | (i + j < bytes.size() ? static_cast<unsigned char>(bytes[i + j]) : 0U);
         for (std::size_t j = 0; j < 4; ++j)
-            text += i + j > bytes.size() ? '=' : digits[group >> (18 - 6 * j) & 63];
+            text += i + j > bytes.size() ? '=' : base64_digits[group >> (18 - 6 * j) & 63];
     }
     return text;
 }
@@ -150,6 +151,89 @@ std::string json_of(const PartitionName& partition, const wire::Record& record) 
         put(one, "value", header.value);
     }
     return object.dump();
+}
+
+namespace {
+
+// With or without what fills up the last four letters.
+std::optional<std::string> from_base64(std::string_view text) {
+    while (text.ends_with('=')) text.remove_suffix(1);
+    std::string bytes;
+    std::uint32_t bits = 0;
+    int count = 0;
+    for (const char c : text) {
+        const auto digit = base64_digits.find(c);
+        if (digit == std::string_view::npos) return {};
+        bits = bits << 6 | static_cast<std::uint32_t>(digit);
+        count += 6;
+        if (count < 8) continue;
+        count -= 8;
+        bytes += static_cast<char>(bits >> count & 0xff);
+    }
+    // A letter by itself says nothing, and what is left over must be nothing, too.
+    if (count >= 6 || (bits & ((1u << count) - 1)) != 0) return {};
+    return bytes;
+}
+
+struct Taken {
+    bool is_there = false;
+    std::optional<std::string> text;
+};
+
+// What put() has put. Nothing: it is something else.
+std::optional<Taken> take(const Json& object, const std::string& name) {
+    const auto plain = object.find(name), coded = object.find(name + "_base64");
+    if (plain != object.end() && coded != object.end()) return {};
+    if (coded != object.end()) {
+        if (!coded->is_string()) return {};
+        auto bytes = from_base64(coded->get_ref<const std::string&>());
+        if (!bytes) return {};
+        return Taken{true, std::move(bytes)};
+    }
+    if (plain == object.end()) return Taken{};
+    if (plain->is_null()) return Taken{true, {}};
+    if (!plain->is_string()) return {};
+    return Taken{true, plain->get<std::string>()};
+}
+
+std::optional<std::vector<wire::RecordHeader>> take_headers(const Json& all) {
+    std::vector<wire::RecordHeader> headers;
+    if (!all.is_array()) return {};
+    for (const Json& one : all) {
+        if (!one.is_object()) return {};
+        const auto key = take(one, "key"), value = take(one, "value");
+        if (!key || !key->text || !value) return {};
+        headers.push_back({*key->text, {}});
+        if (value->text) headers.back().value = Bytes::copy_of(*value->text);
+    }
+    return headers;
+}
+
+} // namespace
+
+std::variant<NewRecord, std::string> record_of_json(std::string_view line) {
+    const Json object = Json::parse(line, nullptr, false);
+    if (!object.is_object()) return "is no object of JSON";
+    NewRecord record;
+    auto key = take(object, "key"), value = take(object, "value");
+    if (!key) return "has a key that is neither text nor null, or no base64";
+    if (!value || !value->is_there) return "has no value: a text, null, or value_base64";
+    record.key = std::move(key->text);
+    record.value = std::move(value->text);
+    for (const auto& [name, field] : {std::pair("timestamp", &NewRecord::timestamp),
+                                      std::pair("partition", &NewRecord::partition)}) {
+        const auto number = object.find(name);
+        if (number == object.end()) continue;
+        if (!number->is_number_integer())
+            return std::string("has a ") + name + " that is no number";
+        record.*field = number->get<std::int64_t>();
+    }
+    if (const auto all = object.find("headers"); all != object.end()) {
+        auto headers = take_headers(*all);
+        if (!headers) return "has headers that are not as consume --json shows them";
+        record.headers = std::move(*headers);
+    }
+    return record;
 }
 
 namespace {

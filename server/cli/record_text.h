@@ -1,6 +1,7 @@
 // server/cli/record_text.h
 //
-// How `pyralog consume` shows a record, and how one says where it is to begin.
+// How `pyralog consume` shows a record, and how one says where it is to begin. And what `pyralog
+// produce` makes of what was shown.
 #pragma once
 
 #include "core/wire/record_batch.h"
@@ -10,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace pyralog::cli {
 
@@ -30,6 +32,17 @@ private:
 
 // One line of JSON.
 std::string json_of(const PartitionName& partition, const wire::Record& record);
+
+// A record that is to be written.
+struct NewRecord {
+    std::optional<std::string> key, value;
+    std::vector<wire::RecordHeader> headers;
+    std::optional<std::int64_t> timestamp; // None: now.
+    std::optional<std::int64_t> partition; // None: by the key.
+};
+// The one that such a line shows, but for its offset; or what is wrong with it. What it may do
+// without are all but the value, which may be null.
+std::variant<NewRecord, std::string> record_of_json(std::string_view line);
 
 // Where to begin: a question for ListOffsets, or an offset.
 struct From {

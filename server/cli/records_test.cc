@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <rapidcheck/catch.h>
 
 using namespace pyralog;
 using namespace pyralog::cli;
@@ -52,6 +53,67 @@ std::string shown(std::string_view format, const wire::Record& record) {
 }
 
 } // namespace
+
+namespace {
+
+NewRecord read_again(const std::string& line) {
+    const auto read = record_of_json(line);
+    INFO(line);
+    if (const auto* wrong = std::get_if<std::string>(&read)) FAIL(*wrong);
+    return std::get<NewRecord>(read);
+}
+
+std::string wrong_with(const std::string& line) {
+    const auto read = record_of_json(line);
+    const auto* wrong = std::get_if<std::string>(&read);
+    return wrong ? *wrong : "nothing";
+}
+
+} // namespace
+
+TEST_CASE("what is shown as JSON can be written again, whatever its bytes are", "[cli]") {
+    rc::prop("key, value, headers, time and partition", [](const std::vector<std::uint8_t>& bytes) {
+        const std::string text(bytes.begin(), bytes.end());
+        const bool has_key = *rc::gen::arbitrary<bool>(), has_value = *rc::gen::arbitrary<bool>();
+        wire::Record record;
+        record.timestamp = *rc::gen::arbitrary<std::int64_t>();
+        if (has_key) record.key = Bytes::copy_of(text);
+        if (has_value) record.value = Bytes::copy_of("\xff" + text);
+        record.headers = {{text, {}}, {"plain", Bytes::copy_of(text)}};
+        const NewRecord again = read_again(json_of({"topic", 7}, record));
+        RC_ASSERT(again.key == (has_key ? std::optional(text) : std::nullopt));
+        RC_ASSERT(again.value == (has_value ? std::optional("\xff" + text) : std::nullopt));
+        RC_ASSERT(again.timestamp == record.timestamp);
+        RC_ASSERT(again.partition == 7);
+        RC_ASSERT(again.headers.size() == 2u);
+        RC_ASSERT((again.headers[0].key == text && !again.headers[0].value));
+        RC_ASSERT(again.headers[1].value->text() == text);
+    });
+    const NewRecord least = read_again(R"({"value":"x"})");
+    CHECK((least.value == "x" && !least.key && !least.timestamp && !least.partition));
+}
+
+TEST_CASE("a line that shows no record is refused, and it is said why", "[cli]") {
+    CHECK(wrong_with("") == "is no object of JSON");
+    CHECK(wrong_with("[]") == "is no object of JSON");
+    CHECK(wrong_with("{\"value\":\"x\"") == "is no object of JSON");
+    CHECK(wrong_with("{}") == "has no value: a text, null, or value_base64");
+    CHECK(wrong_with(R"({"value":1})") == "has no value: a text, null, or value_base64");
+    CHECK(wrong_with(R"({"value":"x","value_base64":""})") ==
+          "has no value: a text, null, or value_base64");
+    CHECK(wrong_with(R"({"value":null,"key":[]})") ==
+          "has a key that is neither text nor null, or no base64");
+    for (const std::string text : {"A", "AB!=", "AB", "ABC", "AAA=A"})
+        CHECK(wrong_with(R"({"value":null,"key_base64":")" + text + "\"}") ==
+              "has a key that is neither text nor null, or no base64");
+    CHECK(wrong_with(R"({"value":null,"key_base64":"QUI"})") == "nothing");
+    CHECK(wrong_with(R"({"value":null,"timestamp":"1"})") == "has a timestamp that is no number");
+    CHECK(wrong_with(R"({"value":null,"partition":1.5})") == "has a partition that is no number");
+    for (const std::string headers :
+         {"1", "[1]", "[{}]", R"([{"key":null,"value":null}])", R"([{"key":"a","value":2}])"})
+        CHECK(wrong_with(R"({"value":null,"headers":)" + headers + "}") ==
+              "has headers that are not as consume --json shows them");
+}
 
 TEST_CASE("lines come whole, also from a pipe that gives them in pieces", "[cli]") {
     Pipe pipe;

@@ -190,6 +190,34 @@ def follow(program):
             process.wait()
 
 
+def saved(cluster, run):
+    """What `consume --json` shows is written again by `produce --records`, all but the offsets."""
+    run("topic", "create", "original", "copy", "--partitions", 3)
+    producer = confluent_kafka.Producer({"bootstrap.servers": cluster.bootstrap})
+    for i in range(60):
+        producer.produce("original", None if i % 7 == 0 else bytes([i, 255, 0, i]),
+                         None if i % 5 == 0 else f"key \u2603 {i}", partition=i % 3,
+                         timestamp=1_000_000 + 1000 * (i % 11),
+                         headers=[("a", b"\x00\xfe"), ("a", None), ("\u2603", b"")][:i % 4])
+    producer.flush(20)
+    shown = run("consume", "original", "--json")
+    run("produce", "copy", "--records", stdin=shown)
+    plain = lambda text: sorted(
+        ((r["partition"], r["offset"], json.dumps({k: v for k, v in r.items() if k != "topic"}))
+         for r in map(json.loads, text.splitlines())))
+    copied = run("consume", "copy", "--json")
+    expect(len(plain(shown)) == 60 and plain(copied) == plain(shown), (shown[:500], copied[:500]))
+    run("topic", "create", "narrow")
+    expect("there is no partition" in run("produce", "narrow", "--records", stdin=shown, code=1),
+           "a partition that is not there")
+    run("produce", "narrow", "--records", "--partition", 0, stdin=shown)
+    expect(cluster.watermarks("narrow") == {0: 60}, "not all in one partition")
+    expect("line 2: has no value" in run("produce", "narrow", "--records", code=1,
+                                         stdin='{"value":"x"}\n{"key":"y"}\n'), "no value")
+    expect("--records says" in run("produce", "narrow", "--records", "--key-separator", "=", code=2),
+           "--records and --key-separator")
+
+
 def isolation(cluster, run):
     """Of transactions what is committed, and nothing beyond one that is still open."""
     run("topic", "create", "bank")
@@ -483,6 +511,7 @@ def body(cluster):
     records(cluster, program.run)
     places(program.run)
     follow(program)
+    saved(cluster, program.run)
     isolation(cluster, program.run)
     in_a_group(cluster, program)
     leader_is_killed(cluster, program)
