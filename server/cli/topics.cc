@@ -151,7 +151,7 @@ int describe_topics(Client& client, const CommandLine& line) {
                  {"start", is_known ? Json(start->second) : Json()},
                  {"end", is_known ? Json(end->second) : Json()}};
         for (Json& topic : all)
-            if (topic["topic"] == name.topic) topic["partitions"].push_back(std::move(row));
+            if (topic["topic"] == name.topic) topic["partitions"].push_back(row);
     }
     if (line.as_json)
         std::printf("%s\n", all.dump().c_str());
@@ -263,9 +263,9 @@ struct Altered {
     }
 };
 
-std::optional<Trouble> change_settings(Client& client,
-                                       std::vector<IncrementalAlterConfigsRequest::Config> changes,
-                                       Altered& altered) {
+std::optional<Trouble>
+change_settings(Client& client, const std::vector<IncrementalAlterConfigsRequest::Config>& changes,
+                Altered& altered) {
     IncrementalAlterConfigsRequest request;
     for (const std::string& name : altered.names)
         request.resources.push_back({ConfigResource::topic, name, changes});
