@@ -181,7 +181,9 @@ Result<KafkaClient::Coordinator> KafkaClient::find_coordinator(const std::string
                                                            : answer.value().coordinators[0];
     SOMETIMES(told.error != kafka::ErrorCode::none, "client/no-coordinator");
     if (told.error != kafka::ErrorCode::none) return Error::unavailable;
-    return Coordinator{told.node_id, {told.host, static_cast<std::uint16_t>(told.port)}};
+    const Address address{told.host, static_cast<std::uint16_t>(told.port)};
+    brokers_[told.node_id] = address; // Perhaps it was not there when others were asked about.
+    return Coordinator{told.node_id, address};
 }
 
 void KafkaClient::drop(const KafkaConnection* connection) {
