@@ -45,7 +45,7 @@ bool Ambush::may_strike() {
 void Ambush::notice(const Moment& moment) {
     const Duration now = cluster_.world().now();
     switch (moment.what) {
-    case Moment::What::stands:
+    case Moment::What::stands: at_candidacy(moment.node, moment.group); [[fallthrough]];
     case Moment::What::elected:
         if (prober_ && active_) prober_->excite(now + around_election, 2ms);
         break;
@@ -63,6 +63,22 @@ void Ambush::at_vote(NodeId voter) {
         cluster_.world().cut_power(voter);
         later(dice_.between(Duration(1ms), restart_most), [this, voter] { cluster_.start(voter); });
     });
+}
+
+// Somebody stands for election though there is a leader: he was asked to, or has not heard of it.
+// If that hears from nobody from now on, it takes itself for the leader as long as it can, beside
+// the next one.
+void Ambush::at_candidacy(NodeId candidate, GroupId group) {
+    if (!active_ || !lies_in_wait_ || !plan_.has(FaultClass::partitions) || !prober_) return;
+    const auto leads = [&](NodeId node) {
+        const raft::Host* const host = cluster_.host(node);
+        return node != candidate && host && host->groups().contains(group) &&
+               host->groups().at(group)->leads();
+    };
+    const auto leader = std::ranges::find_if(cluster_.nodes(), leads);
+    if (leader == cluster_.nodes().end() || !dice_.coin()) return;
+    cut_off(*leader, group, 2 * election_timeout_);
+    prober_->excite(cluster_.world().now() + election_timeout_, 5ms);
 }
 
 void Ambush::at_append(NodeId leader, GroupId group) {
@@ -153,25 +169,26 @@ void Ambush::hang_and_depose(NodeId leader, GroupId /*group*/) {
 // All that follows from the entry can reach others, and the entry nobody who has to agree on it:
 // for long enough that they elect another leader, who has never heard of it.
 void Ambush::part_from_group(NodeId leader, GroupId group) {
+    const Duration length = dice_.between(election_timeout_, 5 * election_timeout_);
+    if (dice_.coin())
+        cut_off(leader, group, length);
+    else
+        later(soon(), [this, leader, group, length] { cut_off(leader, group, length); });
+}
+
+void Ambush::cut_off(NodeId leader, GroupId group, Duration length) {
     const raft::Host* const host = cluster_.host(leader);
     if (!host || !host->groups().contains(group)) return;
     std::vector<NodeId> others = host->groups().at(group)->consensus().members().voters;
     std::erase(others, leader);
-    const Duration length = dice_.between(election_timeout_, 5 * election_timeout_);
-    const auto strike = [this, leader, others, length] {
-        sim::Fabric& network = cluster_.world().network();
-        network.split(std::span(&leader, 1), others);
-        later(length, [&network, leader, others] {
-            for (const NodeId other : others) {
-                network.heal(leader, other);
-                network.heal(other, leader);
-            }
-        });
-    };
-    if (dice_.coin())
-        strike();
-    else
-        later(soon(), strike);
+    sim::Fabric& network = cluster_.world().network();
+    network.split(std::span(&leader, 1), others);
+    later(length, [&network, leader, others] {
+        for (const NodeId other : others) {
+            network.heal(leader, other);
+            network.heal(other, leader);
+        }
+    });
 }
 
 } // namespace pyralog::simtest

@@ -32,11 +32,13 @@ private:
     bool holds_transactions(NodeId leader, GroupId group) const;
 
     void at_vote(NodeId voter);
+    void at_candidacy(NodeId candidate, GroupId group);
     void at_append(NodeId leader, GroupId group);
     void pause(NodeId leader, GroupId group);
     void hang_and_depose(NodeId leader, GroupId group);
     void cut_while_writing(NodeId leader, GroupId group);
     void part_from_group(NodeId leader, GroupId group);
+    void cut_off(NodeId leader, GroupId group, Duration length);
     NodeId some_node();
 
     Cluster& cluster_;
