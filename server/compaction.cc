@@ -144,7 +144,9 @@ Result<std::unique_ptr<KafkaBatches>> Compaction::reader_of(raft::Group& group) 
     const Result<> known = group.load_producers();
     if (!known.ok() && known.error() == Error::cancelled) return Error::cancelled;
     if (!known.ok() || !group.producers()) return none;
-    return std::make_unique<KafkaBatches>(group.producers()->aborted());
+    const auto& aborted = group.producers()->aborted();
+    if (!aborted.empty() && BUG(N04)) return std::make_unique<KafkaBatches>();
+    return std::make_unique<KafkaBatches>(aborted);
 }
 
 Result<> Compaction::compact(raft::Group& group) {

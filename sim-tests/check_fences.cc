@@ -1,5 +1,6 @@
 // Who was fenced under a transactional id, since when, and what became of what he did after that.
 #include "sim-tests/check_transactions.h"
+#include "sim-tests/transaction_fates.h"
 
 #include <algorithm>
 #include <map>
@@ -16,11 +17,8 @@ struct Holder {
 
 class FenceJudge {
 public:
-    explicit FenceJudge(const History& history) : history_(history) {
+    explicit FenceJudge(const History& history) : history_(history), fates_(history) {
         for (const Named& named : history.named()) named_[named.id].push_back(&named);
-        for (const auto& [partition, log] : history.logs())
-            for (const Fetch::Seen& record : log.records)
-                places_[{partition, record.ident}] = record.offset;
     }
 
     std::optional<Finding> judge() {
@@ -63,18 +61,11 @@ private:
                                                     text_of(fence.producer, fence.epoch));
     }
 
-    std::optional<std::int64_t> place_of(const Produce& produce) const {
-        const auto place =
-            places_.find({produce.partition, Ident{produce.client, produce.first_number}});
-        if (place == places_.end()) return {};
-        return place->second;
-    }
-
     // What was first sent when he was fenced.
     std::optional<Finding> check_stored(const Transaction& transaction) const {
         for (const std::size_t number : transaction.produces) {
             const Produce& produce = history_.produces().at(number);
-            if (!place_of(produce)) continue;
+            if (!fates_.place_of(produce)) continue;
             const Holder holder{transaction.producer, transaction.epoch};
             if (const Named* const fence = fence_of(transaction.id, holder, produce.invoked))
                 return found(transaction.id, holder,
@@ -90,7 +81,7 @@ private:
         for (const Transaction& transaction : history_.transactions())
             for (const std::size_t number : transaction.produces) {
                 const Produce& produce = history_.produces().at(number);
-                if (const auto place = place_of(produce))
+                if (const auto place = fates_.place_of(produce))
                     lines[{produce.partition, transaction.producer}][*place] = &transaction;
             }
         for (const auto& [line, batches] : lines) {
@@ -111,7 +102,7 @@ private:
 
     const History& history_;
     std::map<std::string, std::vector<const Named*>> named_;
-    std::map<std::pair<std::int32_t, Ident>, std::int64_t> places_;
+    const TransactionFates fates_;
 };
 
 } // namespace

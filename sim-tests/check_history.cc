@@ -1,6 +1,7 @@
 #include "sim-tests/check_history.h"
 
 #include "io/sim/mute.h"
+#include "sim-tests/transaction_fates.h"
 
 #include <algorithm>
 #include <limits>
@@ -19,8 +20,9 @@ std::string at(std::int64_t offset) { return " at offset " + std::to_string(offs
 // All there is about one partition.
 class Judge {
 public:
-    Judge(const History& history, std::int32_t partition)
-        : history_(history), partition_(partition), name_(to_string(history.name(partition))),
+    Judge(const History& history, const TransactionFates& fates, std::int32_t partition)
+        : history_(history), fates_(fates), partition_(partition),
+          name_(to_string(history.name(partition))),
           is_compacted_(history.is_compacted(partition)) {
         for (const Produce& produce : history.produces())
             if (produce.partition == partition) produces_.push_back(&produce);
@@ -439,6 +441,7 @@ private:
                 return found(oracle::not_contiguous,
                              "the log goes on" + at(record.offset) + " behind" + at(least - 1));
             least = record.offset + 1;
+            if (marker_of(record.ident)) continue;
             if (!sent_with(record.ident))
                 return found(oracle::invented,
                              to_string(record.ident) + " is in the log" + at(record.offset));
@@ -494,18 +497,22 @@ private:
                 return found(oracle::duplicated,
                              to_string(ident) + " was" + at(offset) + ", and" + at(place));
             // Of what has been deleted nothing is expected.
-            if (offset >= start_) keys_[key_of(ident)].known.emplace(offset, ident);
+            if (offset >= start_ && may_count(ident))
+                keys_[key_of(ident)].known.emplace(offset, ident);
             return {};
         };
         for (const Fetch::Seen& record : *log_) {
             if (auto finding = add(record.offset, record.ident)) return finding;
-            keys_[key_of(record.ident)].there.emplace(record.offset, record.ident);
+            if (may_count(record.ident))
+                keys_[key_of(record.ident)].there.emplace(record.offset, record.ident);
         }
         if (auto finding = each_known(add)) return finding;
         for (const Produce* produce : produces_)
             for (std::int32_t i = 0; i < produce->records; ++i) {
                 const Ident who = ident(*produce, i);
-                if (produce->outcome == Outcome::refused || known_places.contains(who)) continue;
+                if (produce->outcome == Outcome::refused || known_places.contains(who) ||
+                    !may_count(who))
+                    continue;
                 keys_[key_of(who)].has_unplaced = true;
                 keys_[key_of(who)].may_be_deleted |= deletes_key(who);
             }
@@ -513,6 +520,13 @@ private:
             if (auto finding = check_key(key, of_key)) return finding;
         return {};
     }
+
+    // Is it no marker, and of no transaction that came to nothing? And if it is of one, is it not
+    // known what that came to?
+    bool may_count(Ident ident) const {
+        return !marker_of(ident) && fates_.of(ident).value_or(true);
+    }
+    bool is_open_question(Ident ident) const { return fates_.is_part(ident) && !fates_.of(ident); }
 
     std::optional<Finding> check_key(const std::string& key, const OfKey& of_key) const {
         const auto& [known, there, has_unplaced, may_be_deleted] = of_key;
@@ -522,6 +536,9 @@ private:
             // Older ones may be there as well: a replica that was away is sent what others have
             // compacted, and has yet to compact what it had.
             if (!there.empty() && there.rbegin()->first > record->first) break;
+            // Then it did not count, or has deleted its key.
+            if (is_open_question(record->second) && !deletes_key(record->second)) continue;
+            if (is_open_question(record->second)) break;
             const bool may_be_forgotten =
                 history_.forgets(partition_) && (may_be_deleted || deletes_key(record->second));
             if (!may_be_forgotten)
@@ -536,15 +553,34 @@ private:
         return {};
     }
 
-    // Of what is there in the end a fetch may only pass over what compaction may have taken: the
-    // log was perhaps read where it had not come so far yet.
+    // A fetch may only pass over what compaction may have taken: because something newer of its key
+    // was committed then, or it says that its key is deleted. The log was perhaps read in the end
+    // where compaction had not come so far yet.
     std::optional<Finding> check_passed_over() {
+        struct Kept {
+            std::int64_t offset = 0;
+            Ident ident;
+            std::int64_t superseded = 0; // By the record there.
+        };
+        std::vector<Kept> kept;
+        for (const auto& [key, of_key] : keys_) {
+            if (of_key.has_unplaced) continue;
+            std::int64_t newer = std::numeric_limits<std::int64_t>::max();
+            for (auto known = of_key.known.rbegin(); known != of_key.known.rend(); ++known) {
+                const auto& [offset, ident] = *known;
+                const bool may_go =
+                    is_open_question(ident) || (deletes_key(ident) && history_.forgets(partition_));
+                if (!may_go) kept.push_back({offset, ident, newer});
+                newer = offset;
+            }
+        }
+        std::ranges::sort(kept, {}, &Kept::offset);
         for (const Fetch* fetch : fetches_) {
             std::int64_t next = fetch->from;
+            auto passed = std::ranges::lower_bound(kept, next, {}, &Kept::offset);
             for (const Fetch::Seen& record : fetch->seen) {
-                auto passed = std::ranges::lower_bound(*log_, next, {}, &Fetch::Seen::offset);
-                for (; passed != log_->end() && passed->offset < record.offset; ++passed)
-                    if (!may_be_compacted(*passed, *fetch))
+                for (; passed != kept.end() && passed->offset < record.offset; ++passed)
+                    if (passed->offset >= next && passed->superseded >= fetch->high_watermark)
                         return found(oracle::not_contiguous, "a fetch passes over " +
                                                                  to_string(passed->ident) +
                                                                  at(passed->offset));
@@ -552,16 +588,6 @@ private:
             }
         }
         return {};
-    }
-
-    // Because something newer of its key was committed then, or it says that its key is deleted.
-    bool may_be_compacted(const Fetch::Seen& record, const Fetch& fetch) const {
-        const OfKey& of_key = keys_.at(key_of(record.ident));
-        const auto newer = of_key.known.upper_bound(record.offset);
-        const bool is_superseded =
-            newer != of_key.known.end() && newer->first < fetch.high_watermark;
-        return is_superseded || of_key.has_unplaced ||
-               (deletes_key(record.ident) && history_.forgets(partition_));
     }
 
     // The topic has gone. What was acknowledged and what was read must still agree.
@@ -579,6 +605,7 @@ private:
     }
 
     const History& history_;
+    const TransactionFates& fates_;
     const std::int32_t partition_;
     const std::string name_;
     std::vector<const Produce*> produces_; // In the order in which they were sent.
@@ -616,8 +643,10 @@ std::optional<Finding> check_ids(const History& history) {
 
 std::optional<Finding> check_history(const History& history) {
     if (auto finding = check_ids(history)) return finding;
+    const TransactionFates fates(history);
     for (std::size_t i = 0; i < history.partition_count(); ++i)
-        if (auto finding = Judge(history, static_cast<std::int32_t>(i)).judge()) return finding;
+        if (auto finding = Judge(history, fates, static_cast<std::int32_t>(i)).judge())
+            return finding;
     return {};
 }
 

@@ -24,7 +24,8 @@
 //
 // Of a topic that is compacted most records may be gone. What is left must be what compaction
 // leaves: of each key some of its records, up to the newest that there ever was; or none, if the
-// newest says that the key is deleted, and is old enough to be forgotten.
+// newest says that the key is deleted, and is old enough to be forgotten. What a transaction has
+// written that came to nothing may go or stay, and is newer than nothing.
 #pragma once
 
 #include "sim-tests/history.h"

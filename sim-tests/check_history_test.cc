@@ -1,4 +1,5 @@
 #include "sim-tests/check_history.h"
+#include "sim-tests/check_transactions.h"
 
 #include "sim-tests/kafka_client.h"
 
@@ -588,6 +589,68 @@ TEST_CASE("a fetch passes over nothing but what compaction may take", "[simtest]
     CompactedStory kept(22, false);
     kept.read(0, {{13, {1, 14}}, {15, {1, 16}}}, 20);
     CHECK(kept.verdict_without({}) == "not-contiguous");
+}
+
+// What is gone in the end was there when it was passed over.
+TEST_CASE("a fetch passes over nothing that is gone too late, either", "[simtest]") {
+    const std::int64_t high_watermark = GENERATE(13, 14);
+    CompactedStory story(22, false);
+    story.read(5, {{5, {1, 6}}, {7, {1, 8}}}, high_watermark);
+    CHECK(story.verdict_without({6}) == (high_watermark > 13 ? "good" : "not-contiguous"));
+}
+
+TEST_CASE("in a compacted log a transaction that came to nothing is newer than nothing",
+          "[simtest]") {
+    using Told = Transaction::Outcome;
+    // What of the last key is there: the older record, and the one of the transaction.
+    const auto verdict_of = [](Told told, bool older, bool newer, std::int64_t passed_at = 0) {
+        CompactedStory story(13, true);
+        const std::size_t batch = story.send(1);
+        story.lay(batch);
+        story.stored(batch, 13);
+        const std::size_t transaction = story.history.begun(Transaction());
+        story.history.has_part(transaction, batch);
+        story.history.ended(transaction, told);
+        const std::int64_t end = 14;
+        story.log.push_back({end, marker_ident(0, end, told == Told::committed)});
+        if (passed_at > 0) story.read(5, {{5, {1, 6}}, {7, {1, 8}}}, passed_at);
+        std::vector<std::int64_t> gone;
+        if (!older) gone.push_back(6);
+        if (!newer) gone.push_back(13);
+        return story.verdict_without(gone);
+    };
+    CHECK(verdict_of(Told::committed, false, true) == "good");
+    CHECK(verdict_of(Told::committed, true, false) == "newest-lost");
+    CHECK(verdict_of(Told::aborted, true, true) == "good");
+    CHECK(verdict_of(Told::aborted, true, false) == "good");
+    CHECK(verdict_of(Told::aborted, false, true) == "newest-lost");
+    // Nobody knows: but either of them is there.
+    CHECK(verdict_of(Told::unknown, true, false) == "good");
+    CHECK(verdict_of(Told::unknown, false, true) == "good");
+    CHECK(verdict_of(Told::unknown, false, false) == "newest-lost");
+    // Nor does it let anybody pass over what is older.
+    CHECK(verdict_of(Told::committed, true, true, 15) == "good");
+    CHECK(verdict_of(Told::aborted, true, true, 15) == "not-contiguous");
+}
+
+TEST_CASE("markers of a compacted log may be gone, and say nothing of others then", "[simtest]") {
+    const bool is_compacted = GENERATE(true, false);
+    History history;
+    if (is_compacted) history.compacts("t", true);
+    Transaction transaction;
+    transaction.producer = 40;
+    Produce produce;
+    produce.client = 5;
+    produce.partition = history.partition({"t", 0});
+    produce.first_number = 1;
+    produce.records = 1;
+    history.has_part(history.begun(transaction), history.invoke(produce));
+    history.ended(0, Transaction::Outcome::committed);
+    // That of a later one, which was aborted.
+    history.read_all(0, {0, {{0, {5, 1}}, {3, marker_ident(40, 3, false)}}});
+    const auto finding = check_transactions(history);
+    CHECK((finding ? finding->oracle : "nothing") ==
+          (is_compacted ? "nothing" : oracle::transaction_untrue));
 }
 
 TEST_CASE("a compacted log may have lost its beginning as well", "[simtest]") {

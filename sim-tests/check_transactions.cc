@@ -1,7 +1,8 @@
 #include "sim-tests/check_transactions.h"
 
+#include "sim-tests/transaction_fates.h"
+
 #include <algorithm>
-#include <set>
 #include <tuple>
 
 namespace pyralog::simtest {
@@ -10,15 +11,7 @@ namespace {
 
 class TransactionJudge {
 public:
-    explicit TransactionJudge(const History& history) : history_(history) {
-        for (const auto& [partition, log] : history.logs())
-            for (const Fetch::Seen& record : log.records) {
-                places_[{partition, record.ident}] = record.offset;
-                if (const auto marker = marker_of(record.ident))
-                    markers_[{partition, marker->producer}].emplace_back(record.offset,
-                                                                         marker->commits);
-            }
-    }
+    explicit TransactionJudge(const History& history) : history_(history), fates_(history) {}
 
     std::optional<Finding> judge() {
         for (const Transaction& transaction : history_.transactions())
@@ -30,42 +23,21 @@ public:
     }
 
 private:
-    std::optional<std::int64_t> place_of(const Produce& produce) const {
-        const auto place =
-            places_.find({produce.partition, Ident{produce.client, produce.first_number}});
-        if (place == places_.end()) return {};
-        return place->second;
-    }
-
-    // Does what lies there count? Nothing: its transaction is open.
-    std::optional<bool> counts(const Transaction& transaction, std::int32_t partition,
-                               std::int64_t place) const {
-        const auto markers = markers_.find({partition, transaction.producer});
-        if (markers == markers_.end()) return {};
-        for (const auto& [offset, commits] : markers->second)
-            if (offset > place) return commits;
-        return {};
-    }
-
     std::optional<Finding> check(const Transaction& transaction) {
         std::optional<bool> all;
         for (const std::size_t number : transaction.produces) {
             const Produce& produce = history_.produces().at(number);
-            for (std::int32_t i = 0; i < produce.records; ++i)
-                in_transactions_.insert({produce.client, produce.first_number + i});
-            const auto place = place_of(produce);
-            if (!place) continue;
-            const std::optional<bool> does = counts(transaction, produce.partition, *place);
+            const std::optional<bool> does = fates_.marked(transaction, produce);
             const auto what = [&] {
                 return to_string(Ident{produce.client, produce.first_number}) + " in " +
                        to_string(history_.name(produce.partition));
             };
-            if (!does && history_.is_settled(transaction.id))
+            const bool is_due = fates_.place_of(produce) && history_.is_settled(transaction.id) &&
+                                !history_.is_compacted(produce.partition);
+            if (!does && is_due)
                 return report(oracle::transaction_hangs,
                               what() + ", of " + transaction.id + ", has come to no end");
             if (!does) continue;
-            for (std::int32_t i = 0; i < produce.records; ++i)
-                fates_[{produce.client, produce.first_number + i}] = *does;
             if (auto finding = compare(transaction, *does, all, what())) return finding;
             all = does;
         }
@@ -87,8 +59,7 @@ private:
     }
 
     std::optional<Finding> check_seen(const CountingSeen& counting, const Fetch::Seen& record) {
-        const auto fate = fates_.find(record.ident);
-        if (fate == fates_.end() || fate->second) return {};
+        if (fates_.of(record.ident).value_or(true)) return {};
         return report(oracle::uncommitted_read,
                       to_string(record.ident) + " in " +
                           to_string(history_.name(counting.partition)) + " was read at " +
@@ -109,8 +80,8 @@ private:
     std::optional<Finding> check_derived() {
         std::map<Source, Ident> counting;
         for (const Derived& derived : history_.derived()) {
-            const auto fate = fates_.find(derived.made);
-            if (fate == fates_.end() || !fate->second) continue;
+            const bool is_there = fates_.is_there(derived.into, derived.made);
+            if (!is_there || !fates_.of(derived.made).value_or(false)) continue;
             const Source source{derived.group, derived.partition, derived.offset};
             const auto [known, is_new] = counting.try_emplace(source, derived.made);
             if (!is_new)
@@ -139,18 +110,13 @@ private:
         for (const Fetch::Seen& record : log->second.records) {
             if (record.offset >= end.end) break;
             const Source source{end.group, end.partition, record.offset};
-            if (does_count(record.ident) && !counting.contains(source))
+            if (!marker_of(record.ident) && fates_.does_count(record.ident) &&
+                !counting.contains(source))
                 return report(oracle::derived_never,
                               "nothing that counts was made " + text_of(source) +
                                   ", which has passed it: " + std::to_string(end.end));
         }
         return {};
-    }
-
-    bool does_count(Ident ident) const {
-        if (marker_of(ident)) return false;
-        const auto fate = fates_.find(ident);
-        return fate != fates_.end() ? fate->second : !in_transactions_.contains(ident);
     }
 
     // Wherever something was made for it, nothing has been deleted.
@@ -163,11 +129,7 @@ private:
     }
 
     const History& history_;
-    std::map<std::pair<std::int32_t, Ident>, std::int64_t> places_;
-    std::map<std::pair<std::int32_t, std::int64_t>, std::vector<std::pair<std::int64_t, bool>>>
-        markers_;
-    std::map<Ident, bool> fates_;
-    std::set<Ident> in_transactions_; // Whatever became of them.
+    const TransactionFates fates_;
 };
 
 } // namespace

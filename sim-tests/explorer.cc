@@ -25,6 +25,7 @@ using wire::Uuid;
 constexpr std::string_view no_such_topic = "no-such-topic";
 constexpr Duration explorer_patience = 2s;
 constexpr Duration explorer_rest_most = 60ms;
+constexpr std::int64_t nobodys_id = 1'000'000'007;
 constexpr std::size_t large_batch_bytes = 1100 * 1024; // More than any run lets through.
 
 class Explorer {
@@ -226,7 +227,8 @@ private:
         // Refused in all versions, for this or for that.
         const auto in_no_transaction = [&] {
             header.attributes |= wire::BatchHeader::transactional_bit;
-            header.producer_id = 7;
+            if (often(30)) return; // Of nobody, either.
+            header.producer_id = nobodys_id;
             header.producer_epoch = 0;
             header.base_sequence = 0;
         };

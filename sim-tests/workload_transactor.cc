@@ -11,6 +11,7 @@ namespace pyralog::simtest {
 namespace {
 
 constexpr Duration fenced_rest_most = 500ms;
+constexpr Duration nap_most = 3s; // With all sent, and nothing ended.
 
 } // namespace
 
@@ -73,7 +74,7 @@ private:
         const auto most = random_.between(1, 3);
         for (std::int64_t i = 0; i < most; ++i) {
             const auto target = pick_of([&](const TopicPartition& name) {
-                return !workload_.is_compacted(name.topic) && workload_.stays(name.topic) &&
+                return workload_.stays(name.topic) &&
                        std::ranges::find(parts_, name) == parts_.end();
             });
             if (target) parts_.push_back(target->name);
@@ -88,6 +89,7 @@ private:
             perhaps_come_back();
         }
         SOMETIMES(!is_whole, "client/cannot-send-all-of-a-transaction");
+        if (often(random_, 5) && !rest(random_.between(Duration{0}, nap_most))) return false;
         if (often(random_, 5)) return false; // He goes, and leaves it open.
         const bool commits = is_whole && !often(random_, 30);
         if (often(random_, 20)) {

@@ -290,6 +290,10 @@ std::vector<PlantedBug> what_is_compacted() {
          "compaction forgets what deletes a key at once",
          {newest_lost, came_back, prefixes_differ},
          {}},
+        {"N04",
+         "what a transaction wrote that was aborted is the newest of its key",
+         {newest_lost, came_back},
+         {}},
     };
 }
 
