@@ -131,7 +131,7 @@ bool stands_elsewhere(const Missing& missing, std::span<const std::byte> frame,
     };
     for (const auto& [inode, path] : medium.durable_files()) {
         // What a file held when it was a part of the journal, nobody reads any more.
-        if (path.starts_with("journal/spare-")) continue;
+        if (before_set_aside(path).starts_with("journal/spare-")) continue;
         const Bytes all = as_read(medium, inode);
         for (std::size_t at = 0; at + frame.size() <= all.size(); at += 8)
             if ((path != missing.path || at != missing.position) &&

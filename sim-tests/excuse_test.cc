@@ -310,17 +310,29 @@ TEST_CASE("a payload of the journal is no reason to refuse it, and one to refuse
     CHECK_FALSE(flaw_of(*excuse, disks));
     CHECK_FALSE(excuse_for(payload.group, false, disks));
 
-    // Once it stands elsewhere it is not missing.
+    // Once it stands elsewhere it is not missing; in what was a spare file nobody reads it.
     Buffer good(payload.size);
     const auto file = disk.durable_file(payload.path).value();
     CHECK(disk.read_unharmed(file, payload.position, good.view()) == payload.size);
     const Bytes data = std::move(good).freeze();
-    stopped.world.boot(one, [&](Environment& env) {
-        const auto made = env.disk.open("journal/copy.log", Disk::Open::create_new);
-        CHECK(made.value()->write_at(0, {data}, Durability::now).ok());
-        return env.disk.sync_directory("journal");
-    });
-    stopped.world.run_for(100ms);
+    const auto copy_to = [&](const std::string& directory, const std::string& name) {
+        stopped.world.boot(one, [&](Environment& env) -> Result<> {
+            for (std::size_t at = 0; at != directory.npos; at = directory.find('/', at + 1))
+                if (at > 0) (void)env.disk.create_directory(directory.substr(0, at));
+            (void)env.disk.create_directory(directory);
+            const auto made = env.disk.open(directory + '/' + name, Disk::Open::create_new);
+            CHECK(made.value()->write_at(0, {data}, Durability::now).ok());
+            for (std::size_t at = directory.rfind('/'); at != directory.npos && at > 0;
+                 at = directory.rfind('/', at - 1))
+                CHECK(env.disk.sync_directory(directory.substr(0, at)).ok());
+            CHECK(env.disk.sync_directory("").ok());
+            return env.disk.sync_directory(directory);
+        });
+        stopped.world.run_for(100ms);
+    };
+    copy_to("set-aside/1/journal", "spare-1");
+    CHECK_FALSE(flaw_of(payload, disk));
+    copy_to("journal", "copy.log");
     CHECK(flaw_of(payload, disk) == "it stands elsewhere as well");
     for (const Missing& left : missing_on(disk)) CHECK(left.what != What::journal_payload);
 
