@@ -18,8 +18,7 @@ def browser(folder, *arguments):
     program = next((p for p in ("chromium", "chromium-browser", "google-chrome")
                     if shutil.which(p)), None)
     if not program:
-        print("skipped: there is no chromium")
-        sys.exit(0)
+        sys.exit("there is no chromium, which ./dev test installs")
     done = subprocess.run(
         [program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
          "--user-data-dir=" + folder + "/profile", "--window-size=1500,900",
