@@ -37,8 +37,9 @@ std::optional<Finding> ClusterCheck::observe() {
 
 std::optional<Finding> ClusterCheck::check_node(NodeId node) {
     Promise& promise = promises_[node];
+    // It may have given up that disk, and end again before it has begun: so what there was first.
     if (promise.boot != cluster_.boots(node) && cluster_.damaged(node))
-        had_[node] = media_.at(node).all_entries();
+        had_.try_emplace(node, media_.at(node).all_entries());
     if (promise.boot != cluster_.boots(node))
         promise = {cluster_.boots(node), false, media_.at(node).all_entries(),
                    media_.at(node).known()};
