@@ -122,8 +122,11 @@ private:
     std::uint64_t frame(std::uint64_t position, bool is_journal) {
         const auto head = at(position, wire::Frame::header_size);
         if (head.size() < wire::Frame::header_size) return 0;
-        const auto header = wire::decode_header(head.first<wire::Frame::header_size>());
+        const auto head_bytes = head.first<wire::Frame::header_size>();
+        const auto header = is_journal ? wire::decode_header_in_journal(head_bytes)
+                                       : wire::decode_header_in_segment(head_bytes);
         if (!header.ok()) return 0;
+        if (header.value().form == wire::FrameForm::extent) return extent(position, header.value());
         const std::uint64_t bytes = wire::Frame::header_size + header.value().payload_size;
         if (at(position, bytes).size() < bytes) return 0;
         wire::Frame frame = header.value().frame;
@@ -147,6 +150,25 @@ private:
                  frame.group,
                  frame.first.index});
         return wire::stored_size(header.value().payload_size);
+    }
+
+    // What it names is looked for where that stands. Without its own place the entry is known, and
+    // has no payload.
+    std::uint64_t extent(std::uint64_t position, const wire::FrameHeader& header) {
+        const auto whole = at(position, wire::extent_size);
+        if (whole.size() < wire::extent_size) return 0;
+        const bool is_asked_for = !of_ || *of_ == header.frame.group;
+        const bool was_good = wire::decode_place(whole.first<wire::extent_size>()).is_known();
+        if (is_asked_for && was_good && differs(position, wire::extent_size))
+            add({differs(position, wire::Frame::header_size) ? What::journal_entry
+                                                             : What::journal_payload,
+                 {},
+                 path_,
+                 position,
+                 wire::extent_size,
+                 header.frame.group,
+                 header.frame.first.index});
+        return wire::extent_size;
     }
 
     void in_journal() {
@@ -210,8 +232,9 @@ std::set<std::pair<GroupId, std::int64_t>> whole_entries(const sim::Medium& medi
         const Bytes all = as_read(medium, inode);
         for (std::size_t at = 0; at + wire::Frame::header_size <= all.size();
              at += wire::frame_alignment) {
-            auto header = wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
-                all.view().subspan(at, wire::Frame::header_size)));
+            const wire::HeaderBytes head(all.view().subspan(at, wire::Frame::header_size));
+            auto header = path.ends_with(".seg") ? wire::decode_header_in_segment(head)
+                                                 : wire::decode_header(head);
             if (!header.ok() || !header.value().frame.is_entry()) continue;
             wire::Frame& frame = header.value().frame;
             const std::size_t size = header.value().payload_size;

@@ -72,8 +72,13 @@ std::optional<std::string> flaw_of_frame(const Missing& missing, std::span<const
     constexpr std::size_t header = 64;
     if (bytes.size() < header || !sum_holds(bytes.first(header))) return "no frame was there";
     const auto payload = bytes.subspan(header);
-    if (number(bytes, 8, 4) != payload.size()) return "the frame had another size";
-    if (number(bytes, 4, 4) != crc32c(payload)) return "the frame was not whole";
+    // Of an extent the payload is somewhere else, and a place stands here with a sum of its own.
+    const bool is_extent = number(bytes, 14, 2) == 2;
+    const std::size_t size = is_extent ? 24 : number(bytes, 8, 4);
+    if (size != payload.size()) return "the frame had another size";
+    if (is_extent ? number(payload, 16, 4) != crc32c(bytes.first(header + 16))
+                  : number(bytes, 4, 4) != crc32c(payload))
+        return "the frame was not whole";
     const std::uint64_t kind = number(bytes, 13, 1);
     const bool is_entry = missing.what == What::journal_entry ||
                           missing.what == What::journal_payload ||
@@ -252,9 +257,8 @@ std::optional<std::string> flaw_of_ignorance(const Excuse& excuse, const Disks& 
         disk.medium->read_durable(inode, 0, all.view());
         for (std::size_t at = 0; at + wire::Frame::header_size <= all.size();
              at += wire::frame_alignment) {
-            const auto header =
-                wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
-                    all.view().subspan(at, wire::Frame::header_size)));
+            const auto header = wire::decode_header_in_journal(
+                wire::HeaderBytes(all.view().subspan(at, wire::Frame::header_size)));
             if (header.ok() && header.value().frame.group == excuse.group)
                 return "it has been told";
         }

@@ -1,5 +1,6 @@
 #include "sim-tests/media.h"
 
+#include "core/log/file_names.h"
 #include "core/wire/record_batch.h"
 #include "core/wire/segment.h"
 
@@ -16,8 +17,6 @@ constexpr std::string_view groups_directory = "groups";
 const sim::Medium::Names no_names;
 constexpr std::string_view segment_suffix = ".seg"; // Others are about to become one, or notes.
 constexpr std::string_view spare_prefix = "spare-"; // Not yet, or no longer, a part of the journal.
-
-using HeaderBytes = std::span<const std::byte, wire::Frame::header_size>;
 
 // Kafka's checksum of a batch, where its header has it.
 std::uint32_t batch_crc_of(std::span<const std::byte> payload) {
@@ -150,7 +149,8 @@ std::optional<NodeMedia::Place> NodeMedia::segment_byte(sim::Dice& dice) {
     if (all.empty()) return {};
     const auto& [path, file] = *all[dice.pick(all.size())];
     const std::uint64_t first = footer_end(path, file) > 0 ? 0 : wire::SegmentHeader::size;
-    return Place{path, first + dice.pick(file.file_position - first)};
+    const std::uint64_t end = std::max(file.file_position, file.named_end);
+    return Place{path, first + dice.pick(end - first)};
 }
 
 // A segment that is sealed gets nothing more: so its header may go.
@@ -221,6 +221,7 @@ void NodeMedia::refresh() {
     for (auto& [path, file] : journal_) changed |= read_journal(file);
     if (lives_begun_ != begun) ++lives_;
     if (changed) replay_journal();
+    refresh_marks();
 
     for (auto& [path, file] : segments_) read_segment(file);
 }
@@ -311,7 +312,8 @@ bool NodeMedia::read_journal(JournalFile& file) {
                 .next_round = header->first_round,
                 .changes = {},
                 .notes = {},
-                .last_entries = {}};
+                .last_entries = {},
+                .marks = {}};
     }
     const std::size_t known = file.changes.size();
     while (read_round(file)) {
@@ -337,20 +339,34 @@ bool NodeMedia::read_round(JournalFile& file) {
     std::size_t at = 0;
     for (std::uint32_t i = 0; i < round->frames; ++i) {
         if (body.size() - at < wire::Frame::header_size) return false;
-        const auto decoded =
-            wire::decode_header(HeaderBytes(body.view().subspan(at, wire::Frame::header_size)));
+        const auto decoded = wire::decode_header_in_journal(
+            wire::HeaderBytes(body.view().subspan(at, wire::Frame::header_size)));
         if (!decoded.ok()) return false;
         wire::FrameHeader header = decoded.value();
         // What a torn write has not reached may be a good frame of the file's last life.
         if (header.frame.round != round->round) return false;
-        const std::size_t stored = wire::stored_size(header.payload_size);
+        const std::size_t stored = wire::journaled_size(header);
         if (stored > body.size() - at) return false;
+        if (header.form == wire::FrameForm::extent) {
+            header.frame.damaged = static_cast<std::uint32_t>(header.payload_size);
+            header.frame.place =
+                wire::decode_place(body.view().subspan(at).first<wire::extent_size>());
+            if (!header.frame.place.is_known()) return false;
+            at += stored;
+            if (const auto entry = named(header.frame))
+                changes.push_back({header.frame.group, round->round, false, *entry});
+            continue;
+        }
         header.frame.payload = {body.slice(at + wire::Frame::header_size, header.payload_size)};
         if (!wire::payload_intact(header.frame)) return false;
         const Note note{file.file_position + wire::RoundHeader::size + at, wire::Frame::header_size,
                         wire::Frame::header_size + header.payload_size};
         if (!header.frame.is_entry() && header.frame.kind != wire::Frame::Kind::seal)
             notes.push_back(note);
+        if (header.frame.kind == wire::Frame::Kind::mark) {
+            std::int64_t& mark = file.marks[header.frame.group];
+            mark = std::max(mark, header.frame.first.index);
+        }
         if (header.frame.is_entry() && header.payload_size > 0)
             entries.emplace_back(header.frame.group, note);
         at += stored;
@@ -373,6 +389,35 @@ bool NodeMedia::read_round(JournalFile& file) {
     file.file_position += round->stored_size();
     ++file.next_round;
     return true;
+}
+
+// Nothing: those bytes are not durable, or not any more.
+std::optional<NodeMedia::Entry> NodeMedia::named(const wire::Frame& extent) {
+    const std::string path =
+        group_directory(extent.group) + '/' + segment_file_name(extent.place.segment);
+    const auto inode = medium_.durable_file(path);
+    if (!inode) return {};
+    Buffer memory(wire::Frame::header_size + extent.damaged);
+    if (!read(*inode, extent.place.file_position, memory.view())) return {};
+    const Bytes bytes = std::move(memory).freeze();
+    const auto header = wire::decode_header_in_segment(
+        wire::HeaderBytes(bytes.view().first(wire::Frame::header_size)));
+    if (!header.ok() || header.value().payload_size != extent.damaged) return {};
+    wire::Frame frame = header.value().frame;
+    frame.payload = {bytes.slice(wire::Frame::header_size, extent.damaged)};
+    if (!wire::is_same_entry(frame, extent) || !wire::payload_intact(frame)) return {};
+    if (const auto file = segments_.find(path); file != segments_.end()) {
+        std::uint64_t& end = file->second.named_end;
+        end = std::max(end, extent.place.file_position + bytes.size());
+    }
+    return entry_of(frame);
+}
+
+void NodeMedia::refresh_marks() {
+    marked_.clear();
+    for (const auto& [path, file] : journal_)
+        for (const auto& [group, mark] : file.marks)
+            marked_[group] = std::max(marked_[group], mark);
 }
 
 // In their order. What came after the last round that the next file knows of was never durable
@@ -498,8 +543,11 @@ void NodeMedia::forget_journaled(OfGroup::Slot& slot) {
 
 void NodeMedia::read_segment(SegmentFile& file) {
     const std::uint64_t generation = medium_.generation(file.inode);
-    if (file.generation == generation) return;
+    const auto mark = marked_.find(file.group);
+    const bool has_mark = mark != marked_.end() && mark->second > file.committed;
+    if (file.generation == generation && !has_mark) return;
     file.generation = generation;
+    if (has_mark) file.committed = mark->second;
     if (file.file_position == 0) {
         std::array<std::byte, wire::SegmentHeader::size> head;
         if (!read(file.inode, 0, head)) return;
@@ -507,13 +555,18 @@ void NodeMedia::read_segment(SegmentFile& file) {
         if (!header) return;
         file.group = header->group;
         file.file_position = wire::SegmentHeader::size;
+        const auto known = marked_.find(file.group);
+        file.committed = known == marked_.end() ? 0 : known->second;
     }
     for (;;) {
         std::array<std::byte, wire::Frame::header_size> head;
         if (!read(file.inode, file.file_position, head)) return;
-        const auto decoded = wire::decode_header(head);
+        const auto decoded = wire::decode_header_in_segment(head);
         if (!decoded.ok() || decoded.value().frame.group != file.group) return;
         wire::FrameHeader header = decoded.value();
+        if (header.form == wire::FrameForm::ahead && header.frame.first.index >= file.committed &&
+            !is_sealed(file))
+            return;
         Buffer memory(header.payload_size);
         if (!read(file.inode, file.file_position + wire::Frame::header_size, memory.view())) return;
         header.frame.payload = {std::move(memory).freeze()};
@@ -531,6 +584,18 @@ void NodeMedia::read_segment(SegmentFile& file) {
         slot.stored = entry;
         if (slot.stored != slot.journaled) add_batch(entry, 1);
     }
+}
+
+// With a footer nothing in it is still ahead: all before the end that it tells of was committed.
+bool NodeMedia::is_sealed(SegmentFile& file) {
+    constexpr std::size_t size = wire::SegmentFooter::trailer_size;
+    const std::uint64_t bytes = medium_.durable_size(file.inode);
+    std::array<std::byte, size> trailer;
+    if (bytes < file.file_position + size || !read(file.inode, bytes - size, trailer)) return false;
+    const auto found = wire::decode_trailer(trailer, bytes);
+    if (!found || found->file_position <= file.file_position) return false;
+    file.committed = std::numeric_limits<std::int64_t>::max();
+    return true;
 }
 
 // It has been removed, or another file has its name: what it held is gone, unless the journal has

@@ -7,6 +7,10 @@
 // Reads what has changed since it was last asked, and no more, so it can be asked at every
 // acknowledgement. What it has once found durable it counts until it is overruled or its file is
 // used again: rot is a fault of its own, with checks of its own.
+//
+// An entry that the journal only names is durable if its bytes are as well, in the segment. What
+// stands in a segment and was written before it was committed counts for itself only once a mark of
+// the journal, or a footer, says that it was.
 #pragma once
 
 #include "core/base/types.h"
@@ -145,6 +149,7 @@ private:
         std::vector<Change> changes;
         std::vector<Note> notes;
         std::map<GroupId, std::vector<Note>> last_entries;
+        std::map<GroupId, std::int64_t> marks;
     };
     // So much of a file's life counts.
     struct Part {
@@ -156,6 +161,8 @@ private:
         Inode inode = 0;
         std::uint64_t generation = 0;
         std::uint64_t file_position = 0; // Zero: the header has not been seen yet.
+        std::int64_t committed = 0;      // So far frames count that were written ahead.
+        std::uint64_t named_end = 0;     // Up to there the journal has named something.
         GroupId group;
         std::vector<std::int64_t> indexes = {}; // Of the entries of which it holds what counts.
     };
@@ -173,6 +180,9 @@ private:
     void end_life(JournalFile& file);
     bool read_journal(JournalFile& file);
     bool read_round(JournalFile& file);
+    std::optional<Entry> named(const wire::Frame& extent);
+    void refresh_marks();
+    bool is_sealed(SegmentFile& file);
     std::vector<Part> parts_that_count() const;
     void replay_journal();
     std::optional<std::size_t> parts_gone(const std::vector<Part>& parts) const;
@@ -192,6 +202,7 @@ private:
     std::optional<std::uint64_t> generation_, names_generation_;
     std::map<std::string, JournalFile> journal_;
     std::map<std::string, SegmentFile> segments_;
+    std::map<GroupId, std::int64_t> marked_;       // By the files of the journal that there are.
     std::map<std::string, Directory> directories_; // Of groups.
     std::map<GroupId, OfGroup> groups_;
     std::vector<Part> replayed_;                            // In their order.

@@ -40,6 +40,7 @@ constexpr std::array kept_settings{
     "kafka.advertise",
     "admin.host",
     "admin.port",
+    "journal.bulk_min_bytes", // Drawn by draw_bulk(), from a stream of its own.
     "topic.replication_factor",
     "topic.partitions_max",
     "log.segment_age",
@@ -110,6 +111,13 @@ void draw_log(std::vector<Setting>& settings, Random& random) {
              often(random, 20) ? 0 : scaled(random, 16 << 10, 4 << 20));
 }
 
+// Half of all runs write past the journal, some of these whatever they can.
+void draw_bulk(std::vector<Setting>& settings, Random random) {
+    if (often(random, 50)) return set_size(settings, "journal.bulk_min_bytes", 0);
+    const bool is_all = often(random, 30);
+    set_size(settings, "journal.bulk_min_bytes", is_all ? 1 : scaled(random, 64, 32 << 10));
+}
+
 void draw_peers(std::vector<Setting>& settings, Random& random) {
     const Duration keepalive = scaled(random, 50ms, 1s);
     set(settings, "peer.keepalive_interval", keepalive);
@@ -160,6 +168,7 @@ void draw_config(server::Config& config, Random& random) {
     draw_log(settings, random);
     draw_peers(settings, random);
     draw_groups(settings, random.fork("groups"));
+    draw_bulk(settings, random.fork("bulk"));
     set(settings, "transaction.partitions", random.fork("transactions").between(1, 3));
     set_size(settings, "topic.message_bytes_max", scaled(random, 32 << 10, 1 << 20));
     set_size(settings, "kafka.request_bytes_max", scaled(random, 1 << 20, 8 << 20));

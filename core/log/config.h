@@ -12,6 +12,7 @@ struct JournalConfig {
     std::size_t journal_bytes_max = 1_GiB;
     std::size_t round_bytes_max = 8_MiB;
     Duration seal_delay = 10ms;
+    std::size_t bulk_min_bytes = 0;
 
     template <class Visitor>
     void describe(Visitor& setting) {
@@ -24,6 +25,9 @@ struct JournalConfig {
                 "The most bytes in one journal write. A larger batch is written alone.");
         setting("journal.seal_delay", seal_delay, Bounds<Duration>{1ms, 10s},
                 "How long the journal is idle before it notes that its last write was durable.");
+        setting("journal.bulk_min_bytes", bulk_min_bytes, Bounds<std::size_t>{0, 64_MiB},
+                "A partition that has so much waiting writes it straight to its segment, and the "
+                "journal only says where it is; 0: never.");
     }
 };
 

@@ -5,6 +5,7 @@
 #include "core/log/file_names.h"
 #include "core/log/journal.h"
 #include "core/log/log.h"
+#include "core/log/read_device.h"
 #include "core/log/segment.h"
 
 #include <algorithm>
@@ -22,7 +23,8 @@ struct Known {
     Position first;
     LogDigest::Entry entry;
     Bytes header;
-    bool is_damaged = false; // All but the header is lost.
+    bool is_damaged = false;                // All but the header is lost,
+    std::optional<wire::Frame> extent = {}; // or it is where this says.
 };
 
 // What is read of one group: the segments are summed up as they are read; what the journal has may
@@ -66,13 +68,19 @@ Result<> read_segments(Environment& env, Reading& into) {
     LogDigest& digest = into.digest;
     const std::string directory = group_directory(digest.group);
     Position end;
+    std::vector<std::int64_t> firsts;
     for (const std::string& name : TRY(env.disk.list(directory))) {
         if (name == compacted_note_name)
             digest.compacted = TRY(read_compacted_note(env, directory + '/' + name, digest.group))
                                    .value_or(wire::Compacted());
-        const auto first = segment_first_index(name);
-        if (!first) continue;
-        const auto segment = TRY(Segment::open(env, directory + '/' + name, digest.group, *first));
+        if (const auto first = segment_first_index(name)) firsts.push_back(*first);
+    }
+    for (std::size_t i = 0; i < firsts.size(); ++i) {
+        const std::int64_t committed = i + 1 < firsts.size()
+                                           ? firsts[i + 1]
+                                           : std::max(into.marked.index, digest.start.first.index);
+        const auto segment = TRY(Segment::open(env, directory + '/' + segment_file_name(firsts[i]),
+                                               digest.group, firsts[i], nullptr, committed));
         if (!segment) continue; // Never used; or the next one, or the mark, does not follow.
         if (segment->first() != end && segment->first().index > digest.start.first.index)
             return damaged(env, digest.group, "segments do not follow each other",
@@ -100,6 +108,7 @@ Result<> take(Environment& env, Reading& into, const wire::Frame& frame) {
                            into.journal.end());
     } else if (frame.is_entry() && frame.first.index >= segments_end) {
         Known next = known(frame);
+        if (frame.place.is_known()) next.extent = frame;
         const auto there = into.journal.find(frame.first.index);
         if (there == into.journal.end() || there->second.is_damaged)
             into.journal.insert_or_assign(frame.first.index, std::move(next));
@@ -113,7 +122,10 @@ Result<> take(Environment& env, Reading& into, const wire::Frame& frame) {
 Result<> finish(Environment& env, Reading& reading) {
     if (reading.digest.segments_end.index < reading.marked.index)
         return damaged(env, reading.digest.group, "segments have lost entries", reading.marked);
-    for (const auto& [index, next] : reading.journal) {
+    for (auto& [index, next] : reading.journal) {
+        // Not before it is known that nothing has overruled it.
+        if (next.extent)
+            if (const auto whole = TRY(read_extent(env.disk, *next.extent))) next = known(*whole);
         if (next.first != reading.digest.end())
             return damaged(env, reading.digest.group, "entries are missing", reading.digest.end());
         if (next.is_damaged)

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 namespace pyralog {
 
@@ -22,6 +23,8 @@ constexpr std::size_t queued_rounds_max = 4;
 // Beyond backlogged: as much again from each of the leaders that a node may follow at once, in a
 // cluster of four; with more, appends are refused a little earlier than they could be.
 constexpr std::size_t full_factor = 4;
+// The most that is written past the journal before one round of it. Small frames wait for that.
+constexpr std::uint64_t bulk_round_bytes_max = 32_MiB;
 
 constexpr std::uint64_t aligned(std::uint64_t bytes) {
     constexpr std::uint64_t alignment = wire::RoundHeader::alignment;
@@ -30,7 +33,7 @@ constexpr std::uint64_t aligned(std::uint64_t bytes) {
 
 std::uint64_t body_bytes(std::span<const wire::Frame> frames) {
     std::uint64_t total = 0;
-    for (const wire::Frame& frame : frames) total += wire::stored_size(frame);
+    for (const wire::Frame& frame : frames) total += wire::journaled_size(frame);
     return total;
 }
 
@@ -61,8 +64,9 @@ wire::Frame vote_in(const wire::Frame& frame, const std::optional<wire::Frame>& 
 }
 
 // Payload and padding, behind room for the header, at the beginning of `into`. Returns how many
-// bytes all of that takes.
+// bytes all of that takes. An extent has nothing but its header and what that takes with it.
 std::size_t put_payload(const wire::Frame& frame, std::span<std::byte> into) {
+    if (frame.place.is_known()) return wire::extent_size;
     std::size_t at = wire::Frame::header_size;
     for (const Bytes& part : frame.payload) {
         if (!part.empty()) std::memcpy(into.data() + at, part.data(), part.size());
@@ -89,6 +93,11 @@ Journal::Journal(Environment& env, std::string directory, const JournalConfig& c
                    "How often somebody asked for what was appended to be durable."),
       damaged_total_(env.metrics, "pyralog_journal_damaged_frames_total",
                      "Frames of which only the header was found at the start."),
+      bulk_bytes_total_(env.metrics, "pyralog_journal_bulk_bytes_total",
+                        "Bytes of entries that were written straight to their segments."),
+      bulk_refused_total_(env.metrics, "pyralog_journal_bulk_refused_total",
+                          "How often a partition had enough for that, and the journal had to have "
+                          "it."),
       wait_(env.metrics, "pyralog_journal_wait_seconds",
             "How long they waited for it, if they had to."),
       round_time_(env.metrics, "pyralog_journal_round_seconds",
@@ -104,9 +113,12 @@ Journal::Journal(Environment& env, std::string directory, const JournalConfig& c
 
 void Journal::append(const wire::Frame& frame) {
     if (failure_) return;
+    CHECK(frame.damaged == 0 && !frame.place.is_known());
     queue_.push_back(frame);
     queue_bytes_ += wire::stored_size(frame);
     ++appended_;
+    if (const auto bulk = bulk_.find(frame.group); bulk != bulk_.end() && frame.is_entry())
+        bulk->second.queued_bytes += wire::stored_size(frame);
     lay_out();
     work_.notify_all();
 }
@@ -190,7 +202,7 @@ std::uint64_t Journal::round_limit() const {
 // Copies what waits to where the next round will have it, as far as it fits. Meanwhile the disk is
 // busy with the round before; later it would have to wait for this.
 void Journal::lay_out() {
-    for (; laid_out_ < queue_.size(); ++laid_out_) {
+    for (; laid_out_ < queue_.size() && !is_bulk(queue_[laid_out_]); ++laid_out_) {
         const std::size_t end = laid_end_ + wire::stored_size(queue_[laid_out_]);
         if (laid_out_ > 0 && end > round_limit()) return;
         if (memory_.size() == 0) memory_ = std::exchange(spare_memory_, Buffer());
@@ -217,28 +229,71 @@ std::vector<wire::Frame> Journal::take_round() {
     if (left >= round_bytes(std::span(&queue_.front(), 1))) limit = std::min(limit, left);
     if (BUGGIFY("journal/small-round")) limit = 0;
     std::uint64_t total = wire::RoundHeader::size;
+    std::uint64_t bulk = 0;
     while (!queue_.empty()) {
-        const std::size_t size = wire::stored_size(queue_.front());
-        if (!frames.empty() && total + size > limit) break;
+        const std::size_t stored = wire::stored_size(queue_.front());
+        const bool goes_past = is_bulk(queue_.front());
+        const std::size_t size = goes_past ? wire::extent_size : stored;
+        if (goes_past) bulk += stored;
+        if (!frames.empty() && (total + size > limit || bulk > bulk_round_bytes_max)) break;
         total += size;
-        queue_bytes_ -= size;
+        queue_bytes_ -= stored;
         frames.push_back(std::move(queue_.front()));
         queue_.pop_front();
     }
+    for (const wire::Frame& frame : frames) unqueue(frame);
     SOMETIMES(!queue_.empty(), "journal/queue-longer-than-a-round");
     SOMETIMES(frames.size() > 8, "journal/many-frames-in-a-round");
     SOMETIMES(total > limit, "journal/frame-larger-than-a-round");
     return frames;
 }
 
+void Journal::unqueue(const wire::Frame& frame) {
+    const auto bulk = bulk_.find(frame.group);
+    if (bulk == bulk_.end() || !frame.is_entry()) return;
+    // What was queued before it was attached was not counted.
+    bulk->second.queued_bytes -=
+        std::min<std::uint64_t>(bulk->second.queued_bytes, wire::stored_size(frame));
+}
+
+// How many of them make a round. Those that were to get past the journal and did not may be more
+// than that takes.
+std::size_t Journal::next_part(std::span<const wire::Frame> frames) const {
+    std::uint64_t total = wire::RoundHeader::size;
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+        total += wire::journaled_size(frames[i]);
+        if (i > 0 && total > round_limit()) return i;
+    }
+    return frames.size();
+}
+
 Result<> Journal::write_round() {
     lay_out();
     std::vector<wire::Frame> frames = take_round();
-    const std::uint64_t bytes = round_bytes(frames);
     Buffer memory = std::exchange(memory_, Buffer());
     SOMETIMES(laid_out_ > frames.size(), "journal/laid-out-for-more-than-a-round");
+    const bool is_laid_out =
+        laid_out_ >= frames.size() || frames.front().kind == wire::Frame::Kind::seal;
     laid_out_ = 0; // What was not taken is laid out again.
     laid_end_ = wire::RoundHeader::size;
+    const bool is_named = TRY(write_bulk(frames));
+    if (is_laid_out && !is_named) return write_frames(frames, std::move(memory));
+    std::span<wire::Frame> rest = frames;
+    while (!rest.empty()) {
+        const auto part = rest.first(next_part(rest));
+        SOMETIMES(part.size() < rest.size(), "journal/bulk-came-back-in-several-rounds");
+        Buffer round(round_bytes(part));
+        std::size_t at = wire::RoundHeader::size;
+        for (const wire::Frame& frame : part) at += put_payload(frame, round.view().subspan(at));
+        TRY(write_frames(part, std::move(round)));
+        rest = rest.subspan(part.size());
+    }
+    return {};
+}
+
+// Whose payloads are in the memory.
+Result<> Journal::write_frames(std::span<wire::Frame> frames, Buffer memory) {
+    const std::uint64_t bytes = round_bytes(frames);
     if (memory.size() < bytes) memory = Buffer(bytes); // For a seal.
     const bool seal = frames.front().kind == wire::Frame::Kind::seal;
     SOMETIMES(seal, "journal/sealed");
@@ -274,8 +329,11 @@ void Journal::encode_round(std::span<wire::Frame> frames, std::span<std::byte> r
     for (wire::Frame& frame : frames) {
         frame.round = next_round_;
         const auto into = round.subspan(at);
-        wire::encode_header(frame, into.first<wire::Frame::header_size>());
-        at += wire::stored_size(frame);
+        if (frame.place.is_known())
+            wire::encode_extent(frame, into.first<wire::extent_size>());
+        else
+            wire::encode_header(frame, into.first<wire::Frame::header_size>());
+        at += wire::journaled_size(frame);
     }
     if (at < round.size()) std::memset(round.data() + at, 0, round.size() - at);
 }
@@ -547,6 +605,7 @@ void Journal::note(const wire::Frame& frame) {
 void Journal::note_entry(Known& known, const wire::Frame& frame) {
     const std::int64_t index = frame.first.index;
     const std::uint64_t number = files_.back().number;
+    note_named(known, frame);
     if (index < known.next) {
         REACHABLE("journal/entry-again");
         // It comes again. Older files that hold it from here on hold one less.
@@ -574,6 +633,7 @@ void Journal::note_entry(Known& known, const wire::Frame& frame) {
 
 void Journal::note_cut(Known& known, const wire::Frame& frame) {
     known.next = std::min(known.next, frame.first.index);
+    forget_named(known, frame.first.index, std::numeric_limits<std::int64_t>::max());
     std::erase_if(known.held, [&](Held& held) {
         if (held.end.index <= frame.first.index) return false;
         SOMETIMES(held.file != files_.back().number, "journal/cut-reaches-into-older-files");
@@ -607,6 +667,7 @@ void Journal::release(Known& known, Position end) {
     if (end.index <= known.released.index) return;
     known.released = end;
     known.next = std::max(known.next, end.index);
+    forget_named(known, 0, end.index);
     std::erase_if(known.held, [&](const Held& held) {
         if (held.end.index > end.index) return false;
         let_go(held);
@@ -619,6 +680,7 @@ void Journal::forget(GroupId group) {
     if (found == known_.end()) return;
     SOMETIMES(!found->second.held.empty(), "journal/forgotten-group-held-files");
     for (const Held& held : found->second.held) let_go(held);
+    forget_named(found->second, 0, std::numeric_limits<std::int64_t>::max());
     known_.erase(found);
     recount();
 }

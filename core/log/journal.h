@@ -71,6 +71,31 @@ public:
     // Writes rounds until cancelled, or until the device fails. The others only queue and wait.
     Result<> run();
 
+    // What can write entries of one group to where they are to stay, so that a round need only name
+    // them. It is asked when the round is made, one at a time of each group.
+    class BulkWriter {
+    public:
+        virtual ~BulkWriter() = default;
+        // Could it write the entries up to this one now? Does not wait.
+        virtual bool takes(std::int64_t last) const = 0;
+        // Does so, durably. Waits. After out_of_space or unavailable the round holds them; after
+        // any other error the journal has failed.
+        virtual Result<> write(std::int64_t last) = 0;
+        // Where this very entry is then. Nowhere: it is not there, or not any more.
+        virtual wire::FramePlace place_of(const wire::Frame& frame) const = 0;
+    };
+    // While it is known here it must not end. detach() waits for what it is asked for, come what
+    // may.
+    void attach(GroupId group, BulkWriter& writer);
+    void detach(GroupId group);
+
+    // Entries that are only named, and in no segment yet, take up a good part of what they may.
+    bool bulk_crowded() const { return bulk_held_ > bulk_held_max() / 2; }
+
+    // So many frames were appended, and so many of them are durable.
+    std::uint64_t appended() const { return appended_; }
+    bool is_durable(std::uint64_t appended) const { return durable_ >= appended; }
+
     // Puts a frame into the next round. Does not wait; shares the payload.
     // Entries, cuts and starts come from the group's Log; votes from its Consensus, with the term
     // in `term` and whatever else there is in the payload.
@@ -158,6 +183,20 @@ private:
         std::optional<wire::Frame> vote;
         std::optional<wire::Frame> start; // Of a log that does not begin at the beginning.
         std::vector<Held> held;           // In the order of files.
+        // By index: how large entries are of which the journal only says where they are.
+        std::map<std::int64_t, std::uint64_t> named;
+    };
+    struct Bulk {
+        BulkWriter* writer = nullptr;
+        std::uint64_t queued_bytes = 0;
+        Signal* detached = nullptr; // Of who waits in detach().
+    };
+    // Of a round, a group that may write past the journal.
+    struct BulkJob {
+        GroupId group;
+        std::int64_t last = 0;
+        std::uint64_t bytes = 0;
+        Result<> written = Error::unavailable;
     };
     // A file as recovery finds it.
     struct Found {
@@ -180,8 +219,22 @@ private:
     Result<> write_rounds();
     Result<> wait_for_work();
     Result<> write_round();
+    Result<> write_frames(std::span<wire::Frame> frames, Buffer memory);
     void lay_out();
     std::vector<wire::Frame> take_round();
+    std::size_t next_part(std::span<const wire::Frame> frames) const;
+    void unqueue(const wire::Frame& frame);
+
+    // journal_bulk.cc
+    bool is_bulk(const wire::Frame& frame) const;
+    Result<bool> write_bulk(std::span<wire::Frame> frames);
+    std::vector<BulkJob> bulk_jobs(std::span<const wire::Frame> frames) const;
+    Result<> do_bulk_jobs(std::vector<BulkJob>& jobs);
+    void end_bulk_jobs(std::span<const BulkJob> jobs);
+    std::uint64_t bulk_held_max() const { return config_.journal_bytes_max / 2; }
+    void note_named(Known& known, const wire::Frame& frame);
+    void forget_named(Known& known, std::int64_t from, std::int64_t to);
+
     void encode_round(std::span<wire::Frame> frames, std::span<std::byte> round) const;
     Result<> write(Bytes bytes, std::uint64_t file_position, std::size_t frames);
     void fail(Error error);
@@ -242,6 +295,10 @@ private:
 
     std::map<GroupId, Known> known_;
 
+    std::map<GroupId, Bulk> bulk_;
+    std::vector<GroupId> bulk_busy_; // They are being asked.
+    std::uint64_t bulk_held_ = 0;    // Of all `named`.
+
     Condition work_;
     Condition durable_changed_;
     Condition files_wanted_;
@@ -252,6 +309,8 @@ private:
     Metrics::Counter frames_total_;
     Metrics::Counter syncs_total_;
     Metrics::Counter damaged_total_;
+    Metrics::Counter bulk_bytes_total_;
+    Metrics::Counter bulk_refused_total_;
     Metrics::Histogram wait_;
     Metrics::Histogram round_time_;
     Metrics::Histogram round_bytes_;

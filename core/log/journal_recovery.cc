@@ -72,7 +72,8 @@ Result<FileContent> read_file(File& file, std::uint64_t bytes) {
     return content;
 }
 
-bool is_damaged(const wire::Frame& frame) { return frame.damaged > 0; }
+// Not what an extent names: that is looked for elsewhere.
+bool is_damaged(const wire::Frame& frame) { return frame.damaged > 0 && !frame.place.is_known(); }
 
 } // namespace
 

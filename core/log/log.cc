@@ -31,6 +31,7 @@ Result<> create_directory(Disk& disk, std::string_view path) {
 wire::Frame kept(const wire::Frame& frame) {
     wire::Frame copy = wire::owned(frame);
     copy.round = 0;
+    if (copy.damaged == 0) copy.place = {}; // Of one without a payload nothing is missing.
     return copy;
 }
 
@@ -43,7 +44,7 @@ struct Log::Planted {
 Log::Log(Environment& env, Journal& journal, TailBudget& budget, const LogConfig& config,
          GroupId group)
     : env_(env), journal_(journal), budget_(budget), config_(config), group_(group),
-      directory_(group_directory(group)) {
+      directory_(group_directory(group)), bulk_done_(env.fibers) {
     budget_.join(*this);
 }
 
@@ -87,7 +88,7 @@ Result<> Log::open_segments() {
 Result<> Log::open_segment(std::int64_t first_index, std::optional<std::int64_t> next) {
     const bool is_newest = !next;
     auto segment = TRY(Segment::open(env_, segment_path(directory_, first_index), group_,
-                                     first_index, &budget_.open_segments()));
+                                     first_index, &budget_.open_segments(), next.value_or(0)));
     if (!segment) {
         // Made and not yet written when the power went; or all of it is lost, and then the marks in
         // the journal know.
@@ -194,14 +195,7 @@ Result<> Log::replay_start(const wire::Frame& frame) {
     SOMETIMES(start.first.index > end_.index, "log/replayed-start-behind-the-end");
     SOMETIMES(start.first.index < moved_.index, "log/replayed-start-within-segments");
     start_ = start;
-    early_.erase(early_.begin(), early_.lower_bound(start.first.index));
-    while (!tail_.empty() && tail_.front().first.index < start.first.index) {
-        if (tail_.front().damaged > 0) note_whole(tail_.front().first.index);
-        budget_.change(-static_cast<std::int64_t>(weight(tail_.front())), 0);
-        tail_.pop_front();
-    }
-    if (moved_.index < start.first.index) moved_ = start.first;
-    if (end_.index < start.first.index) end_ = start.first;
+    pass_over_replayed(start.first);
     if (terms_.start().index <= start.first.index) terms_.trim(start.first, start.before);
     terms_.cut(end_);
     push_early();
@@ -223,6 +217,8 @@ Result<> Log::replay_entry(const wire::Frame& frame) {
             return damaged("two entries in one place", frame.first);
         // One of the two may be all that is left of it.
         if (same->damaged > 0 && frame.damaged == 0) heal(index, kept(frame));
+        if (same->damaged > 0 && frame.place.is_known())
+            tail_[static_cast<std::size_t>(index - tail_.front().first.index)].place = frame.place;
         return {};
     }
     const auto known = early_.find(index);
@@ -254,10 +250,12 @@ bool Log::follows(const wire::Frame& frame) const {
 
 Result<> Log::finish_replay() {
     CHECK(!replayed_);
+    TRY(extend_segments());
     if (marked_.index > moved_.index)
         return damaged("segments have lost entries that the journal no longer has", marked_);
     if (least_start_ > start_.first.index) return damaged(gap_, start_.first);
     if (!early_.empty()) return damaged("entries are missing", end_);
+    TRY(find_ahead());
     replayed_ = true;
     segment_begun_ = env_.clock.now();
     committed_ = moved_;
@@ -299,6 +297,7 @@ void Log::cut(Position end) {
     cut.group = group_;
     cut.first = end;
     journal_.append(cut);
+    cut_ahead(end);
 }
 
 void Log::set_committed(Position committed) {
@@ -321,7 +320,8 @@ void Log::set_committed(Position committed) {
     SOMETIMES(trims.size() > 1, "log/committed-several-trims");
     for (const wire::Frame* frame : trims) take_trim(*frame);
     if (!writer_) return;
-    if (movable_bytes_ >= config_.segment_flush_bytes || BUGGIFY("log/moves-early"))
+    if (movable_bytes_ >= config_.segment_flush_bytes || journal_.bulk_crowded() ||
+        BUGGIFY("log/moves-early"))
         writer_->wake(*this);
     SOMETIMES(journal_.crowded(), "log/committed-in-a-crowded-journal");
     if (journal_.crowded() || BUGGIFY("log/frees-files-early", 50'000)) writer_->free_files();
@@ -397,6 +397,7 @@ void Log::reset(const LogStart& start) {
     moved_ = committed_ = end_ = start.first;
     terms_ = TermTable(start.first, start.before);
     journal_.append(wire::start_frame(group_, start_));
+    overwrite_after_ = journal_.appended(); // Nor is a segment begun that seems to be the second.
     if (writer_ && has_old()) writer_->wake_to_remove(*this);
 }
 
@@ -640,21 +641,32 @@ Result<Segment*> Log::growing_segment() {
             TRY(newest.seal());
         }
     }
+    TRY(begin_segment());
+    return segments_.back().get();
+}
+
+Result<> Log::begin_segment() {
+    const std::uint64_t resets = resets_;
     TRY(make_directory());
+    if (resets_ != resets) return Error::unavailable;
     const std::uint64_t jitter = config_.segment_bytes / 20;
     segment_bytes_max_ = config_.segment_bytes - jitter + env_.random.below(2 * jitter + 1);
     segments_.push_back(Segment::create(env_, segment_path(directory_, moved_.index), group_,
                                         moved_, &budget_.open_segments()));
     segment_begun_ = env_.clock.now();
-    return segments_.back().get();
+    return {};
 }
 
 bool Log::is_full(const Segment& segment) const {
     if (segment.end() == segment.first()) return false;
     if (segment.bytes() >= segment_bytes_max_ || BUGGIFY("log/seals-early", 50'000)) return true;
-    const bool is_old = env_.clock.now() >= segment_begun_ + config_.segment_age;
-    SOMETIMES(is_old, "log/segment-sealed-for-its-age");
-    return is_old;
+    SOMETIMES(is_too_old(segment), "log/segment-sealed-for-its-age");
+    return is_too_old(segment);
+}
+
+bool Log::is_too_old(const Segment& segment) const {
+    return segment.end() != segment.first() &&
+           env_.clock.now() >= segment_begun_ + config_.segment_age;
 }
 
 Result<std::size_t> Log::move_piece() {
@@ -668,6 +680,11 @@ Result<std::size_t> Log::move_piece() {
     const std::uint64_t resets = resets_;
     TRY(journal_.sync());
     if (resets_ != resets) return std::size_t{0};
+    if (const std::size_t taken = take_ahead(limit)) return taken;
+    const Moving moving(*this);
+    TRY(make_writable());
+    if (resets_ != resets) return std::size_t{0};
+    if (const std::size_t taken = take_ahead(limit)) return taken;
     Segment& segment = *TRY(growing_segment());
     if (resets_ != resets) return std::size_t{0};
     const Reading writing(*this, segment);
@@ -683,6 +700,7 @@ Result<std::size_t> Log::move_piece() {
         if (!frames.empty() && total > piece_bytes) break;
         frames.push_back(frame);
     }
+    CHECK(!segment.has_ahead());
     SOMETIMES(frames.empty(), "log/piece-was-written-and-not-synced");
     if (!frames.empty()) TRY(segment.append(frames));
     const Result<> synced = segment.sync();
@@ -723,7 +741,7 @@ bool Log::has_old() const {
 
 // One that is empty is about to be written.
 bool Log::is_old(const Segment& segment, std::int64_t start) {
-    return segment.first().index < start && segment.end().index <= start;
+    return segment.first().index < start && segment.end().index <= start && !segment.has_ahead();
 }
 
 void Log::retire_before(std::int64_t start) {
@@ -738,9 +756,15 @@ void Log::retire_before(std::int64_t start) {
 // nobody wants them. In which order the disk then forgets their names does not matter.
 Result<> Log::remove_old() {
     const Position start = start_.first;
+    const std::int64_t committed = committed_.index;
     const std::uint64_t resets = resets_;
     TRY(journal_.sync());
     if (resets_ != resets) return {}; // What is to go now waits for another sync.
+    // The journal may name what stands behind the start, in the same file.
+    const Moving moving(*this);
+    TRY(make_writable());
+    if (resets_ != resets) return {};
+    take_ahead(committed); // Else a segment with that could not be sealed.
     if (start.index > moved_.index) {
         REACHABLE("log/passed-over-what-is-trimmed");
         pass_over(start);

@@ -49,7 +49,7 @@ namespace pyralog {
 
 class SegmentWriter;
 
-class Log {
+class Log : private Journal::BulkWriter {
 public:
     // Waits. Error::corrupt if the segments are damaged or do not form a chain; the log line says
     // which. An unknown group is an empty log; its directory is made with its first segment.
@@ -65,14 +65,15 @@ public:
     // Deletes the files of a group whose Log is gone. Waits; to be repeated if it fails.
     static Result<> remove(Environment& env, GroupId group);
 
-    ~Log();
+    ~Log() override;
 
     // A frame of the journal at recovery: entries and cuts, where the log begins, and the mark that
     // says how far the segments must reach. Votes are no business of a log and change nothing.
     // Error::corrupt if it contradicts what is here. Copies the payload if it keeps it.
     Result<> replay(const wire::Frame& frame);
 
-    // After the last of them. Error::corrupt if entries are missing in the middle.
+    // After the last of them. Waits, if entries stand in a segment that the journal only names.
+    // Error::corrupt if entries are missing in the middle.
     Result<> finish_replay();
 
     GroupId group() const { return group_; }
@@ -214,6 +215,20 @@ private:
     void push(wire::Frame frame);
     void pop();
 
+    // log_bulk.cc
+    bool takes(std::int64_t last) const override;
+    Result<> write(std::int64_t last) override;
+    wire::FramePlace place_of(const wire::Frame& frame) const override;
+    Segment* growing() const;
+    bool is_wanted_sealed(const Segment& segment) const;
+    Result<> begin_segment();
+    std::size_t take_ahead(std::int64_t limit);
+    Result<> make_writable();
+    void cut_ahead(Position end);
+    Result<> extend_segments();
+    Result<> find_ahead();
+    void pass_over_replayed(Position end);
+
     // log_damage.cc
     void note_damaged(const wire::Frame& frame);
     void note_whole(std::int64_t index);
@@ -246,10 +261,23 @@ private:
     };
     void close_removed();
 
+    // Keeps writes past the journal from being begun.
+    class Moving {
+    public:
+        explicit Moving(Log& log) : log_(log) { log_.is_moving_ = true; }
+        ~Moving() { log_.is_moving_ = false; }
+        Moving(const Moving&) = delete;
+        Moving& operator=(const Moving&) = delete;
+
+    private:
+        Log& log_;
+    };
+
     // For the SegmentWriter. How many bytes were moved; none if there is nothing to move.
     Result<std::size_t> move_piece();
     Result<Segment*> growing_segment();
     bool is_full(const Segment& segment) const;
+    bool is_too_old(const Segment& segment) const;
     Result<> make_directory();
     void carry_over(Position end); // Appends what is not in segments to the journal once more.
     void add_sizes(std::vector<std::size_t>& frames, Position end) const; // Of what that appends.
@@ -337,6 +365,13 @@ private:
     std::unique_ptr<Damaged> damaged_; // Null while nothing ever was.
     std::unique_ptr<Planted> planted_; // What a planted bug keeps; else nothing.
     bool replayed_ = false;
+
+    // Of writes past the journal.
+    Condition bulk_done_;
+    std::optional<std::int64_t> bulk_from_; // One is under way, from this entry on.
+    bool is_moving_ = false;                // Somebody else is writing to the segment.
+    std::uint64_t overwrite_after_ = 0;     // What of the journal must be durable before any is.
+    Time bulk_not_before_;
 
     SegmentWriter* writer_ = nullptr;
     bool waits_for_writer_ = false; // In the writer's queue.

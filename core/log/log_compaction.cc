@@ -122,9 +122,9 @@ bool Log::may_grow(const Segment& segment) const {
 Result<> Log::seal_for_compaction() {
     if (segments_.empty()) return {};
     Segment& newest = *segments_.back();
-    const std::int64_t end = compacting_ ? compacting_->seal_before.index : 0;
-    const bool is_wanted = !newest.sealed() && newest.end() == moved_ &&
-                           newest.first().index < end && newest.end().index >= end;
+    const bool is_wanted = is_wanted_sealed(newest) && newest.end() == moved_ &&
+                           newest.end().index >= compacting_->seal_before.index &&
+                           !newest.has_ahead() && journal_.is_durable(overwrite_after_);
     SOMETIMES(is_wanted, "log/sealed-to-be-compacted");
     if (!is_wanted) return {};
     const Reading sealing(*this, newest);
@@ -198,6 +198,7 @@ void Log::put_in_place(const Segment& old, std::unique_ptr<Segment> fresh) {
 // anew with that, once there is something for all that is damaged in it.
 Result<> Log::mend_anew(Segment& segment, std::span<const wire::Frame> frames) {
     if (compacting().rewritten) return Error::not_found;
+    if (!segment.sealed() && (bulk_from_ || segment.has_ahead())) return Error::unavailable;
     std::size_t bytes = 0;
     for (const auto& [index, patch] : damaged_->patches)
         for (const wire::Frame& frame : patch) bytes += wire::stored_size(frame);

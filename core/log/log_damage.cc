@@ -113,6 +113,8 @@ Result<> Log::mend(std::span<const wire::Frame> frames) {
         Segment* const segment = index < moved_.index ? segment_at(index) : nullptr;
         if (!segment || is_rewritten(segment)) return Error::unavailable;
         const Reading mending(*this, *segment);
+        // What is ahead may be in the way, and what of it is committed need not be.
+        if (segment->has_ahead() && writer_) writer_->wake(*this);
         if (!damaged_) damaged_ = std::make_unique<Damaged>(env_.metrics);
         if (segment->fits_reduced(frames, start_.first))
             TRY(mend_anew(*segment, frames));

@@ -4,6 +4,7 @@
 #include "core/log/file_names.h"
 #include "core/log/journal.h"
 #include "core/log/log.h"
+#include "core/log/read_device.h"
 #include "core/log/segment.h"
 #include "core/log/set_aside.h"
 
@@ -127,6 +128,7 @@ private:
     Result<> look();
     void take(std::string_view path, std::uint64_t position, const wire::Frame& frame, bool intact);
     Result<> find_parts(GroupId group, Remains& known);
+    Result<> read_extents(Remains& known);
     Result<SalvagedLog> salvage(GroupId group, const Remains& known) const;
     Result<> walk(const Remains& known, SalvagedLog& log, std::set<std::string>& kept) const;
     Result<std::int64_t> readable_end(const SegmentPart& part, GroupId group, Position& at) const;
@@ -178,7 +180,21 @@ Result<> Salvager::look() {
              {},
              {},
              {}});
-    for (auto& [group, known] : known_) TRY(find_parts(group, known));
+    for (auto& [group, known] : known_) {
+        TRY(find_parts(group, known));
+        TRY(read_extents(known));
+    }
+    return {};
+}
+
+// Entries that the journal only names, and no segment has yet.
+Result<> Salvager::read_extents(Remains& known) {
+    for (auto& [index, frame] : known.entries) {
+        if (frame.damaged == 0 || !frame.place.is_known() || known.part_at(index)) continue;
+        const auto whole = TRY(read_extent(env_.disk, frame));
+        SOMETIMES(whole.has_value(), "salvage/entry-that-was-only-named");
+        if (whole) frame = *whole;
+    }
     return {};
 }
 
@@ -187,11 +203,17 @@ Result<> Salvager::find_parts(GroupId group, Remains& known) {
     const auto names = env_.disk.list(directory);
     if (!names.ok() && names.error() == Error::not_found) return {};
     if (!names.ok()) return names.error();
-    for (const std::string& name : names.value()) {
-        const auto first = segment_first_index(name);
-        if (!first) continue;
-        SegmentPart part{directory + '/' + name, *first, {}, {}, {}, {}, false};
-        const auto opened = Segment::open(env_, part.path, group, *first);
+    std::vector<std::int64_t> firsts;
+    for (const std::string& name : names.value())
+        if (const auto first = segment_first_index(name)) firsts.push_back(*first);
+    for (std::size_t i = 0; i < firsts.size(); ++i) {
+        SegmentPart part{
+            directory + '/' + segment_file_name(firsts[i]), firsts[i], {}, {}, {}, {}, false};
+        // What was written ahead counts as far as somebody says so.
+        const std::int64_t committed = i + 1 < firsts.size()
+                                           ? firsts[i + 1]
+                                           : std::max(known.marked.index, known.start.first.index);
+        const auto opened = Segment::open(env_, part.path, group, firsts[i], nullptr, committed);
         if (!opened.ok() && opened.error() != Error::corrupt) return opened.error();
         if (opened.ok() && opened.value()) {
             const Segment& segment = *opened.value();
@@ -213,7 +235,8 @@ Result<> Salvager::find_parts(GroupId group, Remains& known) {
 // Of what is copied. `at` goes with it.
 Result<std::int64_t> Salvager::readable_end(const SegmentPart& part, GroupId group,
                                             Position& at) const {
-    const auto segment = TRY(Segment::open(env_, part.path, group, part.name));
+    const auto segment =
+        TRY(Segment::open(env_, part.path, group, part.name, nullptr, part.end.index));
     while (segment && at.index < part.end.index) {
         const auto frames = segment->read(at.index, part.end.index, salvage_bytes_max);
         if (!frames.ok() && frames.error() != Error::corrupt) return frames.error();
@@ -395,7 +418,8 @@ Result<> append_piece(Environment& env, Journal& journal, GroupId group, const K
     };
     for (const wire::Frame& frame : piece.frames) TRY(append(frame));
     if (piece.path.empty()) return {};
-    const auto segment = TRY(Segment::open(env, piece.path, group, piece.first_index));
+    const auto segment =
+        TRY(Segment::open(env, piece.path, group, piece.first_index, nullptr, piece.to));
     if (!segment) return Error::corrupt;
     for (std::int64_t at = piece.from; at < piece.to;) {
         const auto frames = TRY(segment->read(at, piece.to, salvage_bytes_max));

@@ -3,6 +3,7 @@
 #include "core/base/bug.h"
 #include "core/base/buggify.h"
 #include "core/base/probe.h"
+#include "core/log/read_device.h"
 
 #include <algorithm>
 #include <utility>
@@ -22,16 +23,6 @@ Result<Bytes> read_plain(File& file, std::uint64_t position, std::size_t count) 
     Buffer memory(count);
     const std::size_t got = TRY(file.read_at(position, memory.view()));
     return std::move(memory).freeze(got);
-}
-
-// The same, of a file that is open for aligned access.
-Result<Bytes> read_device(File& device, std::uint64_t position, std::size_t count) {
-    constexpr std::uint64_t alignment = Buffer::disk_alignment;
-    const std::uint64_t first = position / alignment * alignment;
-    const std::uint64_t end = (position + count + alignment - 1) / alignment * alignment;
-    const Bytes bytes = TRY(read_plain(device, first, end - first));
-    const std::size_t before = std::min<std::size_t>(position - first, bytes.size());
-    return bytes.slice(before, std::min(count, bytes.size() - before));
 }
 
 // So many bytes of a chain, from there on. Shares the memory.
@@ -142,9 +133,9 @@ private:
     Result<wire::FrameHeader> decode_next() const {
         constexpr std::size_t size = wire::Frame::header_size;
         const std::span<const std::byte> first = window_.front().view();
-        if (first.size() >= size) return wire::decode_header(first.first<size>());
+        if (first.size() >= size) return wire::decode_header_in_segment(first.first<size>());
         const Bytes header = joined(slice_of(window_, 0, size));
-        return wire::decode_header(header.view().first<size>());
+        return wire::decode_header_in_segment(header.view().first<size>());
     }
     bool is_wanted(const wire::Frame& frame) const {
         return frame.first.index >= wanted_index_ && frame.end().offset > wanted_offset_;
@@ -266,7 +257,7 @@ Result<> Segment::be_open() {
 // more than that, the frames are looked for one behind the other from where the last good one is
 // known to stand: what is bad among them is damage as any other, and mended as such.
 Result<std::unique_ptr<File>> Segment::open_sealed() {
-    auto again = open(env_, path_, group_, index_.first.index);
+    auto again = open(env_, path_, group_, index_.first.index, nullptr, index_.end.index);
     if (!again.ok() && again.error() != Error::corrupt) return again.error();
     Segment* const found = again.ok() ? again.value().get() : nullptr;
     const bool same = found && found->end() == end() && found->bytes() == bytes();
@@ -286,7 +277,8 @@ Result<std::unique_ptr<File>> Segment::open_sealed() {
 }
 
 Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string path, GroupId group,
-                                               std::int64_t first_index, OpenSegments* pool) {
+                                               std::int64_t first_index, OpenSegments* pool,
+                                               std::int64_t committed) {
     std::unique_ptr<File> file = TRY(env.disk.open(path, Disk::Open::existing));
     const std::uint64_t file_size = TRY(file->size());
     // What counts is what the device has. If a sync has failed, a page cache may keep what never
@@ -323,7 +315,8 @@ Result<std::unique_ptr<Segment>> Segment::open(Environment& env, std::string pat
         REACHABLE("segment/header-told-by-its-footer");
         env.log.error("segment has lost its header", {{"file", segment->path_}});
     }
-    if (!footer || !segment->load_footer(*footer, *header)) TRY(segment->scan(*device, file_size));
+    if (!footer || !segment->load_footer(*footer, *header))
+        TRY(segment->scan(*device, file_size, committed));
     segment->named_ = segment->sealed_;
     segment->leave();
     return segment;
@@ -359,7 +352,7 @@ bool Segment::load_footer(const Footer& footer, const wire::SegmentHeader& heade
 }
 
 // Synced first: what is found here is going to be released from the journal.
-Result<> Segment::scan(File& device, std::uint64_t file_size) {
+Result<> Segment::scan(File& device, std::uint64_t file_size, std::int64_t committed) {
     TRY(file_->sync());
     // In small pieces once a sector could not be read: what stands before it is good.
     std::size_t piece = BUGGIFY("segment/scan-in-bits") ? Buffer::disk_alignment : scan_bytes;
@@ -375,7 +368,7 @@ Result<> Segment::scan(File& device, std::uint64_t file_size) {
             continue;
         }
         const Bytes bytes = TRY(std::move(read));
-        const wire::SegmentScan scan = wire::scan_segment(bytes, group_, index_);
+        const wire::SegmentScan scan = wire::scan_segment(bytes, group_, index_, committed);
         const bool was_last = index_.bytes + (bytes.size() - scan.taken) >= file_size;
         wanted = std::max(piece, scan.needed);
         if (scan.needed > 0 && !was_last && bytes.size() == asked) continue;
@@ -405,21 +398,21 @@ Result<> Segment::make_file() {
     return {};
 }
 
-// What a broken write has left behind the end.
-Result<> Segment::cut_torn_tail() {
+// What a broken write has left behind the end, or what is not wanted any more.
+Result<> Segment::cut_torn_tail(std::uint64_t end) {
     if (trimmed_) return {};
     REACHABLE("segment/torn-tail-trimmed");
-    TRY(file_->resize(index_.bytes));
+    TRY(file_->resize(end));
     trimmed_ = true;
     return {};
 }
 
 Result<> Segment::append(std::span<const wire::Frame> frames) {
-    CHECK(!sealed_ && !frames.empty());
+    CHECK(!sealed_ && !frames.empty() && !has_ahead());
     if (!made_) TRY(make_file());
     TRY(be_open());
     unsynced_ = true;
-    TRY(cut_torn_tail());
+    TRY(cut_torn_tail(index_.bytes));
     trimmed_ = false; // Should the write fail.
     TRY(file_->write_at(index_.bytes, wire::encode_frames(frames)));
     trimmed_ = true;
@@ -439,10 +432,10 @@ Result<> Segment::sync() {
 }
 
 Result<> Segment::seal() {
-    CHECK(!sealed_ && made_);
+    CHECK(!sealed_ && made_ && !has_ahead());
     TRY(be_open());
     unsynced_ = true;
-    TRY(cut_torn_tail()); // A footer is found at the end of its file.
+    TRY(cut_torn_tail(index_.bytes)); // The footer is looked for at the end of the file.
     TRY(file_->write_at(index_.bytes, {wire::encode_footer(index_)}));
     TRY(file_->sync());
     unsynced_ = false;

@@ -15,6 +15,8 @@
 #include "core/log/read_ahead.h"
 #include "core/wire/segment.h"
 
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -33,12 +35,14 @@ public:
                                            Position first, OpenSegments* pool = nullptr);
 
     // Reads past the page cache. Without a good footer the file is synced and scanned, up to the
-    // first frame that is not intact. Null if it has no good header, nor a footer that says what
+    // first frame that is not intact, or that was written ahead, unless it stands before
+    // `committed`. Null if it has no good header, nor a footer that says what
     // was in it: it was never used, or it is damaged, and the caller finds out. Error::corrupt if
     // it is another group's, or begins elsewhere than its name says.
     static Result<std::unique_ptr<Segment>> open(Environment& env, std::string path, GroupId group,
                                                  std::int64_t first_index,
-                                                 OpenSegments* pool = nullptr);
+                                                 OpenSegments* pool = nullptr,
+                                                 std::int64_t committed = 0);
 
     GroupId group() const { return group_; }
     Position first() const { return index_.first; }
@@ -53,6 +57,32 @@ public:
     Result<> append(std::span<const wire::Frame> frames);
     Result<> sync(); // Of the file and of its name.
     Result<> seal(); // Nothing is appended afterwards.
+
+    // ---- Ahead of its end: segment_ahead.cc ----
+
+    // What is not committed can be written to where it will stand, and is no part of the segment
+    // until it is taken: README.md, "The bulk path". append() and seal() wait until all is taken.
+    bool has_ahead() const { return !ahead_.empty(); }
+    Position ahead_end() const { return has_ahead() ? ahead_.back().end : end(); }
+    std::uint64_t ahead_bytes() const { return has_ahead() ? ahead_.back().file_end : bytes(); }
+    wire::FramePlace place_ahead(std::int64_t index) const;
+
+    // Frames must follow ahead_end(). Durable when this returns. After out_of_space, or unavailable
+    // for too many open files, nothing of it is there; after any other error only a node's end is
+    // left.
+    Result<> write_ahead(std::span<const wire::Frame> frames);
+    // This is what the first of them holds: now it is the last one of the segment.
+    void take_ahead(const wire::Frame& frame);
+    // What stands there is not wanted from `end` on. It is written over by whatever comes next.
+    void cut_ahead(Position end);
+
+    // After open(): goes on before `committed`, as open() would have.
+    Result<> extend(std::int64_t committed);
+    // And then: what stands behind the end and is the same as what `expected` has, up to the first
+    // that is not. `found` is told of each, with its payload.
+    using Expected = std::function<const wire::Frame*(std::int64_t index)>;
+    using FoundAhead = std::function<void(const wire::Frame& frame)>;
+    Result<> find_ahead(const Expected& expected, const FoundAhead& found);
 
     // Of a sealed one, which takes another file's name: that one is gone then, whatever it was. The
     // name is durable when its directory is synced.
@@ -120,6 +150,10 @@ private:
         Damage damage;
         std::uint64_t file_end = 0;
     };
+    struct Ahead {
+        Position first, end;
+        std::uint64_t file_position = 0, file_end = 0;
+    };
 
     Segment(Environment& env, std::string path, GroupId group, Position first, OpenSegments* pool);
     ReadAhead* read_ahead() const { return pool_ ? pool_->read_ahead_ : nullptr; }
@@ -135,9 +169,9 @@ private:
     };
     static Result<std::optional<Footer>> read_footer(File& device, std::uint64_t file_size);
     bool load_footer(const Footer& footer, const wire::SegmentHeader& header);
-    Result<> scan(File& device, std::uint64_t file_size);
+    Result<> scan(File& device, std::uint64_t file_size, std::int64_t committed);
     Result<> make_file();
-    Result<> cut_torn_tail();
+    Result<> cut_torn_tail(std::uint64_t end);
 
     // segment_damage.cc
     wire::SegmentIndex::Mark mark_before(std::uint64_t file_position) const;
@@ -165,6 +199,7 @@ private:
     std::string path_;
     GroupId group_;
     wire::SegmentIndex index_;
+    std::deque<Ahead> ahead_; // Each follows the one before it.
     OpenSegments* const pool_;
     OpenSegments::Place place_; // In the pool, while it is open.
     std::unique_ptr<File> file_;
@@ -172,7 +207,7 @@ private:
     bool unsynced_ = false; // With something in it that is not durable.
     bool indexed_ = true;   // The marks are there.
     bool named_ = false;    // Its name is durable.
-    bool trimmed_ = false;  // Nothing stands behind the last frame.
+    bool trimmed_ = false;  // Nothing stands behind the last frame, or behind what is ahead.
     bool sealed_ = false;
     std::size_t users_ = 0;
     bool has_header_ = true;

@@ -32,12 +32,14 @@ void SegmentWriter::add(Log& log) {
     CHECK(log.writer_ == nullptr && !logs_.contains(log.group()));
     logs_.emplace(log.group(), &log);
     log.writer_ = this;
+    if (journal_.config().bulk_min_bytes > 0) journal_.attach(log.group(), log);
     if (log.movable_bytes_ >= config_.segment_flush_bytes) wake(log);
     if (log.has_old()) wake_to_remove(log);
 }
 
 void SegmentWriter::remove(Log& log) {
     if (log.writer_ != this) return;
+    journal_.detach(log.group());
     logs_.erase(log.group());
     std::erase(ready_, &log);
     std::erase(trimmed_, &log);

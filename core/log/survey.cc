@@ -51,9 +51,13 @@ Result<Content> read_content(Environment& env, const std::string& path) {
 }
 
 // All of the header must be there.
+wire::HeaderBytes header_bytes(const Bytes& bytes, std::uint64_t at) {
+    return wire::HeaderBytes(bytes.view().subspan(at, wire::Frame::header_size));
+}
+
+// Of a segment.
 Result<wire::FrameHeader> header_at(const Bytes& bytes, std::uint64_t at) {
-    return wire::decode_header(std::span<const std::byte, wire::Frame::header_size>(
-        bytes.view().subspan(at, wire::Frame::header_size)));
+    return wire::decode_header_in_segment(header_bytes(bytes, at));
 }
 
 // An entry of the journal that may yet be cut, or come again.
@@ -63,6 +67,7 @@ struct Waiting {
     std::int32_t records = 0;
     std::size_t payload_bytes = 0;
     bool is_damaged = false;
+    std::optional<wire::Frame> extent; // It is somewhere else.
 };
 
 class Surveyor {
@@ -71,6 +76,7 @@ public:
 
     Result<> journal(const std::string& directory);
     Result<> segments();
+    Result<> extents();
     Survey finish();
 
 private:
@@ -106,10 +112,12 @@ private:
     void check_place(SurveyedGroup& group, const std::string& path,
                      const wire::SegmentHeader& header);
     std::uint64_t frames_of(GroupId group, const Content& content, std::uint64_t end,
-                            SurveyedFile& found, Position& next, bool may_be_torn,
-                            const Harm& harm);
+                            SurveyedFile& found, Position& next,
+                            std::optional<std::int64_t> committed, const Harm& harm);
     std::optional<std::uint64_t> next_frame(GroupId group, const Bytes& bytes, std::uint64_t from,
                                             std::uint64_t end, std::int64_t least) const;
+    Result<> follow_extents(GroupId group);
+    Result<bool> is_there(const wire::Frame& extent);
     void finish_group(GroupId group, SurveyedGroup& into);
 
     Finding& find(const std::string& path, std::uint64_t position, Consequence consequence,
@@ -336,9 +344,9 @@ Surveyor::Round Surveyor::round(const File& file, const wire::RoundHeader& heade
     for (std::uint32_t i = 0; i < header.frames; ++i) {
         Result<wire::FrameHeader> decoded = Error::corrupt;
         if (end <= bytes.size() && end - at >= wire::Frame::header_size && at < end)
-            decoded = header_at(bytes, at);
+            decoded = wire::decode_header_in_journal(header_bytes(bytes, at));
         if (!decoded.ok() || decoded.value().frame.round != header.round ||
-            wire::stored_size(decoded.value().payload_size) > end - at) {
+            wire::journaled_size(decoded.value()) > end - at) {
             find(file.path, at, Consequence::refused,
                  "the header of frame " + number(i + 1) + " of " + number(header.frames) +
                      " in round " + number(header.round) + " is bad");
@@ -346,8 +354,15 @@ Surveyor::Round Surveyor::round(const File& file, const wire::RoundHeader& heade
         }
         wire::Frame frame = std::move(decoded.value().frame);
         const std::size_t size = decoded.value().payload_size;
-        if (size > 0) frame.payload.push_back(bytes.slice(at + wire::Frame::header_size, size));
-        const bool intact = wire::payload_intact(frame);
+        const bool is_extent = decoded.value().form == wire::FrameForm::extent;
+        const std::size_t stored = wire::journaled_size(decoded.value());
+        if (is_extent) {
+            frame.damaged = static_cast<std::uint32_t>(size);
+            frame.place = wire::decode_place(bytes.view().subspan(at).first<wire::extent_size>());
+        } else if (size > 0) {
+            frame.payload.push_back(bytes.slice(at + wire::Frame::header_size, size));
+        }
+        const bool intact = is_extent ? frame.place.is_known() : wire::payload_intact(frame);
         if (visit_) visit_(file.path, at, frame, intact);
         const bool is_nonsense =
             frame.kind == wire::Frame::Kind::start && !wire::start_of(frame).ok();
@@ -360,7 +375,7 @@ Surveyor::Round Surveyor::round(const File& file, const wire::RoundHeader& heade
             bad_payload(file.path, at, frame,
                         size > 0 ? Consequence::unreadable : Consequence::refused);
         good = good && intact;
-        at += wire::stored_size(size);
+        at += stored;
         frames.push_back(intact ? std::move(frame) : wire::without_payload(std::move(frame)));
     }
     if (at == end) return good ? Round::good : Round::harmed;
@@ -391,10 +406,14 @@ void Surveyor::take(const wire::Frame& frame) {
     default: {
         const std::size_t bytes = size_of(frame.payload) + frame.damaged;
         Waiting& entry = waiting[frame.first.index];
-        const bool was_whole = entry.end == frame.end() && entry.term == frame.term &&
-                               entry.payload_bytes == bytes && !entry.is_damaged;
-        entry = {frame.first,   frame.end(), frame.term,
-                 frame.records, bytes,       frame.damaged > 0 && !was_whole};
+        const bool was_there =
+            entry.end == frame.end() && entry.term == frame.term && entry.payload_bytes == bytes;
+        const bool is_whole = frame.damaged == 0 || (was_there && !entry.is_damaged);
+        auto extent = was_there ? std::move(entry.extent) : std::nullopt;
+        if (frame.place.is_known()) extent = frame;
+        if (is_whole) extent.reset();
+        entry = {frame.first, frame.end(), frame.term,       frame.records,
+                 bytes,       !is_whole,   std::move(extent)};
     }
     }
 }
@@ -502,7 +521,9 @@ Result<> Surveyor::segment(GroupId id, const std::string& path, std::int64_t fir
     found.sealed = index.has_value();
     Position next = header->first;
     const Harm harm{index ? &*index : nullptr, start};
-    found.used = frames_of(id, content, end, found, next, !index, harm);
+    const std::int64_t committed = next_index.value_or(std::max(start, marked_[id].index));
+    found.used = frames_of(id, content, end, found, next,
+                           index ? std::nullopt : std::optional(committed), harm);
     if (index) next = index->end;
     unreadable(path, content, end, harm);
     if (!index && found.used < bytes.size() && next_index)
@@ -515,11 +536,13 @@ Result<> Surveyor::segment(GroupId id, const std::string& path, std::int64_t fir
     return {};
 }
 
-// Returns where good content ends. In a segment that is not sealed that is where the segment ends;
-// in one that is, what is bad is told, and it goes on behind it.
+// Returns where good content ends. In a segment that is not sealed that is where the segment ends,
+// also before what was written ahead and is not before `committed`; in one that is, what is bad is
+// told, and it goes on behind it.
 std::uint64_t Surveyor::frames_of(GroupId id, const Content& content, std::uint64_t end,
-                                  SurveyedFile& found, Position& next, bool may_be_torn,
-                                  const Harm& harm) {
+                                  SurveyedFile& found, Position& next,
+                                  std::optional<std::int64_t> committed, const Harm& harm) {
+    const bool may_be_torn = committed.has_value();
     const Bytes& bytes = content.bytes;
     SurveyedGroup& group = survey_.groups[id];
     std::uint64_t at = wire::SegmentHeader::size;
@@ -529,6 +552,8 @@ std::uint64_t Surveyor::frames_of(GroupId id, const Content& content, std::uint6
         const bool fits = decoded.ok() && decoded.value().frame.group == id &&
                           decoded.value().frame.is_entry() && decoded.value().frame.first == next &&
                           wire::stored_size(decoded.value().payload_size) <= end - at;
+        const bool is_ahead = fits && decoded.value().form == wire::FrameForm::ahead;
+        if (is_ahead && may_be_torn && next.index >= *committed) break;
         if (!fits) {
             if (may_be_torn) break;
             const auto behind = next_frame(id, bytes, at + 8, end, next.index);
@@ -578,11 +603,52 @@ std::optional<std::uint64_t> Surveyor::next_frame(GroupId id, const Bytes& bytes
 
 // ---- Both together ----
 
+Result<> Surveyor::extents() {
+    for (const auto& [group, waiting] : waiting_) TRY(follow_extents(group));
+    return {};
+}
+
+// As recovery would read it; by its own means.
+Result<bool> Surveyor::is_there(const wire::Frame& extent) {
+    const std::string path =
+        group_directory(extent.group) + '/' + segment_file_name(extent.place.segment);
+    const auto file = env_.disk.open(path, Disk::Open::existing);
+    if (!file.ok() && file.error() == Error::not_found) return false;
+    if (!file.ok()) return file.error();
+    Buffer memory(wire::Frame::header_size + extent.damaged);
+    const auto got = file.value()->read_at(extent.place.file_position, memory.view());
+    if (!got.ok() && got.error() != Error::corrupt) return got.error();
+    if (!got.ok() || got.value() < memory.size()) return false;
+    const Bytes bytes = std::move(memory).freeze();
+    auto header = header_at(bytes, 0);
+    if (!header.ok() || header.value().payload_size != extent.damaged) return false;
+    wire::Frame frame = std::move(header).value().frame;
+    frame.payload = {bytes.slice(wire::Frame::header_size, extent.damaged)};
+    return wire::is_same_entry(frame, extent) && wire::payload_intact(frame);
+}
+
+// Of those entries that are in no segment yet.
+Result<> Surveyor::follow_extents(GroupId id) {
+    const SurveyedGroup& group = survey_.groups[id];
+    auto& waiting = waiting_[id];
+    const std::int64_t end = std::max(group.segments_end.index, group.start.first.index);
+    for (auto at = waiting.lower_bound(end); at != waiting.end(); ++at) {
+        Waiting& entry = at->second;
+        if (!entry.extent) continue;
+        entry.is_damaged = !TRY(is_there(*entry.extent));
+        if (entry.is_damaged)
+            bad_payload(group_directory(id) + '/' + segment_file_name(entry.extent->place.segment),
+                        entry.extent->place.file_position, *entry.extent, Consequence::unreadable);
+    }
+    return {};
+}
+
 void Surveyor::finish_group(GroupId id, SurveyedGroup& into) {
     auto& waiting = waiting_[id];
     const Position marked = marked_[id];
-    // What is before the start counts as if segments held it.
-    if (into.segments_end.index < into.start.first.index) {
+    // What is before the start counts as if segments held it, and not as it stands there: it may be
+    // what was written ahead and overruled.
+    if (into.segments_end.index <= into.start.first.index) {
         into.segments_end = into.start.first;
         into.last_term = into.start.before;
     }
@@ -678,6 +744,7 @@ Result<Survey> survey(Environment& env, const std::string& journal_directory,
     Surveyor surveyor(env, visit);
     TRY(surveyor.journal(journal_directory));
     TRY(surveyor.segments());
+    TRY(surveyor.extents());
     return surveyor.finish();
 }
 

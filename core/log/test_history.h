@@ -85,7 +85,7 @@ struct Deed {
 
 class History {
 public:
-    explicit History(std::uint64_t seed) : node_(seed) {}
+    explicit History(std::uint64_t seed) : node_(seed, settings(seed)) {}
 
     // The node has said that its disk is damaged, which it is: it has no more lives.
     bool refused() const { return refused_; }
@@ -97,12 +97,14 @@ public:
         synced_ = 0;
         term_ = term_.next();
         node_.boot([&](Life& life) -> Result<> {
+            const Living living(*this, life);
             trouble_ = compare(life);
             if (!trouble_.empty()) return {};
             for (const Operation& operation : plan.operations) TRY(carry_out(life, operation));
             return life.env.fibers.sleep_until(life.env.clock.now() + 50ms);
         });
         const bool runs = node_.steps(plan.steps);
+        if (life_) note_committed(*life_);
         if (runs && plan.power_cut) node_.cut_power();
         if (runs && !plan.power_cut) node_.world.kill(TestNode::id);
         if (!trouble_.empty()) return trouble_;
@@ -115,6 +117,34 @@ public:
     }
 
 private:
+    // In one of three all goes through the journal, in one what is not small goes past it, in one
+    // all does that can.
+    static Settings settings(std::uint64_t seed) {
+        static constexpr std::array<std::size_t, 3> least{0, 800, 1};
+        Settings settings = Settings::small();
+        settings.journal.bulk_min_bytes = least[seed % least.size()];
+        return settings;
+    }
+
+    struct Living {
+        Living(History& h, Life& l) : history(h) { history.life_ = &l; }
+        ~Living() {
+            history.note_committed(*history.life_);
+            history.life_ = nullptr;
+        }
+        Living(const Living&) = delete;
+        Living& operator=(const Living&) = delete;
+        History& history;
+    };
+    // What a node was told to be committed it need not know in its next life, and yet no leader
+    // overrules it.
+    void note_committed(const Life& life) {
+        for (const auto& [group, log] : life.logs) {
+            std::int64_t& committed = committed_[static_cast<std::size_t>(group.value)];
+            committed = std::max(committed, log->committed().index);
+        }
+    }
+
     bool may_refuse(Error error) {
         refused_ = harmed_ && error == Error::corrupt;
         return refused_;
@@ -175,9 +205,7 @@ private:
         for (int time = 0; time < 2; ++time) {
             Model found;
             const Survey seen = look(node_);
-            if (seen.damaged() && !harmed_)
-                return "called damaged: " + seen.findings.front().path + ": " +
-                       seen.findings.front().what;
+            if (seen.damaged() && !harmed_) return "called damaged: " + words_of(seen);
             const Result<> opened = node_.live([&](Life& life) -> Result<> {
                 found = TRY(read(life));
                 return {};
@@ -186,7 +214,8 @@ private:
             if (node_.opened.ok() == seen.refused())
                 return "recovery says " + words_of(node_.opened) +
                        ", but a look at the disk: " + words_of(seen);
-            if (!opened.ok() && !seen.damaged()) return "a damage that the survey does not see";
+            if (!opened.ok() && !seen.damaged())
+                return "a damage that the survey does not see: " + words_of(opened);
             if (!opened.ok()) {
                 if (may_refuse(opened.error())) return {};
                 return "reopen: " + std::string(to_string(opened.error()));
@@ -198,6 +227,11 @@ private:
             while (!(expected == found) && done < deeds_.size()) deeds_[done++].change(expected);
             if (!(expected == found)) return differs(expected, found);
             base_ = found;
+            for (std::size_t i = 0; i < group_count; ++i) {
+                const Model::Group& group = base_.groups[i];
+                const auto entries = static_cast<std::int64_t>(group.entries.size());
+                committed_[i] = std::min(committed_[i], group.start.first.index + entries);
+            }
             deeds_.clear();
             synced_ = 0;
             last_round_harmed_ = false;
@@ -273,10 +307,11 @@ private:
     }
 
     // An entry of which some records were trimmed was committed, though a new life has not heard.
-    static std::int64_t least_end(const Log& log) {
+    std::int64_t least_end(const Log& log) const {
         const LogStart& start = log.log_start();
-        return std::max(log.committed().index,
-                        start.first.index + (start.offset > start.first.offset ? 1 : 0));
+        const std::int64_t committed = committed_[static_cast<std::size_t>(log.group().value)];
+        return std::max({log.committed().index, committed,
+                         start.first.index + (start.offset > start.first.offset ? 1 : 0)});
     }
 
     Result<> cut(Log& log, int group, std::int64_t keep) {
@@ -363,6 +398,8 @@ private:
     std::size_t synced_ = 0;
     Term term_;
     std::string trouble_;
+    Life* life_ = nullptr; // The one that is lived.
+    std::array<std::int64_t, group_count> committed_{};
     bool harmed_ = false;
     bool last_round_harmed_ = false;
     bool refused_ = false;

@@ -41,14 +41,16 @@ bool is_sensible(const Frame& frame) {
     return frame.has_records() ? frame.records > 0 : frame.records == 0;
 }
 
-void encode_header(const Frame& frame, std::span<std::byte, Frame::header_size> into) {
-    const std::size_t payload_size = size_of(frame.payload);
-    CHECK(is_sensible(frame) && frame.damaged == 0);
+void encode_header(const Frame& frame, std::span<std::byte, Frame::header_size> into,
+                   FrameForm form) {
+    const std::size_t payload_size = size_of(frame.payload) + frame.damaged;
+    CHECK(is_sensible(frame) && (frame.damaged == 0 || form == FrameForm::extent));
     const std::uint32_t payload_crc =
         frame.payload_crc != 0 ? frame.payload_crc : crc32c(frame.payload);
     FixedWriter writer(into.subspan(header_crc_size));
     writer.put(payload_crc).put(static_cast<std::uint32_t>(payload_size));
-    writer.put(frame_version).put(static_cast<std::uint8_t>(frame.kind)).put(std::uint16_t{0});
+    writer.put(frame_version).put(static_cast<std::uint8_t>(frame.kind));
+    writer.put(static_cast<std::uint16_t>(form));
     writer.put(frame.group.value).put(frame.first.index).put(frame.first.offset.value);
     writer.put(frame.round).put(frame.term.value).put(frame.records).put(std::uint64_t{0});
     FixedWriter(into).put(crc32c(into.subspan(header_crc_size)));
@@ -60,7 +62,9 @@ Bytes encode_header(const Frame& frame) {
     return std::move(header).freeze();
 }
 
-Result<FrameHeader> decode_header(std::span<const std::byte, Frame::header_size> bytes) {
+namespace {
+
+Result<FrameHeader> decode_form(HeaderBytes bytes, FrameForm other) {
     FixedReader reader(bytes);
     if (reader.get<std::uint32_t>() != crc32c(bytes.subspan(header_crc_size)))
         return Error::corrupt;
@@ -78,9 +82,52 @@ Result<FrameHeader> decode_header(std::span<const std::byte, Frame::header_size>
     frame.round = reader.get<std::uint64_t>();
     frame.term = Term(reader.get<std::int32_t>());
     frame.records = reader.get<std::int32_t>();
-    if (version != frame_version || flags != 0) return Error::corrupt;
+    if (version != frame_version) return Error::corrupt;
+    header.form = static_cast<FrameForm>(flags);
+    if (header.form != FrameForm::plain && (header.form != other || !frame.is_entry()))
+        return Error::corrupt;
     if (header.payload_size > Frame::payload_size_max || !is_sensible(frame)) return Error::corrupt;
     return header;
+}
+
+} // namespace
+
+Result<FrameHeader> decode_header(HeaderBytes bytes) {
+    return decode_form(bytes, FrameForm::plain);
+}
+
+Result<FrameHeader> decode_header_in_journal(HeaderBytes bytes) {
+    return decode_form(bytes, FrameForm::extent);
+}
+
+Result<FrameHeader> decode_header_in_segment(HeaderBytes bytes) {
+    return decode_form(bytes, FrameForm::ahead);
+}
+
+namespace {
+
+constexpr std::size_t summed_of_extent = Frame::header_size + 2 * sizeof(std::uint64_t);
+
+} // namespace
+
+void encode_extent(const Frame& frame, std::span<std::byte, extent_size> into) {
+    CHECK(frame.place.is_known());
+    encode_header(frame, into.first<Frame::header_size>(), FrameForm::extent);
+    FixedWriter writer(into.subspan(Frame::header_size));
+    writer.put(frame.place.segment).put(frame.place.file_position);
+    writer.put(crc32c(into.first(summed_of_extent))).put(std::uint32_t{0});
+}
+
+FramePlace decode_place(std::span<const std::byte, extent_size> extent) {
+    FixedReader reader(extent.subspan(Frame::header_size));
+    FramePlace place;
+    place.segment = reader.get<std::int64_t>();
+    place.file_position = reader.get<std::uint64_t>();
+    // As with the numbers of a frame: one may add to it without a thought.
+    constexpr std::uint64_t limit = std::uint64_t{1} << 62;
+    const bool is_good = reader.get<std::uint32_t>() == crc32c(extent.first(summed_of_extent));
+    if (!is_good || place.segment < 0 || place.file_position > limit) return {};
+    return place;
 }
 
 bool payload_intact(const Frame& frame) { return crc32c(frame.payload) == frame.payload_crc; }

@@ -3,6 +3,9 @@
 // Stands before every entry, in the journal, in segments and between nodes: 64 bytes, the layout is
 // in FORMATS.md. The payload of a records frame is a Kafka batch, to the byte. It has a checksum of
 // ours as well, since Kafka's leaves out the first 21 bytes: base offset, length, epoch, magic.
+//
+// A large entry may stand in its segment before it is committed: its frame there says so, and the
+// journal has an extent in its place, which is the same header, and where that frame is.
 #pragma once
 
 #include "core/base/bytes.h"
@@ -13,6 +16,15 @@
 #include <span>
 
 namespace pyralog::wire {
+
+// Where a frame stands, in the segment that begins with the entry of this index.
+struct FramePlace {
+    static constexpr std::int64_t nowhere = -1;
+    std::int64_t segment = nowhere;
+    std::uint64_t file_position = 0;
+    bool is_known() const { return segment != nowhere; }
+    bool operator==(const FramePlace&) const = default;
+};
 
 struct Frame {
     static constexpr std::size_t header_size = 64;
@@ -43,6 +55,8 @@ struct Frame {
     // So many bytes belong into the payload and are not what they should be where this was read:
     // the payload is empty then, and all else still holds. Zero: it is whole. Never written.
     std::uint32_t damaged = 0;
+    // Of an extent. Its payload may be here as well; or `damaged` says that it has yet to be read.
+    FramePlace place;
     BytesChain payload;
 
     bool is_entry() const { return kind < Kind::vote; }
@@ -51,10 +65,17 @@ struct Frame {
     Position end() const { return first.after(records); }
 };
 
+enum class FrameForm : std::uint16_t {
+    plain = 0,
+    ahead = 1,  // In a segment only: it was not known to be committed when it was written.
+    extent = 2, // In the journal only.
+};
+
 // The 64 bytes that stand before the payload. Sums up the payload if payload_crc is still zero, so
 // whoever knows the sum sets it.
 Bytes encode_header(const Frame& frame);
-void encode_header(const Frame& frame, std::span<std::byte, Frame::header_size> into);
+void encode_header(const Frame& frame, std::span<std::byte, Frame::header_size> into,
+                   FrameForm form = FrameForm::plain);
 
 // Could some version of ours have written this? What can not is refused where it comes in, so that
 // the rest of the code may add to the numbers of a frame without a thought.
@@ -64,10 +85,15 @@ bool is_sensible(const Frame& frame);
 struct FrameHeader {
     Frame frame;
     std::size_t payload_size = 0;
+    FrameForm form = FrameForm::plain;
 };
 
-// Error::corrupt if these are not the bytes of a frame that some version of ours has written.
-Result<FrameHeader> decode_header(std::span<const std::byte, Frame::header_size> bytes);
+// Error::corrupt if these are not the bytes of a frame that some version of ours has written: as it
+// is sent between nodes, or as it stands in the journal, or in a segment.
+using HeaderBytes = std::span<const std::byte, Frame::header_size>;
+Result<FrameHeader> decode_header(HeaderBytes bytes);
+Result<FrameHeader> decode_header_in_journal(HeaderBytes bytes);
+Result<FrameHeader> decode_header_in_segment(HeaderBytes bytes);
 
 // Is the payload the one that payload_crc was computed from?
 bool payload_intact(const Frame& frame);
@@ -80,6 +106,19 @@ constexpr std::size_t stored_size(std::size_t payload_size) {
 }
 inline std::size_t stored_size(const Frame& frame) {
     return stored_size(size_of(frame.payload) + frame.damaged);
+}
+
+// Behind the header of an extent stands where the entry is, with a sum over both.
+constexpr std::size_t extent_size = Frame::header_size + 24;
+void encode_extent(const Frame& frame, std::span<std::byte, extent_size> into);
+FramePlace decode_place(std::span<const std::byte, extent_size> extent); // Nowhere: it is damaged.
+
+// In the journal.
+inline std::size_t journaled_size(const Frame& frame) {
+    return frame.place.is_known() ? extent_size : stored_size(frame);
+}
+inline std::size_t journaled_size(const FrameHeader& header) {
+    return header.form == FrameForm::extent ? extent_size : stored_size(header.payload_size);
 }
 
 // Are these the same entry, as far as their headers say? Then so are their payloads.

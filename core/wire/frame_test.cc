@@ -42,6 +42,47 @@ TEST_CASE("a frame in a file has the bytes in FORMATS.md", "[wire]") {
     CHECK(wire::decode_header(header_of(bytes)).ok());
 }
 
+TEST_CASE("an extent has the bytes in FORMATS.md, and each bit of them counts", "[wire]") {
+    Frame frame = some_frame();
+    frame.round = 9;
+    frame.place = {12, 64};
+    Buffer stored(wire::extent_size);
+    wire::encode_extent(frame, stored.view().first<wire::extent_size>());
+    const Bytes bytes = std::move(stored).freeze();
+    CHECK(wire::hex_of(bytes) == wire::golden("frame_extent", bytes));
+    // In the journal, and nowhere else.
+    CHECK(!wire::decode_header(header_of(bytes)).ok());
+    CHECK(!wire::decode_header_in_segment(header_of(bytes)).ok());
+    const auto decoded = wire::decode_header_in_journal(header_of(bytes));
+    REQUIRE(decoded.ok());
+    CHECK(decoded.value().form == wire::FrameForm::extent);
+    CHECK(decoded.value().payload_size == size_of(frame.payload));
+    CHECK(decoded.value().frame.payload_crc == crc32c(frame.payload));
+    CHECK(wire::decode_place(bytes.view().first<wire::extent_size>()) == frame.place);
+    for (std::size_t bit = 8 * Frame::header_size; bit < 8 * (wire::extent_size - 4); ++bit) {
+        Buffer bad(wire::extent_size);
+        std::memcpy(bad.data(), bytes.data(), wire::extent_size);
+        bad.view()[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8));
+        CHECK(!wire::decode_place(bad.view().first<wire::extent_size>()).is_known());
+    }
+}
+
+TEST_CASE("what is ahead in a segment is not taken for anything else", "[wire]") {
+    Buffer bytes(Frame::header_size);
+    const auto into = bytes.view().first<Frame::header_size>();
+    wire::encode_header(some_frame(), into, wire::FrameForm::ahead);
+    CHECK(!wire::decode_header(Header(into)).ok());
+    CHECK(!wire::decode_header_in_journal(Header(into)).ok());
+    const auto decoded = wire::decode_header_in_segment(Header(into));
+    REQUIRE(decoded.ok());
+    CHECK(decoded.value().form == wire::FrameForm::ahead);
+    Frame vote = some_frame();
+    vote.kind = Frame::Kind::vote;
+    vote.records = 0;
+    wire::encode_header(vote, into, wire::FrameForm::ahead);
+    CHECK(!wire::decode_header_in_segment(Header(into)).ok());
+}
+
 TEST_CASE("a frame's header reads back as it was written", "[wire]") {
     rc::prop("any frame", [] {
         Frame frame;

@@ -28,12 +28,20 @@ Body take_frames(const Bytes& file, const RoundHeader& round, std::uint64_t posi
     bool harmed = false;
     for (std::uint32_t i = 0; i < round.frames; ++i) {
         if (body.size() - at < Frame::header_size) return Body::bad;
-        const auto decoded = decode_header(std::span<const std::byte, Frame::header_size>(
-            body.view().subspan(at, Frame::header_size)));
+        const auto decoded =
+            decode_header_in_journal(HeaderBytes(body.view().subspan(at, Frame::header_size)));
         if (!decoded.ok()) return Body::bad;
         FrameHeader header = decoded.value();
-        if (stored_size(header.payload_size) > body.size() - at) return Body::bad;
+        if (journaled_size(header) > body.size() - at) return Body::bad;
         if (header.frame.round != round.round) return Body::bad;
+        if (header.form == FrameForm::extent) {
+            header.frame.place = decode_place(body.view().subspan(at).first<extent_size>());
+            harmed = harmed || !header.frame.place.is_known();
+            header.frame.damaged = static_cast<std::uint32_t>(header.payload_size);
+            at += extent_size;
+            frames.push_back(std::move(header.frame));
+            continue;
+        }
         if (header.payload_size > 0)
             header.frame.payload.push_back(
                 body.slice(at + Frame::header_size, header.payload_size));
@@ -53,10 +61,10 @@ Body take_frames(const Bytes& file, const RoundHeader& round, std::uint64_t posi
 // A frame of this round, header and padding; nothing if none begins here that ends before `end`.
 std::optional<std::uint64_t> frame_size(const Bytes& file, std::uint64_t at, std::uint64_t number) {
     if (file.size() - at < Frame::header_size) return {};
-    const auto header = decode_header(std::span<const std::byte, Frame::header_size>(
-        file.view().subspan(at, Frame::header_size)));
+    const auto header =
+        decode_header_in_journal(HeaderBytes(file.view().subspan(at, Frame::header_size)));
     if (!header.ok() || header.value().frame.round != number) return {};
-    const std::uint64_t size = stored_size(header.value().payload_size);
+    const std::uint64_t size = journaled_size(header.value());
     return size > file.size() - at ? std::nullopt : std::optional(size);
 }
 

@@ -73,7 +73,8 @@ struct JournalScan {
     };
     End end = End::intact;
     // Of the good rounds, in order; slices of the file. A payload that was durable and is bad now
-    // is left out, which Frame::damaged says: all else in its round is known.
+    // is left out, which Frame::damaged says: all else in its round is known. An extent comes
+    // without one as well, and with its place, unless that was damaged.
     std::vector<Frame> frames;
     std::uint64_t round_end = 0;     // One more than the last good round.
     std::uint64_t file_position = 0; // Where the good rounds end.

@@ -1,5 +1,6 @@
 #include "core/wire/segment.h"
 
+#include "core/base/bug.h"
 #include "core/base/crc32c.h"
 #include "core/wire/fixed.h"
 
@@ -132,13 +133,13 @@ std::int64_t batch_timestamp_max(const Frame& frame) {
     return std::max(SegmentIndex::no_timestamp, static_cast<std::int64_t>(bits));
 }
 
-BytesChain encode_frames(std::span<const Frame> frames) {
+BytesChain encode_frames(std::span<const Frame> frames, FrameForm form) {
     Buffer headers(frames.size() * Frame::header_size);
     for (std::size_t i = 0; i < frames.size(); ++i) {
         Frame frame = frames[i];
         frame.round = 0;
-        encode_header(frame,
-                      headers.view().subspan(i * Frame::header_size).first<Frame::header_size>());
+        const auto into = headers.view().subspan(i * Frame::header_size);
+        encode_header(frame, into.first<Frame::header_size>(), form);
     }
     const Bytes stored_headers = std::move(headers).freeze();
     const Bytes zeros = Bytes::copy_of(std::string_view("\0\0\0\0\0\0\0\0", frame_alignment));
@@ -154,7 +155,8 @@ BytesChain encode_frames(std::span<const Frame> frames) {
     return chain;
 }
 
-SegmentScan scan_segment(const Bytes& bytes, GroupId group, SegmentIndex& index) {
+SegmentScan scan_segment(const Bytes& bytes, GroupId group, SegmentIndex& index,
+                         std::int64_t committed) {
     SegmentScan scan;
     while (true) {
         const std::size_t left = bytes.size() - scan.taken;
@@ -162,11 +164,13 @@ SegmentScan scan_segment(const Bytes& bytes, GroupId group, SegmentIndex& index)
             scan.needed = Frame::header_size;
             return scan;
         }
-        const auto decoded = decode_header(std::span<const std::byte, Frame::header_size>(
-            bytes.view().subspan(scan.taken, Frame::header_size)));
+        const auto decoded = decode_header_in_segment(
+            HeaderBytes(bytes.view().subspan(scan.taken, Frame::header_size)));
         if (!decoded.ok()) return scan;
         FrameHeader header = decoded.value();
         if (header.frame.group != group) return scan;
+        const bool is_ahead = header.form == FrameForm::ahead;
+        if (is_ahead && header.frame.first.index >= committed && !BUG(M40)) return scan;
         const std::size_t size = stored_size(header.payload_size);
         if (left < size) {
             scan.needed = size;

@@ -59,20 +59,22 @@ struct SegmentIndex {
 };
 
 // As they stand in a segment: each with its header, and zeros up to the next.
-BytesChain encode_frames(std::span<const Frame> frames);
+BytesChain encode_frames(std::span<const Frame> frames, FrameForm form = FrameForm::plain);
 
 // The greatest timestamp of a batch; no_timestamp for what is not one.
 std::int64_t batch_timestamp_max(const Frame& frame);
 
 // Reads frames of `group` from `bytes`, which stand at index.bytes in the file, and adds each one
-// that is intact and follows. Returns how many bytes were taken; less than all of them means that
-// the next frame is incomplete, bad, or not there. `needed` is then how many bytes would show it,
-// or zero if more would not help.
+// that is intact and follows. One that was written ahead counts only before `committed`: the bytes
+// do not say if it ever was. Returns how many bytes were taken; less than all of them means that
+// the next frame is incomplete, bad, or does not count. `needed` is then how many bytes would show
+// it, or zero if more would not help.
 struct SegmentScan {
     std::size_t taken = 0;
     std::size_t needed = 0;
 };
-SegmentScan scan_segment(const Bytes& bytes, GroupId group, SegmentIndex& index);
+SegmentScan scan_segment(const Bytes& bytes, GroupId group, SegmentIndex& index,
+                         std::int64_t committed = 0);
 
 // Stands at the end of a sealed segment: the index, and then 64 bytes that say where it begins.
 struct SegmentFooter {

@@ -61,6 +61,30 @@ TEST_CASE("a segment's header reads back, and no bit of it may flip", "[wire]") 
     CHECK(!wire::decode_segment_header(bytes.view().first(63)));
 }
 
+TEST_CASE("a scan passes what was written ahead only as far as it is known to count", "[wire]") {
+    std::vector<Frame> frames(4);
+    Position next = header.first;
+    for (Frame& frame : frames) {
+        frame.group = header.group;
+        frame.term = Term(1);
+        frame.first = next;
+        frame.records = 2;
+        frame.payload = {Bytes::copy_of("some records")};
+        next = frame.end();
+    }
+    const std::span all(frames);
+    BytesChain chain = wire::encode_frames(all.first(1));
+    for (const auto& part : wire::encode_frames(all.subspan(1, 2), wire::FrameForm::ahead))
+        chain.push_back(part);
+    for (const auto& part : wire::encode_frames(all.last(1))) chain.push_back(part);
+    const Bytes bytes = joined(chain);
+    for (std::int64_t known = 0; known <= 5; ++known) {
+        SegmentIndex index(header.first);
+        scan_segment(bytes, header.group, index, header.first.index + known);
+        CHECK(index.end.index - header.first.index == (known < 2 ? 1 : known == 2 ? 2 : 4));
+    }
+}
+
 TEST_CASE("a scan stops at the first frame that is not whole, for every length", "[wire]") {
     SegmentBytes segment;
     segment.add(Term(1), 0, 0);

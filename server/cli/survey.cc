@@ -149,12 +149,19 @@ void print_frame(bool as_json, std::string_view path, std::uint64_t file_positio
                   "\"round\":%llu,\"intact\":%s}\n"
                 : "%s:%llu %s group=%lld term=%lld index=%lld offset=%lld records=%d bytes=%zu "
                   "round=%llu%s\n";
-    const char* const end = as_json ? (intact ? "true" : "false") : (intact ? "" : " DAMAGED");
+    std::string end = as_json ? (intact ? "true" : "false") : (intact ? "" : " DAMAGED");
+    // Of an extent: it is somewhere else.
+    const std::string segment = std::to_string(frame.place.segment);
+    const std::string position = std::to_string(frame.place.file_position);
+    if (frame.place.is_known())
+        end += as_json ? ",\"segment\":" + segment + ",\"segment_position\":" + position
+                       : " in segment " + segment + " at " + position;
     std::printf(form, std::string(path).c_str(), static_cast<unsigned long long>(file_position),
                 name_of(frame.kind), static_cast<long long>(frame.group.value),
                 static_cast<long long>(frame.term.value), static_cast<long long>(frame.first.index),
                 static_cast<long long>(frame.first.offset.value), frame.records,
-                size_of(frame.payload), static_cast<unsigned long long>(frame.round), end);
+                size_of(frame.payload) + frame.damaged,
+                static_cast<unsigned long long>(frame.round), end.c_str());
 }
 
 } // namespace

@@ -149,6 +149,21 @@ std::vector<PlantedBug> disks_and_restarts() {
     };
 }
 
+std::vector<PlantedBug> past_the_journal() {
+    using namespace oracle;
+    return {
+        {"M39",
+         "the journal names what is not durable",
+         {durable_not_on_media, committed_not_durable, acknowledged_not_durable, durable_kept,
+          recovered_less},
+         {}},
+        {"M40",
+         "what a segment has ahead is taken for committed",
+         {machine, majority, durable_not_on_media, matching, committed_kept, durable_kept},
+         {}},
+    };
+}
+
 std::vector<PlantedBug> reads_and_progress() {
     using namespace oracle;
     return {
@@ -312,9 +327,10 @@ std::vector<PlantedBug> what_is_not_deterministic() {
 const std::vector<PlantedBug>& planted_bugs() {
     static const std::vector<PlantedBug> bugs = [] {
         std::vector<PlantedBug> all;
-        for (auto* part : {votes_and_terms, disks_and_restarts, reads_and_progress,
-                           what_clients_see, what_members_see, what_producers_see,
-                           what_is_committed, what_is_compacted, what_is_not_deterministic})
+        for (auto* part :
+             {votes_and_terms, disks_and_restarts, past_the_journal, reads_and_progress,
+              what_clients_see, what_members_see, what_producers_see, what_is_committed,
+              what_is_compacted, what_is_not_deterministic})
             std::ranges::copy(part(), std::back_inserter(all));
         return all;
     }();
