@@ -25,7 +25,10 @@ SegmentWriter::SegmentWriter(Environment& env, Journal& journal, const LogConfig
                      "were written once more.") {}
 
 SegmentWriter::~SegmentWriter() {
-    for (const auto& [group, log] : logs_) log->writer_ = nullptr;
+    for (const auto& [group, log] : logs_) {
+        journal_.detach(group);
+        log->writer_ = nullptr;
+    }
 }
 
 void SegmentWriter::add(Log& log) {
