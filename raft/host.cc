@@ -44,7 +44,8 @@ Host::Host(Environment& env, Settings settings, wire::Hello self,
       segment_writer_(std::make_unique<SegmentWriter>(env, *journal_, settings.log)),
       transport_(env, settings.transport, std::move(self), std::move(peers), &disks_),
       repair_(std::make_unique<Repair>(env, *this)), low_water_(env, *this), producers_(env, *this),
-      unsaved_changed_(env.fibers), deadlines_changed_(env.fibers), unused_(env.fibers),
+      unsaved_changed_(env.fibers), untold_changed_(env.fibers), deadlines_changed_(env.fibers),
+      unused_(env.fibers),
       groups_gauge_(env.metrics, "pyralog_raft_groups", "Raft groups with a replica on this node."),
       elections_(env.metrics, "pyralog_elections_won_total",
                  "How often a replica of this node has become a leader."),
@@ -284,6 +285,7 @@ Result<> Host::run(std::unique_ptr<Listener> listener) {
     keep("read ahead", [this] { return read_ahead_.run(); });
     keep("saved", [this] { return sync_all(); });
     keep("deadlines", [this] { return keep_deadlines(); });
+    keep("leaders", [this] { return tell_again(); });
     keep("disk watch", [this] { return watch_disk(); });
     keep("disks", [this] { return tell_of_abstention(); });
     keep("repair", [this] { return repair_->run(); });
@@ -416,7 +418,7 @@ void Host::leader_changed(Group& group) {
     if (group.leads()) elections_.add();
     if (group.leads()) {
         for (const auto& [node, address] : transport_.kafka_addresses())
-            transport_.send(node, {group.id(), wire::Leadership{group.term(), true}, {}});
+            tell_that_it_leads(node, group);
     }
     env_.log.debug("leader changed", {{"group", group.id()},
                                       {"term", group.term()},
@@ -512,7 +514,27 @@ void Host::peer_connected(NodeId peer) {
     if (tells_in_any_order(peer)) return;
 #endif
     for (const auto& [id, group] : groups_)
-        if (group->leads()) transport_.send(peer, {id, wire::Leadership{group->term(), true}, {}});
+        if (group->leads()) tell_that_it_leads(peer, *group);
+}
+
+// A node without a stream is told when it has one. One that has, and no room in its queue, would
+// look for the leader where it was before, for ever: it is told again.
+void Host::tell_that_it_leads(NodeId node, const Group& group) {
+    const bool told = transport_.send(node, {group.id(), wire::Leadership{group.term(), true}, {}});
+    if (told || !transport_.connected(node)) return;
+    REACHABLE("host/no-room-to-say-who-leads");
+    untold_.emplace(node, group.id());
+    untold_changed_.notify_all();
+}
+
+Result<> Host::tell_again() {
+    for (;;) {
+        TRY(untold_changed_.wait([this] { return !untold_.empty(); }));
+        TRY(env_.fibers.sleep_until(env_.clock.now() + settings_.raft.heartbeat_interval));
+        for (const auto& [node, id] : std::exchange(untold_, {}))
+            if (const auto group = groups_.find(id); group != groups_.end())
+                if (group->second->leads()) tell_that_it_leads(node, *group->second);
+    }
 }
 
 std::optional<NodeId> Host::leader_of(GroupId id) const {

@@ -149,6 +149,8 @@ private:
     bool disk_hangs(Time now) const;
     void receive(NodeId from, wire::PeerMessage message);
     void peer_connected(NodeId peer);
+    void tell_that_it_leads(NodeId node, const Group& group);
+    Result<> tell_again();
     bool tells_in_any_order(NodeId peer); // Only with planted bugs.
     LogConfig log_config(const Member& member) const;
     std::unique_ptr<Group> make_group(const Member& member, std::unique_ptr<Log> log,
@@ -191,6 +193,8 @@ private:
     Time disk_answered_;             // To either.
     std::set<GroupId> abstaining_;
     Condition unsaved_changed_;
+    std::set<std::pair<NodeId, GroupId>> untold_; // Who is still to hear that this node leads.
+    Condition untold_changed_;
     Condition deadlines_changed_;
     Condition unused_;
     std::map<GroupId, Other> others_;

@@ -744,6 +744,40 @@ TEST_CASE("nodes without a replica hear who leads, also when they come later", "
     CHECK(hosts.until(heard));
 }
 
+// Seed 54950: it was said once, and a transaction hung where that was not heard.
+TEST_CASE("who leads is said again if there was no room to say it", "[raft]") {
+    Hosts hosts(3);
+    const NodeId away{3};
+    hosts.groups.clear();
+    hosts.start(away);
+    hosts.groups = {{group_one, {{NodeId(1), NodeId(2)}, {}, {}}}};
+    hosts.start(NodeId(1));
+    hosts.start(NodeId(2));
+    const NodeId first = hosts.leader();
+    const NodeId second = first == NodeId(1) ? NodeId(2) : NodeId(1);
+    hosts.world.kill(away);
+    hosts.groups.clear();
+    hosts.start(away);
+    const auto heard_of = [&](NodeId leader) {
+        return hosts.up(away) && hosts.host(away).leader_of(group_one) == leader;
+    };
+    REQUIRE(hosts.until([&] { return heard_of(first); }));
+    // It takes nothing for a moment, and what is for it is more than there is room for.
+    hosts.world.pause(away, hosts.world.now() + 500ms);
+    const Bytes much = Bytes::copy_of(std::string(1_MiB, 'x'));
+    const auto fill = [&] {
+        while (
+            hosts.host(second).transport().send(away, {GroupId(-9), wire::Forward{1, much}, {}})) {
+        }
+    };
+    hosts.host(first).find(group_one)->hand_over(second);
+    REQUIRE(hosts.until([&] {
+        fill();
+        return hosts.group(second).leads();
+    }));
+    CHECK(hosts.until([&] { return heard_of(second); }));
+}
+
 // ---- Streams between nodes ----
 
 namespace {

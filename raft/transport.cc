@@ -46,9 +46,15 @@ Result<> Transport::run(std::unique_ptr<Listener> listener) {
     return accept_all(*listener, scope);
 }
 
-void Transport::send(NodeId to, wire::PeerMessage message, Lane lane) {
+bool Transport::send(NodeId to, wire::PeerMessage message, Lane lane) {
+    const bool queued = queue(to, std::move(message), lane);
+    if (!queued) dropped_.add();
+    return queued;
+}
+
+bool Transport::queue(NodeId to, wire::PeerMessage message, Lane lane) {
     const auto found = outgoing_.find({to, lane});
-    if (found == outgoing_.end()) return dropped_.add(); // It has left the cluster.
+    if (found == outgoing_.end()) return false; // It has left the cluster.
     Outgoing& out = *found->second;
     const std::size_t size = wire::size_of(message);
     // Without a stream nothing is kept: it would be old when it arrived.
@@ -56,11 +62,12 @@ void Transport::send(NodeId to, wire::PeerMessage message, Lane lane) {
     SOMETIMES(!out.connected, "transport/dropped-without-a-stream");
     SOMETIMES(out.queue_bytes >= config_.queue_bytes_max, "transport/queue-full");
     SOMETIMES(size > config_.queue_bytes_max, "transport/message-larger-than-the-queue");
-    if (!out.connected || out.queue_bytes >= config_.queue_bytes_max) return dropped_.add();
-    if (BUGGIFY("transport/says-queue-full", 10'000)) return dropped_.add();
+    if (!out.connected || out.queue_bytes >= config_.queue_bytes_max) return false;
+    if (BUGGIFY("transport/says-queue-full", 10'000)) return false;
     out.queue_bytes += size;
     out.queue.push_back(std::move(message));
     if (out.queue.size() == 1) out.changed.notify_all();
+    return true;
 }
 
 bool Transport::connected(NodeId peer) const {

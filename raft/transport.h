@@ -76,8 +76,8 @@ public:
     // What takes the stream of entries: messages with frames, and what must not overtake them.
     enum class Lane : std::uint8_t { prompt, entries };
 
-    // Queues; does not wait. What cannot be sent is dropped.
-    void send(NodeId to, wire::PeerMessage message, Lane lane = Lane::prompt);
+    // Queues; does not wait. What cannot be sent is dropped: false.
+    bool send(NodeId to, wire::PeerMessage message, Lane lane = Lane::prompt);
 
     // Is the prompt stream to this peer up?
     bool connected(NodeId peer) const;
@@ -111,6 +111,7 @@ private:
         Condition changed;
     };
 
+    bool queue(NodeId to, wire::PeerMessage message, Lane lane);
     void keep_connected(Outgoing& to);
     Result<> talk(Outgoing& to);
     Result<> write_packets(Outgoing& to, Stream& stream);
