@@ -103,7 +103,7 @@ ErrorCode Transactions::write(Shard& shard, const std::string& id, Entry& entry)
     set_deadline(shard, id, entry);
     if (entry.state.is_prepared() && !entry.is_ending) {
         entry.is_ending = true;
-        to_end_.push_back({shard.id, *shard.term, id});
+        to_end_.push_back({shard.id, *shard.term, id, entry.state.value().number});
         to_end_changed_.notify_all();
     }
     return ErrorCode::none;

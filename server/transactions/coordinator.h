@@ -109,6 +109,7 @@ private:
         GroupId shard;
         Term term;
         std::string id;
+        std::int64_t number; // Of this id's transactions.
     };
 
     const Topic* topic() const;

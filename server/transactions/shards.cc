@@ -131,7 +131,7 @@ Result<> Transactions::load(GroupId id) {
         Entry entry;
         entry.state = TransactionState(std::move(value), env_.clock.now());
         entry.is_ending = entry.state.is_prepared();
-        if (entry.is_ending) to_end_.push_back({id, term, name});
+        if (entry.is_ending) to_end_.push_back({id, term, name, entry.state.value().number});
         SOMETIMES(entry.is_ending, "transactions/goes-on-with-what-was-prepared");
         set_deadline(shard, name, shard.entries.emplace(name, std::move(entry)).first->second);
     }
@@ -188,7 +188,9 @@ Transactions::Entry* Transactions::find_current(const Ending& ending) {
         *shard->second->term != ending.term)
         return nullptr;
     const auto entry = shard->second->entries.find(ending.id);
-    const bool is_it = entry != shard->second->entries.end() && entry->second.state.is_prepared();
+    // A tenure may end and begin again in one term, and whoever waited meanwhile comes late.
+    const bool is_it =
+        entry != shard->second->entries.end() && entry->second.state.is_ending(ending.number);
     return is_it ? &entry->second : nullptr;
 }
 

@@ -93,6 +93,8 @@ public:
 
     // If epochs have run out, an id is needed to begin, or to end with `bumps`.
     bool needs_id() const { return value_.name.producer < 0 || value_.name.epoch >= epoch_max; }
+    // Is it this transaction that is prepared, and none after it?
+    bool is_ending(std::int64_t number) const { return is_prepared() && value_.number == number; }
     bool is_prepared() const {
         return value_.phase == Phase::prepare_commit || value_.phase == Phase::prepare_abort;
     }

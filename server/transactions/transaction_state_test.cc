@@ -97,6 +97,22 @@ TEST_CASE("whose time is up may go on in a later epoch, but not with that transa
     CHECK(state.init(state_start, Name{40, 0}, 1000, {}).error == ErrorCode::producer_fenced);
 }
 
+// Whoever brings one to its end may come late, and find the next one prepared.
+TEST_CASE("an end is of one transaction, and of none after it", "[server][transactions]") {
+    TransactionState state = begun();
+    CHECK(add_to(state, {40, 0}) == ErrorCode::none);
+    const std::int64_t first = state.value().number;
+    CHECK_FALSE(state.is_ending(first));
+    CHECK(state.end({40, 0}, true, false, {}).error == ErrorCode::none);
+    CHECK(state.is_ending(first));
+    state.complete();
+    CHECK_FALSE(state.is_ending(first));
+    CHECK(add_to(state, {40, 0}) == ErrorCode::none);
+    CHECK(state.end({40, 0}, false, false, {}).error == ErrorCode::none);
+    CHECK_FALSE(state.is_ending(first));
+    CHECK(state.is_ending(state.value().number));
+}
+
 TEST_CASE("with KIP-890 each end is followed by another epoch", "[server][transactions]") {
     TransactionState state = begun();
     CHECK(add_to(state, {40, 0}) == ErrorCode::none);
