@@ -189,6 +189,8 @@ def confluent_offsets(cluster):
         producer.produce("timed", "x", partition=0, timestamp=start + 10 * i)
     expect(producer.flush(PATIENCE) == 0, "not all delivered")
     consumer = confluent_consumer(cluster)
+    # The broker that it asks may not have heard of a topic yet that was made a moment ago.
+    until("the topic is known", lambda: consumer.list_topics("timed").topics["timed"].partitions)
     for when, offset in ((start, 0), (start + 35, 4), (start + 90, 9), (start + 91, -1)):
         wanted = confluent_kafka.TopicPartition("timed", 0, when)
         found = consumer.offsets_for_times([wanted], timeout=PATIENCE)[0]
